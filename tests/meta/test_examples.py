@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Shows that every example is built, runs, and prints what its comment says it prints.
+
+The comment at the top of an example, say examples/hello.c, holds
+
+  Args: 3 words                the arguments; may be left out, and so may
+  Stdin:                       what it reads, and
+    one line                   (each line indented by two more)
+  Exits: 1                     its exit status, if not 0
+  Prints:
+    hello, ...                 "..." in a line: any text here
+    ...                        alone on a line: any number of lines
+    bye
+
+An example in a folder of its own says so in its main file; if it says nothing it is only
+built here, and tested in other ways.
+"""
+
+import re
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tap import BUILD, ROOT, check, finish, in_parallel, relative, skip
+
+LIMIT_S = 20
+EXAMPLES = ROOT / "examples"
+FIELDS = ("Args", "Stdin", "Exits", "Prints")
+
+
+def top_comments(text):
+    """The text of the comments above the first line of code, without the stars."""
+    comments = re.match(r"(?:\s|/\*.*?\*/)*", text, re.DOTALL).group(0)
+    for body in re.findall(r"/\*(.*?)\*/", comments, re.DOTALL):
+        lines = body.split("\n")
+        margin = r"^ \*( |$)" if all(re.match(r"^ \*|^\s*$", s) for s in lines[1:]) else r"^   "
+        yield from [lines[0].strip(), *(re.sub(margin, "", s).rstrip() for s in lines[1:])]
+        yield ""
+
+
+def fields_of(source):
+    """{"Args": [line, ...], ...}; a field's text is beside its name, or indented below."""
+    fields = {}
+    lines = list(top_comments(source.read_text()))
+    for number, line in enumerate(lines):
+        found = re.match(r"(\w+):(?: (.*))?$", line)
+        if not found or found.group(1) not in FIELDS:
+            continue
+        block = [found.group(2)] if found.group(2) else []
+        for following in lines[number + 1:]:
+            if following and not following.startswith("  "):
+                break
+            block.append(following[2:])
+        while block and not block[-1]:
+            block.pop()
+        fields[found.group(1)] = block
+    return fields
+
+
+def pattern_of(expected):
+    parts = []
+    for line in expected:
+        if line == "...":
+            parts.append(r"(?:[^\n]*\n)*?")
+        else:
+            parts.append("[^\n]*".join(map(re.escape, line.split("..."))) + "\n")
+    return re.compile("".join(parts))
+
+
+def problems_of(program, fields):
+    given = "".join(line + "\n" for line in fields.get("Stdin", []))
+    args = shlex.split(" ".join(fields.get("Args", [])))
+    status = int((fields.get("Exits") or ["0"])[0])
+    with tempfile.TemporaryDirectory(prefix="hocket-example-") as folder:
+        try:
+            done = subprocess.run([str(program), *args], input=given.encode(), cwd=folder,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=LIMIT_S)
+        except subprocess.TimeoutExpired as late:
+            return [f"still running after {LIMIT_S} s; it had printed:",
+                    (late.stdout or b"").decode(errors="replace")]
+    printed = done.stdout.decode(errors="replace")
+    problems = []
+    if done.returncode != status:
+        problems.append(f"exit status {done.returncode}, expected {status}")
+    if not pattern_of(fields["Prints"]).fullmatch(printed):
+        problems += ["its comment says that it prints:", *fields["Prints"],
+                     "but it printed:", *printed.splitlines()]
+    if problems and done.stderr:
+        problems += ["and on standard error:", *done.stderr.decode(errors="replace").splitlines()]
+    return problems
+
+
+def examples():
+    """(name, program, file with the comment)"""
+    for source in sorted(EXAMPLES.glob("*.c")):
+        yield source.stem, BUILD / "examples" / source.stem, source
+    for folder in sorted(path for path in EXAMPLES.glob("*") if path.is_dir()):
+        mains = [path for path in sorted(folder.glob("*.c"))
+                 if re.search(r"^int main\b", path.read_text(), re.MULTILINE)]
+        if mains:
+            program = BUILD / "examples" / folder.name / f"hocket-{folder.name}"
+            yield folder.name, program, mains[0]
+
+
+def try_out(example):
+    name, program, source = example
+    title = f"example {name} prints what it says"
+    fields = fields_of(source)
+    if not program.exists():
+        return lambda: check(title, [f"{program} is not built"])
+    if "Prints" not in fields:
+        if source.parent == EXAMPLES:
+            return lambda: check(title, [f"{relative(source)}: no 'Prints:' in its comment"])
+        return lambda: skip(title, "built; its comment says nothing about its output")
+    problems = problems_of(Path(program), fields)
+    return lambda: check(title, problems)
+
+
+found = list(examples())
+for report in in_parallel(try_out, found):
+    report()
+if not found:
+    skip("every example prints what it says", "no examples yet")
+finish()
