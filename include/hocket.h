@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hocket: structured concurrency for C. One include for all of it; each header below
+ * stands alone, too. Start reading at <hocket/scope.h>.
+ */
+#ifndef HOCKET_H
+#define HOCKET_H
+
+#include <hocket/base.h>
+#include <hocket/run.h>
+#include <hocket/scope.h>
+#include <hocket/task.h>
+
+#include <hocket/chan.h>
+#include <hocket/event.h>
+#include <hocket/mutex.h>
+#include <hocket/select.h>
+#include <hocket/sem.h>
+
+#include <hocket/command.h>
+#include <hocket/fd.h>
+#include <hocket/file.h>
+#include <hocket/net.h>
+#include <hocket/signal.h>
+#include <hocket/stream.h>
+
+#include <hocket/inspect.h>
+
+#endif
