@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All memory that the library takes from the heap: counted for the ledger, and the
+ * place where tests make an allocation fail.
+ */
+#ifndef HKI_BASE_ALLOC_H
+#define HKI_BASE_ALLOC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed memory; NULL when there is none (or a fault is armed). */
+void *hki_alloc(size_t size_bytes);
+/* As realloc; on failure NULL and the old block stays. The new part is not zeroed. */
+void *hki_realloc(void *old, size_t size_bytes);
+/* NULL is fine. */
+void hki_free(void *block);
+char *hki_strdup(const char *text);
+
+/* Bytes that are allocated now. */
+uint64_t hki_alloc_bytes(void);
+
+/* Faults; `kind` is an hk_fault. -errno when this call must fail, else 0. */
+int hki_fault(int kind);
+void hki_fault_arm(int kind, uint64_t nth, int error);
+uint64_t hki_fault_count(int kind);
+
+#endif

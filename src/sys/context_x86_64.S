@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The switch for x86-64 System V. A parked stack looks like this:
+ *
+ *     sp  -> r15 r14 r13 r12 rbx rbp  return address
+ *
+ * The jumps to return addresses are `notrack`: with IBT they need no endbr64 at the
+ * landing place. Shadow stacks (SHSTK) are not supported, and not claimed.
+ */
+#if defined(__x86_64__)
+
+        .text
+
+        .globl hki_switch
+        .hidden hki_switch
+        .type hki_switch, @function
+        .p2align 4
+hki_switch:
+        .cfi_startproc
+        endbr64
+        pushq %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        pushq %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        pushq %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        pushq %r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r13, 0
+        pushq %r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r14, 0
+        pushq %r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r15, 0
+        movq %rsp, (%rdi)
+        movq %rsi, %rsp
+.Lresume:
+        popq %r15
+        .cfi_adjust_cfa_offset -8
+        popq %r14
+        .cfi_adjust_cfa_offset -8
+        popq %r13
+        .cfi_adjust_cfa_offset -8
+        popq %r12
+        .cfi_adjust_cfa_offset -8
+        popq %rbx
+        .cfi_adjust_cfa_offset -8
+        popq %rbp
+        .cfi_adjust_cfa_offset -8
+        xorl %eax, %eax
+        popq %rcx
+        .cfi_adjust_cfa_offset -8
+        .cfi_register %rip, %rcx
+        notrack jmp *%rcx
+        .cfi_endproc
+        .size hki_switch, .-hki_switch
+
+        .globl hki_switch_for_good
+        .hidden hki_switch_for_good
+        .type hki_switch_for_good, @function
+        .p2align 4
+hki_switch_for_good:
+        .cfi_startproc
+        .cfi_undefined %rip
+        endbr64
+        movq %rdi, %rsp
+        popq %r15
+        popq %r14
+        popq %r13
+        popq %r12
+        popq %rbx
+        popq %rbp
+        xorl %eax, %eax
+        popq %rcx
+        notrack jmp *%rcx
+        .cfi_endproc
+        .size hki_switch_for_good, .-hki_switch_for_good
+
+        /* The first frame of every task: entry is in rbx, and nobody called us. */
+        .globl hki_entry_thunk
+        .hidden hki_entry_thunk
+        .type hki_entry_thunk, @function
+        .p2align 4
+hki_entry_thunk:
+        .cfi_startproc
+        .cfi_undefined %rip
+        endbr64
+        xorl %ebp, %ebp
+        call *%rbx
+        ud2
+        .cfi_endproc
+        .size hki_entry_thunk, .-hki_entry_thunk
+
+        /*
+         * hki_call_below(parked, fn, arg). Our own frame hangs on rbp; the unwinder is
+         * told that our caller is the parked frame.
+         */
+        .globl hki_call_below
+        .hidden hki_call_below
+        .type hki_call_below, @function
+        .p2align 4
+hki_call_below:
+        .cfi_startproc
+        endbr64
+        pushq %rbp
+        .cfi_adjust_cfa_offset 8
+        movq %rsp, %rbp
+        movq %rdi, %rsp
+        subq $8, %rsp           /* a parked sp is 16n+8; a call wants 16n */
+        .cfi_def_cfa %rsp, 64
+        .cfi_offset %r15, -56
+        .cfi_offset %r14, -48
+        .cfi_offset %r13, -40
+        .cfi_offset %r12, -32
+        .cfi_offset %rbx, -24
+        .cfi_offset %rbp, -16
+        .cfi_offset %rip, -8
+        movq %rdx, %rdi
+        call *%rsi
+        movq %rbp, %rsp
+        .cfi_def_cfa %rsp, 16
+        .cfi_same_value %r15
+        .cfi_same_value %r14
+        .cfi_same_value %r13
+        .cfi_same_value %r12
+        .cfi_same_value %rbx
+        popq %rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_same_value %rbp
+        ret
+        .cfi_endproc
+        .size hki_call_below, .-hki_call_below
+
+        /* void *hki_context_make(void *top, void (*entry)(void)) */
+        .globl hki_context_make
+        .hidden hki_context_make
+        .type hki_context_make, @function
+        .p2align 4
+hki_context_make:
+        .cfi_startproc
+        endbr64
+        movq %rdi, %rax
+        andq $-16, %rax
+        subq $56, %rax
+        xorl %ecx, %ecx
+        movq %rcx, 0(%rax)
+        movq %rcx, 8(%rax)
+        movq %rcx, 16(%rax)
+        movq %rcx, 24(%rax)
+        movq %rsi, 32(%rax)     /* rbx: entry */
+        movq %rcx, 40(%rax)
+        leaq hki_entry_thunk(%rip), %rcx
+        movq %rcx, 48(%rax)
+        ret
+        .cfi_endproc
+        .size hki_context_make, .-hki_context_make
+
+        /* IBT yes, SHSTK no. */
+        .section .note.gnu.property, "a"
+        .p2align 3
+        .long 4
+        .long 16
+        .long 5
+        .asciz "GNU"
+        .long 0xc0000002
+        .long 4
+        .long 1
+        .long 0
+
+#endif
+
+        .section .note.GNU-stack, "", %progbits

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The blocking pool.
+ *
+ * A submitter starts at most one thread, and none while another is starting: a burst of
+ * jobs must not cost its loop more than that. A thread that takes a job and leaves
+ * others behind with nobody idle starts the next one, so the pool grows from inside.
+ *
+ * Threads are joined, not detached, so that after a drain none of them runs any code of
+ * ours: each one that leaves joins the one that left before it, and the drain joins the
+ * last.
+ */
+#include "sys/offload.h"
+
+#include "base/annotate.h"
+#include "base/lock.h"
+#include "sys/futex.h"
+#include "sys/os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+
+#define STACK_BYTES ((size_t)256 << 10)
+#define IDLE_NS (INT64_C(10) * 1000000000)
+
+static struct {
+    uint32_t lock;         /* guards everything below */
+    struct hki_list queue; /* of jobs that nobody has begun */
+    unsigned queued, running;
+    unsigned threads; /* all that live, also one that is starting */
+    unsigned idle;    /* sleep on `calls` */
+    bool is_starting; /* a thread was created and has not looked at the queue yet */
+    unsigned drains;  /* callers of hki_offload_drain */
+    bool has_left;    /* `left` has ended its work and is to be joined */
+    pthread_t left;
+    uint32_t calls;   /* futex: idle threads; changes when there is something to do */
+    uint32_t changes; /* futex: drains; changes when a thread leaves or begins a job */
+} pool = {.queue = {&pool.queue, &pool.queue}};
+
+static void announce(uint32_t *word, uint32_t count)
+{
+    __atomic_fetch_add(word, 1, __ATOMIC_RELEASE);
+    hki_futex_wake(word, count);
+}
+
+static void *thread_main(void *unused);
+
+/* A signal handler of the program must not run on a stack of this size, nor a wait for
+ * signals find one of ours: the thread inherits a full mask. */
+static int create_thread(void)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all, before;
+    int rc;
+
+    if (pthread_attr_init(&attr) != 0)
+        return -ENOMEM;
+    (void)pthread_attr_setstacksize(&attr, STACK_BYTES); /* else the default */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&thread, &attr, thread_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return -rc;
+}
+
+/* With the lock, so that a failure meets no job but those that saw other threads. */
+static int grow(void)
+{
+    int rc;
+
+    if (pool.idle > 0 || pool.is_starting || pool.threads >= HKI_OFFLOAD_THREADS_MAX)
+        return 0;
+    rc = create_thread();
+    if (rc < 0)
+        return pool.threads > 0 ? 0 : rc; /* the others will come round to it */
+    pool.is_starting = true;
+    pool.threads++;
+    return 0;
+}
+
+static struct hki_offload_job *take_job(void)
+{
+    struct hki_list *node = hki_list_pop(&pool.queue);
+
+    if (!node)
+        return NULL;
+    pool.queued--;
+    pool.running++;
+    if (pool.queued > 0)
+        (void)grow(); /* there is at least this thread */
+    return hki_container_of(node, struct hki_offload_job, node);
+}
+
+/* Sleeps, with the lock given up meanwhile, until a call comes or the deadline. */
+static void sleep_idle(int64_t deadline_ns)
+{
+    uint32_t seen = __atomic_load_n(&pool.calls, __ATOMIC_RELAXED);
+
+    pool.idle++;
+    hki_lock_release(&pool.lock);
+    hki_futex_wait(&pool.calls, seen, deadline_ns);
+    hki_lock_acquire(&pool.lock);
+    pool.idle--;
+}
+
+/* NULL: the thread is to leave. With the lock. */
+static struct hki_offload_job *next_job(void)
+{
+    int64_t deadline_ns = 0;
+    struct hki_offload_job *job;
+
+    while (!(job = take_job())) {
+        int64_t now_ns = hki_os_now_ns();
+
+        if (deadline_ns == 0)
+            deadline_ns = now_ns + IDLE_NS;
+        if (pool.drains > 0 || now_ns >= deadline_ns)
+            return NULL;
+        sleep_idle(deadline_ns);
+    }
+    return job;
+}
+
+static void run_job(struct hki_offload_job *job)
+{
+    bool is_watched = pool.drains > 0;
+
+    hki_lock_release(&pool.lock);
+    if (is_watched)
+        announce(&pool.changes, UINT32_MAX >> 1);
+    HKI_HB_ACQUIRE(job);
+    job->run(job); /* may be gone afterwards */
+    hki_lock_acquire(&pool.lock);
+    pool.running--;
+}
+
+/* Leaves our handle to the next one that leaves, and joins the one before. */
+static void leave(void)
+{
+    pthread_t before = pool.left;
+    bool has_before = pool.has_left;
+
+    pool.left = pthread_self();
+    pool.has_left = true;
+    pool.threads--;
+    hki_lock_release(&pool.lock);
+    if (has_before)
+        pthread_join(before, NULL);
+    announce(&pool.changes, UINT32_MAX >> 1);
+}
+
+static void *thread_main(void *unused)
+{
+    struct hki_offload_job *job;
+
+    hki_os_thread_name("hocket-block");
+    hki_lock_acquire(&pool.lock);
+    pool.is_starting = false;
+    while ((job = next_job()))
+        run_job(job);
+    leave();
+    return unused;
+}
+
+int hki_offload_submit(struct hki_offload_job *job)
+{
+    bool has_idle;
+    int rc;
+
+    HKI_HB_RELEASE(job);
+    hki_lock_acquire(&pool.lock);
+    hki_list_push(&pool.queue, &job->node);
+    pool.queued++;
+    rc = grow();
+    if (HKI_UNLIKELY(rc < 0)) {
+        hki_list_remove(&job->node);
+        pool.queued--;
+    }
+    has_idle = pool.idle > 0;
+    hki_lock_release(&pool.lock);
+    if (has_idle)
+        announce(&pool.calls, 1);
+    return rc;
+}
+
+bool hki_offload_withdraw(struct hki_offload_job *job)
+{
+    bool is_queued;
+
+    hki_lock_acquire(&pool.lock);
+    is_queued = job->node.next != NULL;
+    if (is_queued) {
+        hki_list_remove(&job->node);
+        pool.queued--;
+    }
+    hki_lock_release(&pool.lock);
+    return is_queued;
+}
+
+unsigned hki_offload_threads(void)
+{
+    unsigned threads;
+
+    hki_lock_acquire(&pool.lock);
+    threads = pool.threads;
+    hki_lock_release(&pool.lock);
+    return threads;
+}
+
+unsigned hki_offload_pending(void)
+{
+    unsigned jobs;
+
+    hki_lock_acquire(&pool.lock);
+    jobs = pool.queued + pool.running;
+    hki_lock_release(&pool.lock);
+    return jobs;
+}
+
+static void join_the_last(void)
+{
+    pthread_t last = pool.left;
+    bool has_last = pool.has_left;
+
+    pool.has_left = false;
+    hki_lock_release(&pool.lock);
+    if (has_last)
+        pthread_join(last, NULL);
+    hki_lock_acquire(&pool.lock);
+}
+
+void hki_offload_drain(void)
+{
+    hki_lock_acquire(&pool.lock);
+    pool.drains++;
+    announce(&pool.calls, UINT32_MAX >> 1);
+    while (pool.threads > pool.running || pool.queued > 0) {
+        uint32_t seen = __atomic_load_n(&pool.changes, __ATOMIC_ACQUIRE);
+
+        hki_lock_release(&pool.lock);
+        hki_futex_wait(&pool.changes, seen, INT64_MAX);
+        hki_lock_acquire(&pool.lock);
+    }
+    join_the_last();
+    pool.drains--;
+    hki_lock_release(&pool.lock);
+}

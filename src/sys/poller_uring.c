@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring backend. A request is one entry of the submission queue, and its address
+ * is the entry's user_data; everything that a loop turn submits goes in with the one
+ * io_uring_enter of its wait.
+ *
+ * A request is handed back after its own completion only, never because of the cancel's:
+ * until then the kernel may write to its buffers. The same memory may be submitted again
+ * right afterwards, with the same user_data; an old cancel cannot hit it, because entries
+ * are carried out in order and the cancel was queued before.
+ *
+ * Three results are not handed back but mean "again": -EINTR, -EAGAIN (the descriptor is
+ * in non-blocking mode, so the kernel did not wait) and -EINPROGRESS. A poll of the
+ * descriptor, under the same user_data, then stands in for the operation, which is
+ * submitted again when the poll has completed.
+ *
+ * Everything is submitted by the thread that made the ring (SINGLE_ISSUER), completions
+ * are made when that thread asks for them (DEFER_TASKRUN). No kernel thread polls.
+ */
+#include "sys/poller.h"
+
+#include "sys/io_perform.h"
+#include "sys/os.h"
+#include "sys/poller_base.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUBMISSIONS 1024
+#define COMPLETIONS 8192
+
+/* In the low bits of user_data, which are zero in a request's address. */
+enum { TAG_REQUEST, TAG_IGNORED, TAG_WAKE, TAG_MASK = 7 };
+
+/* From so many fruitless readiness polls in a row on, time is waited for instead. */
+#define POLLS_MAX 16
+
+struct uring_poller {
+    struct hki_poller base;
+    struct io_uring ring;
+    uint32_t pool_codes;    /* bit (1 << code) set: the ring does not know it */
+    unsigned enter_flags;   /* that every enter has */
+    bool is_wake_poll_lost; /* the poll of wake_fd has ended: start it again */
+    bool is_reaping;        /* `reap` is on the stack */
+};
+
+static struct uring_poller *of(struct hki_poller *poller)
+{
+    return hki_container_of(poller, struct uring_poller, base);
+}
+
+static const struct uring_poller *of_const(const struct hki_poller *poller)
+{
+    return hki_container_of(poller, const struct uring_poller, base);
+}
+
+static void reap(struct uring_poller *p);
+
+/* ---- submission ---- */
+
+/* The queue's own index array was set to the identity: publishing is moving the tail. */
+static unsigned publish(struct uring_poller *p)
+{
+    struct io_uring_sq *sq = &p->ring.sq;
+
+    __atomic_store_n(sq->ktail, sq->sqe_tail, __ATOMIC_RELEASE);
+    return sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+}
+
+/* timeout_ns < 0: for ever. */
+static int enter(struct uring_poller *p, unsigned wait_for, int64_t timeout_ns)
+{
+    struct __kernel_timespec at = {
+        .tv_sec = timeout_ns / 1000000000,
+        .tv_nsec = timeout_ns % 1000000000,
+    };
+    struct io_uring_getevents_arg arg = {
+        .sigmask_sz = _NSIG / 8,
+        .ts = timeout_ns > 0 ? (uint64_t)(uintptr_t)&at : 0,
+    };
+
+    return io_uring_enter2((unsigned)p->ring.enter_ring_fd, publish(p), wait_for,
+                           p->enter_flags | IORING_ENTER_EXT_ARG, (void *)&arg,
+                           sizeof(arg));
+}
+
+/*
+ * The submission queue is full: what is in it goes to the kernel now. Completions are
+ * taken as well, so that they do not pile up on the kernel's side, unless we were called
+ * while taking them: that would nest without end.
+ */
+static struct io_uring_sqe *make_room(struct uring_poller *p)
+{
+    struct io_uring_sqe *sqe;
+
+    do {
+        int rc = enter(p, 0, 0);
+
+        HKI_ASSERT(rc >= 0 || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY,
+                   "io_uring_enter takes what we have queued");
+        if (!p->is_reaping)
+            reap(p);
+        sqe = io_uring_get_sqe(&p->ring);
+    } while (!sqe);
+    return sqe;
+}
+
+static inline struct io_uring_sqe *next_sqe(struct uring_poller *p)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&p->ring);
+
+    return HKI_LIKELY(sqe != NULL) ? sqe : make_room(p);
+}
+
+static void prepare_transfer(struct io_uring_sqe *sqe, const struct hki_ioreq *req)
+{
+    int opcode = req->code == HKI_IO_READ ? IORING_OP_READ : IORING_OP_WRITE;
+    int64_t offset = req->offset;
+
+    /* A write to a socket would raise SIGPIPE. */
+    if (opcode == IORING_OP_WRITE && req->fd_flags & HKI_FD_SOCKET) {
+        io_uring_prep_send(sqe, req->fd, req->buf, req->len, MSG_NOSIGNAL);
+        return;
+    }
+    if (offset >= 0)
+        offset += (int64_t)req->moved_bytes;
+    io_uring_prep_rw(opcode, sqe, req->fd, (char *)req->buf + req->moved_bytes,
+                     (unsigned)(req->len - req->moved_bytes), (uint64_t)offset);
+}
+
+static void prepare(struct io_uring_sqe *sqe, const struct hki_ioreq *req)
+{
+    int fd = req->fd;
+    unsigned count = (unsigned)req->len;
+
+    switch ((enum hki_io_code)req->code) {
+    case HKI_IO_READ:
+    case HKI_IO_WRITE: prepare_transfer(sqe, req); break;
+    case HKI_IO_READV:
+        io_uring_prep_readv(sqe, fd, req->iov, count, (uint64_t)req->offset);
+        break;
+    case HKI_IO_WRITEV:
+        io_uring_prep_writev(sqe, fd, req->iov, count, (uint64_t)req->offset);
+        break;
+    case HKI_IO_RECV:
+        io_uring_prep_recv(sqe, fd, req->buf, req->len, (int)req->flags);
+        break;
+    case HKI_IO_SEND:
+        io_uring_prep_send(sqe, fd, req->buf, req->len, (int)req->flags);
+        break;
+    case HKI_IO_RECVMSG: io_uring_prep_recvmsg(sqe, fd, req->msg, req->flags); break;
+    case HKI_IO_SENDMSG: io_uring_prep_sendmsg(sqe, fd, req->msg, req->flags); break;
+    case HKI_IO_ACCEPT:
+        io_uring_prep_accept(sqe, fd, req->addr, req->addr_len, SOCK_CLOEXEC);
+        break;
+    case HKI_IO_CONNECT:
+        io_uring_prep_connect(sqe, fd, req->addr, (socklen_t)req->len);
+        break;
+    case HKI_IO_POLL: io_uring_prep_poll_add(sqe, fd, req->flags); break;
+    case HKI_IO_FSYNC:
+        io_uring_prep_fsync(sqe, fd, req->flags & 1 ? IORING_FSYNC_DATASYNC : 0);
+        break;
+    case HKI_IO_OPEN:
+        io_uring_prep_openat(sqe, fd, req->path, (int)req->flags | O_CLOEXEC,
+                             req->mode_or_mask);
+        break;
+    case HKI_IO_STATX:
+        io_uring_prep_statx(sqe, fd, req->path, (int)req->flags, req->mode_or_mask,
+                            req->statx);
+        break;
+    case HKI_IO_WORK:
+    case HKI_IO_CODES: hki_panic("request code %d is not the ring's", req->code);
+    }
+}
+
+static void queue_operation(struct uring_poller *p, struct hki_ioreq *req)
+{
+    struct io_uring_sqe *sqe = next_sqe(p);
+
+    prepare(sqe, req);
+    io_uring_sqe_set_data64(sqe, (uintptr_t)req | TAG_REQUEST);
+    req->state = HKI_REQ_KERNEL;
+}
+
+static bool uring_submit(struct hki_poller *poller, struct hki_ioreq *req)
+{
+    struct uring_poller *p = of(poller);
+    bool is_file = req->fd_flags & HKI_FD_FILE || req->code >= HKI_IO_FSYNC;
+
+    hki_poller_accept(req, HKI_REQ_DONE);
+    if (HKI_UNLIKELY(is_file) && hki_io_try_cached(req))
+        return true;
+    if (HKI_UNLIKELY(p->pool_codes & 1u << req->code))
+        return hki_poller_offload(poller, req);
+    queue_operation(p, req);
+    return false;
+}
+
+static void uring_cancel(struct hki_poller *poller, struct hki_ioreq *req)
+{
+    struct uring_poller *p = of(poller);
+    struct io_uring_sqe *sqe;
+
+    if (req->cancelled || req->state == HKI_REQ_DONE)
+        return;
+    req->cancelled = true;
+    if (req->state == HKI_REQ_POOL) {
+        hki_poller_withdraw(poller, req);
+        return;
+    }
+    sqe = next_sqe(p);
+    if (req->state == HKI_REQ_DONE) /* making room has found its completion */
+        io_uring_prep_nop(sqe);
+    else
+        io_uring_prep_cancel64(sqe, (uintptr_t)req | TAG_REQUEST, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+}
+
+/* ---- completion ---- */
+
+static unsigned readiness_of(const struct hki_ioreq *req)
+{
+    switch (req->code) {
+    case HKI_IO_READ:
+    case HKI_IO_READV:
+    case HKI_IO_RECV:
+    case HKI_IO_RECVMSG:
+    case HKI_IO_ACCEPT: return POLLIN;
+    default: return POLLOUT;
+    }
+}
+
+/*
+ * Something stands in for a request that the kernel would not wait for: a poll; or a
+ * timeout, where polls have said "ready" in vain (a Unix socket whose peer's queue is
+ * full reports its own side).
+ */
+static void queue_stand_in(struct uring_poller *p, struct hki_ioreq *req)
+{
+    struct io_uring_sqe *sqe = next_sqe(p);
+    bool is_unannounced = req->code == HKI_IO_CONNECT && !req->begun;
+
+    if (req->retries < UINT8_MAX)
+        req->retries++;
+    if (is_unannounced || (req->retries > POLLS_MAX && !req->begun)) {
+        unsigned round = is_unannounced ? req->retries : req->retries - POLLS_MAX;
+
+        req->delay[0] = 0;
+        req->delay[1] = hki_poller_retry_delay_ns(round - 1);
+        io_uring_prep_timeout(sqe, (struct __kernel_timespec *)(void *)req->delay, 0,
+                              0);
+    } else {
+        io_uring_prep_poll_add(sqe, req->fd, readiness_of(req));
+    }
+    io_uring_sqe_set_data64(sqe, (uintptr_t)req | TAG_REQUEST);
+    req->state = HKI_REQ_READINESS;
+}
+
+static bool asked_not_to_wait(const struct hki_ioreq *req)
+{
+    return req->code >= HKI_IO_RECV && req->code <= HKI_IO_SENDMSG &&
+           req->flags & MSG_DONTWAIT;
+}
+
+/* The operation's own result, where it is not simply the request's. True: again. */
+static bool wants_again(struct hki_ioreq *req, int32_t *result)
+{
+    switch (*result) {
+    case -EINTR:
+    case -ECANCELED: /* not by us: no helper thread could be had */ return true;
+    case -EAGAIN: return !asked_not_to_wait(req);
+    case -EINPROGRESS:
+        req->begun = true;
+        return true;
+    case -EALREADY: return req->begun;
+    case -EISCONN:
+        if (req->begun)
+            *result = 0;
+        return false;
+    default: return false;
+    }
+}
+
+/* The rare completions: of a stand-in, or with a result that may mean "again". */
+static void complete_slowly(struct uring_poller *p, struct hki_ioreq *req,
+                            int32_t result)
+{
+    bool is_stand_in = req->state == HKI_REQ_READINESS;
+
+    if (!is_stand_in && !wants_again(req, &result)) {
+        hki_poller_complete(&p->base, req, hki_io_sum(req, result));
+    } else if (req->cancelled) {
+        hki_poller_complete(&p->base, req, hki_io_sum(req, -ECANCELED));
+    } else if (is_stand_in || result == -EINTR) {
+        queue_operation(p, req);
+    } else if (req->fd_flags & HKI_FD_FILE || req->code >= HKI_IO_FSYNC) {
+        /* A file opened with O_NONBLOCK: it is "ready", and yet would block. */
+        if (hki_poller_offload(&p->base, req))
+            hki_poller_complete(&p->base, req, req->result);
+    } else {
+        queue_stand_in(p, req);
+    }
+}
+
+static inline bool is_plain(const struct hki_ioreq *req, int32_t result)
+{
+    return req->state == HKI_REQ_KERNEL && req->moved_bytes == 0 &&
+           (result >= 0 ||
+            (result != -EAGAIN && result != -EINTR && result != -ECANCELED &&
+             result != -EINPROGRESS && !req->begun));
+}
+
+static void take_completion(struct uring_poller *p, const struct io_uring_cqe *cqe)
+{
+    unsigned tag = cqe->user_data & TAG_MASK;
+    struct hki_ioreq *req;
+
+    if (HKI_UNLIKELY(tag != TAG_REQUEST)) {
+        if (tag == TAG_WAKE && !(cqe->flags & IORING_CQE_F_MORE))
+            p->is_wake_poll_lost = true;
+        return;
+    }
+    req = (struct hki_ioreq *)(uintptr_t)cqe->user_data;
+    if (HKI_LIKELY(is_plain(req, cqe->res)))
+        hki_poller_complete(&p->base, req, cqe->res);
+    else
+        complete_slowly(p, req, cqe->res);
+}
+
+/* Takes every completion that is there. The head moves with each: what follows from one
+ * may have to enter the kernel, which wants room. */
+static void reap(struct uring_poller *p)
+{
+    struct io_uring_cq *cq = &p->ring.cq;
+    unsigned head = *cq->khead;
+
+    p->is_reaping = true;
+    while (head != __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE)) {
+        take_completion(p, &cq->cqes[head & cq->ring_mask]);
+        __atomic_store_n(cq->khead, ++head, __ATOMIC_RELEASE);
+    }
+    p->is_reaping = false;
+}
+
+/* A multishot poll: one entry serves many wakes. The eventfd is never read, since every
+ * write to it makes a completion, whatever its count. */
+static void watch_wake_fd(struct uring_poller *p)
+{
+    struct io_uring_sqe *sqe = next_sqe(p);
+
+    io_uring_prep_poll_multishot(sqe, p->base.wake_fd, POLLIN);
+    io_uring_sqe_set_data64(sqe, TAG_WAKE);
+    p->is_wake_poll_lost = false;
+}
+
+/* Neither submissions nor completions, nor any that an enter would bring forward. */
+static inline bool has_no_work(const struct uring_poller *p)
+{
+    const unsigned flags = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+
+    return io_uring_sq_ready(&p->ring) == 0 &&
+           !(__atomic_load_n(p->ring.sq.kflags, __ATOMIC_RELAXED) & flags);
+}
+
+bool hki_poller_uring_is_quiet(const struct hki_poller *poller)
+{
+    const struct uring_poller *p = of_const(poller);
+
+    return has_no_work(p) && io_uring_cq_ready(&p->ring) == 0 && !poller->completed &&
+           hki_mpsc_is_empty(&poller->done) &&
+           __atomic_load_n(&poller->wake_state, __ATOMIC_RELAXED) != HKI_WOKEN;
+}
+
+static struct hki_ioreq *uring_wait(struct hki_poller *poller, int64_t timeout_ns)
+{
+    struct uring_poller *p = of(poller);
+    bool may_sleep;
+
+    hki_poller_collect(poller);
+    if (HKI_UNLIKELY(p->is_wake_poll_lost))
+        watch_wake_fd(p);
+    may_sleep = timeout_ns != 0 && !poller->completed && hki_poller_may_sleep(poller);
+    if (may_sleep || !has_no_work(p)) {
+        int rc = enter(p, may_sleep ? 1 : 0, timeout_ns);
+
+        HKI_ASSERT(rc >= 0 || rc == -EINTR || rc == -ETIME || rc == -EAGAIN ||
+                       rc == -EBUSY,
+                   "io_uring_enter takes what we have queued");
+    }
+    hki_poller_awake(poller);
+    reap(p);
+    hki_poller_collect(poller);
+    return hki_poller_take(poller);
+}
+
+/* ---- begin and end ---- */
+
+/* What of the ring stands behind each code; without a stream's the ring is of no use. */
+static const struct {
+    uint8_t code, opcode;
+    bool may_be_missing;
+} opcodes[] = {
+    {HKI_IO_READ, IORING_OP_READ, false},
+    {HKI_IO_WRITE, IORING_OP_WRITE, false},
+    {HKI_IO_READV, IORING_OP_READV, false},
+    {HKI_IO_WRITEV, IORING_OP_WRITEV, false},
+    {HKI_IO_RECV, IORING_OP_RECV, false},
+    {HKI_IO_SEND, IORING_OP_SEND, false},
+    {HKI_IO_RECVMSG, IORING_OP_RECVMSG, false},
+    {HKI_IO_SENDMSG, IORING_OP_SENDMSG, false},
+    {HKI_IO_ACCEPT, IORING_OP_ACCEPT, false},
+    {HKI_IO_CONNECT, IORING_OP_CONNECT, false},
+    {HKI_IO_POLL, IORING_OP_POLL_ADD, false},
+    {HKI_IO_POLL, IORING_OP_TIMEOUT, false},
+    {HKI_IO_POLL, IORING_OP_ASYNC_CANCEL, false},
+    {HKI_IO_FSYNC, IORING_OP_FSYNC, true},
+    {HKI_IO_OPEN, IORING_OP_OPENAT, true},
+    {HKI_IO_STATX, IORING_OP_STATX, true},
+};
+
+static int probe(struct uring_poller *p)
+{
+    struct io_uring_probe *known = io_uring_get_probe_ring(&p->ring);
+    int rc = 0;
+
+    if (!known)
+        return -ENOSYS;
+    p->pool_codes = 1u << HKI_IO_WORK;
+    for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
+        if (io_uring_opcode_supported(known, opcodes[i].opcode))
+            continue;
+        p->pool_codes |= 1u << opcodes[i].code;
+        if (!opcodes[i].may_be_missing)
+            rc = -ENOSYS;
+    }
+    io_uring_free_probe(known);
+    return rc;
+}
+
+/* Every flag is of Linux 6.1 or older. A kernel that refuses one is too old, and one that
+ * refuses us is a sandbox: both have epoll. */
+static int set_up_ring(struct uring_poller *p)
+{
+    const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP |
+                              IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_CQE_SKIP;
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE,
+        .cq_entries = COMPLETIONS,
+    };
+    int rc = io_uring_queue_init_params(SUBMISSIONS, &p->ring, &params);
+
+    if (rc < 0)
+        return rc == -ENOMEM || rc == -EMFILE ? rc : -ENOSYS;
+    if ((params.features & features) != features || io_uring_ring_dontfork(&p->ring)) {
+        io_uring_queue_exit(&p->ring);
+        return -ENOSYS;
+    }
+    /* Saves the look-up of the ring in every enter; a limit of 16 for each thread. */
+    (void)io_uring_register_ring_fd(&p->ring);
+    p->enter_flags = IORING_ENTER_GETEVENTS;
+    if (p->ring.enter_ring_fd != p->ring.ring_fd)
+        p->enter_flags |= IORING_ENTER_REGISTERED_RING;
+    for (unsigned i = 0; i < SUBMISSIONS; i++)
+        p->ring.sq.array[i] = i;
+    return 0;
+}
+
+static void uring_fini(struct hki_poller *poller)
+{
+    struct uring_poller *p = of(poller);
+
+    io_uring_queue_exit(&p->ring);
+    hki_poller_base_fini(poller);
+    free(p);
+}
+
+static int uring_init(struct hki_poller **out)
+{
+    struct uring_poller *p = calloc(1, sizeof(*p));
+    int rc;
+
+    if (!p)
+        return -ENOMEM;
+    rc = hki_poller_base_init(&p->base);
+    if (rc < 0)
+        goto free_poller;
+    rc = set_up_ring(p);
+    if (rc < 0)
+        goto close_base;
+    rc = probe(p);
+    if (rc < 0)
+        goto close_ring;
+    /* A sandbox may allow the setup and not the enter. */
+    watch_wake_fd(p);
+    rc = enter(p, 0, 0) == 1 ? 0 : -ENOSYS;
+    if (rc < 0)
+        goto close_ring;
+    *out = &p->base;
+    return 0;
+
+close_ring:
+    io_uring_queue_exit(&p->ring);
+close_base:
+    hki_poller_base_fini(&p->base);
+free_poller:
+    free(p);
+    return rc;
+}
+
+const struct hki_poller_ops hki_poller_uring = {
+    .name = "io_uring",
+    .init = uring_init,
+    .fini = uring_fini,
+    .submit = uring_submit,
+    .cancel = uring_cancel,
+    .wait = uring_wait,
+    .wake = hki_poller_wake,
+};
