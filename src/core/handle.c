@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handles: adopted, looked up, closed. Slots come in chunks that are never freed, so a
+ * lookup takes no lock but the slot's own.
+ */
+#include "core/handle.h"
+
+#include "base/alloc.h"
+#include "core/ioop.h"
+#include "core/wait.h"
+#include "sys/os.h"
+
+#include <stdlib.h>
+
+enum { CHUNK = 1024, CHUNKS_MAX = 16384 };
+
+static struct hki_handle *chunks[CHUNKS_MAX]; /* atomic */
+static uint32_t table_lock;                   /* guards the next three */
+static uint32_t chunk_count;
+static struct hki_handle *free_handles;
+static uint64_t open_count; /* atomic */
+
+struct hki_handle *hki_handle_at(hk_fd fd)
+{
+    uint32_t slot = (uint32_t)fd.value - 1;
+    struct hki_handle *chunk;
+
+    if (slot / CHUNK >= CHUNKS_MAX)
+        return NULL;
+    chunk = __atomic_load_n(&chunks[slot / CHUNK], __ATOMIC_ACQUIRE);
+    return chunk ? &chunk[slot % CHUNK] : NULL;
+}
+
+uint64_t hki_handle_count(void)
+{
+    return __atomic_load_n(&open_count, __ATOMIC_RELAXED);
+}
+
+static struct hki_handle *take_slot(void)
+{
+    struct hki_handle *handle, *chunk;
+
+    if (hki_fault(0)) /* the chunk may be there already; a test wants to see it fail */
+        return NULL;
+    hki_lock_acquire(&table_lock);
+    if (!free_handles && chunk_count < CHUNKS_MAX &&
+        (chunk = calloc(CHUNK, sizeof(*chunk)))) {
+        for (uint32_t i = CHUNK; i-- > 0;) {
+            chunk[i].slot = chunk_count * CHUNK + i;
+            chunk[i].next_free = free_handles;
+            free_handles = &chunk[i];
+        }
+        __atomic_store_n(&chunks[chunk_count++], chunk, __ATOMIC_RELEASE);
+    }
+    handle = free_handles;
+    if (handle)
+        free_handles = handle->next_free;
+    hki_lock_release(&table_lock);
+    return handle;
+}
+
+static void give_slot(struct hki_handle *handle)
+{
+    hki_lock_acquire(&table_lock);
+    handle->next_free = free_handles;
+    free_handles = handle;
+    hki_lock_release(&table_lock);
+}
+
+int hk_fd_adopt(int fd, unsigned flags, hk_fd *out)
+{
+    struct hki_handle *handle;
+
+    if (fd < 0)
+        return -EBADF;
+    handle = take_slot();
+    if (!handle)
+        return -ENOMEM;
+    hki_lock_acquire(&handle->lock);
+    handle->generation++;
+    handle->fd = fd;
+    handle->flags = (uint16_t)flags;
+    handle->reading = handle->writing = handle->closing = handle->nonblocking = false;
+    handle->ops = NULL;
+    handle->closer = NULL;
+    out->value = (uint64_t)handle->generation << 32 | (handle->slot + 1);
+    hki_lock_release(&handle->lock);
+    if (!(flags & HK_FD_BORROWED))
+        __atomic_add_fetch(&open_count, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* Locks the entry of an open handle; NULL when it is closed or closing. */
+static struct hki_handle *lock_open(hk_fd fd)
+{
+    struct hki_handle *handle = hki_handle_at(fd);
+
+    if (!handle)
+        return NULL;
+    hki_lock_acquire(&handle->lock);
+    if (handle->generation == hki_fd_generation(fd) && !handle->closing)
+        return handle;
+    hki_lock_release(&handle->lock);
+    return NULL;
+}
+
+int hk_fd_number(hk_fd fd)
+{
+    struct hki_handle *handle = lock_open(fd);
+    int number;
+
+    if (!handle)
+        return -EBADF;
+    number = handle->fd;
+    hki_lock_release(&handle->lock);
+    return number;
+}
+
+/* Makes the handle stale and frees its slot; returns the descriptor. Locked before,
+ * unlocked after. */
+static int retire(struct hki_handle *handle)
+{
+    int fd = handle->fd;
+
+    handle->generation++;
+    handle->fd = -1;
+    if (!(handle->flags & HK_FD_BORROWED))
+        __atomic_sub_fetch(&open_count, 1, __ATOMIC_RELAXED);
+    hki_lock_release(&handle->lock);
+    give_slot(handle);
+    return fd;
+}
+
+int hk_fd_release(hk_fd fd)
+{
+    struct hki_handle *handle = lock_open(fd);
+
+    if (!handle)
+        return -EBADF;
+    if (handle->ops) {
+        hki_lock_release(&handle->lock);
+        return -EBUSY;
+    }
+    return retire(handle);
+}
+
+static const hk_wait_kind close_kind = {.name = "operations on a closing handle",
+                                        .external = true};
+
+int hk_close(hk_fd fd)
+{
+    struct hki_handle *handle = lock_open(fd);
+    bool borrowed;
+    int number;
+
+    if (!handle)
+        return -EBADF;
+    handle->closing = true;
+    if (handle->ops) {
+        hk_waiter w;
+
+        hk_waiter_init(&w, &close_kind, handle);
+        handle->closer = &w;
+        for (struct hki_op *op = handle->ops; op; op = op->next)
+            hki_op_close_locked(op);
+        hki_lock_release(&handle->lock);
+        (void)hk_park(&w, NULL);
+        hki_lock_acquire(&handle->lock);
+    }
+    borrowed = handle->flags & HK_FD_BORROWED;
+    number = retire(handle);
+    return borrowed ? 0 : hki_os_close(number);
+}

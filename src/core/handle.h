@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of handles of the process. An hk_fd is a slot and a generation; a slot's
+ * generation is odd while it is open and grows at every open and close, so that a stale
+ * handle is told from a new one for four billion uses of one slot.
+ */
+#ifndef HKI_CORE_HANDLE_H
+#define HKI_CORE_HANDLE_H
+
+#include "core/self_inline.h"
+
+#include <hocket/op.h>
+
+struct hki_op;
+
+struct hki_handle {
+    uint32_t lock;       /* guards everything below */
+    uint32_t generation; /* odd: open */
+    int32_t fd;
+    uint32_t slot; /* immutable */
+    uint16_t flags; /* HK_FD_ */
+    bool reading, writing, closing;
+    bool nonblocking; /* we have switched it, or know it */
+    struct hki_op *ops; /* in flight on it, from any worker or thread */
+    hk_waiter *closer;
+    struct hki_handle *next_free; /* guarded by the table's lock */
+};
+
+/* The handle's entry, or NULL when it never was. */
+struct hki_handle *hki_handle_at(hk_fd fd);
+
+static inline uint32_t hki_fd_generation(hk_fd fd)
+{
+    return (uint32_t)(fd.value >> 32);
+}
+
+/* Handles that are open now, the borrowed ones left out. */
+uint64_t hki_handle_count(void);
+
+#endif

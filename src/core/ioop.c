@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations: started, cancelled, completed. On a worker the request goes to its
+ * poller; a plain thread carries it out itself, waiting in ppoll.
+ */
+#include "core/ioop.h"
+
+#include "base/alloc.h"
+#include "base/list.h"
+#include "core/runtime.h"
+#include "core/scope.h"
+#include "core/thread.h"
+#include "core/wait.h"
+#include "sys/os.h"
+
+#include <hocket/testing.h>
+
+#include <poll.h>
+
+static const hk_wait_kind io_kind = {
+    .name = "I/O", .describe = hki_op_describe, .external = true};
+
+/* ---- the handle's side ---- */
+
+static uint32_t stream_side(enum hki_io_code code)
+{
+    switch (code) {
+    case HKI_IO_READ:
+    case HKI_IO_READV:
+    case HKI_IO_RECV:
+    case HKI_IO_RECVMSG:
+        return HKI_OP_READS;
+    case HKI_IO_WRITE:
+    case HKI_IO_WRITEV:
+    case HKI_IO_SEND:
+    case HKI_IO_SENDMSG:
+        return HKI_OP_WRITES;
+    default:
+        return 0;
+    }
+}
+
+static uint8_t request_flags(const struct hki_handle *handle)
+{
+    return (uint8_t)((handle->flags & HK_FD_BORROWED ? HKI_FD_BORROWED : 0) |
+                     (handle->flags & HK_FD_SOCKET ? HKI_FD_SOCKET : 0) |
+                     (handle->flags & HK_FD_FILE ? HKI_FD_FILE : 0) |
+                     (handle->nonblocking ? HKI_FD_NONBLOCK : 0));
+}
+
+/* Hangs the operation on its handle: 0, -EBADF or -EBUSY. */
+static int enter_handle(struct hki_op *op)
+{
+    struct hki_handle *handle = hki_handle_at(op->fd);
+    int rc = 0;
+
+    if (!handle)
+        return -EBADF;
+    hki_lock_acquire(&handle->lock);
+    if (handle->generation != hki_fd_generation(op->fd) || handle->closing) {
+        rc = -EBADF;
+    } else if ((handle->flags & HK_FD_STREAM) &&
+               (((op->flags & HKI_OP_READS) && handle->reading) ||
+                ((op->flags & HKI_OP_WRITES) && handle->writing))) {
+        rc = -EBUSY;
+    } else {
+        handle->reading |= (op->flags & HKI_OP_READS) != 0;
+        handle->writing |= (op->flags & HKI_OP_WRITES) != 0;
+        op->handle = handle;
+        op->req.fd = handle->fd;
+        op->req.fd_flags = request_flags(handle);
+        op->req.fd_slot = handle->slot;
+        op->req.fd_generation = handle->generation;
+        op->next = handle->ops;
+        op->link = &handle->ops;
+        if (op->next)
+            op->next->link = &op->next;
+        handle->ops = op;
+    }
+    hki_lock_release(&handle->lock);
+    return rc;
+}
+
+/*
+ * Takes it off the handle again; the closer is woken after the last. Returns true when
+ * the operation must not be finished yet, since a message to it is on its way.
+ */
+static bool leave_handle(struct hki_op *op)
+{
+    struct hki_handle *handle = op->handle;
+    hk_waiter *closer = NULL;
+
+    if (!handle)
+        return false;
+    hki_lock_acquire(&handle->lock);
+    if (op->flags & HKI_OP_MESSAGE) {
+        op->flags |= HKI_OP_DONE;
+        hki_lock_release(&handle->lock);
+        return true;
+    }
+    *op->link = op->next;
+    if (op->next)
+        op->next->link = op->link;
+    if (op->flags & HKI_OP_READS)
+        handle->reading = false;
+    if (op->flags & HKI_OP_WRITES)
+        handle->writing = false;
+    if (op->req.fd_flags & HKI_FD_NONBLOCK)
+        handle->nonblocking = true;
+    if (!handle->ops) {
+        closer = handle->closer;
+        handle->closer = NULL;
+    }
+    hki_lock_release(&handle->lock);
+    if (closer)
+        hk_wake(closer, 0);
+    return false;
+}
+
+static int result_of(const struct hki_op *op)
+{
+    int result = op->req.result;
+
+    if ((op->flags & HKI_OP_CLOSED) && result == -ECANCELED)
+        return -EBADF;
+    return result;
+}
+
+/* ---- completion ---- */
+
+static void unlink_from_worker(struct hki_worker *worker, struct hki_op *op)
+{
+    *op->worker_link = op->worker_next;
+    if (op->worker_next)
+        op->worker_next->worker_link = op->worker_link;
+    worker->ops_in_flight--;
+}
+
+void hki_op_completed(struct hki_worker *worker, struct hki_ioreq *req)
+{
+    struct hki_op *op = hki_container_of(req, struct hki_op, req);
+    hk_waiter *waiter = op->waiter;
+    int result;
+
+    unlink_from_worker(worker, op);
+    if (HKI_UNLIKELY(leave_handle(op)))
+        return;
+    result = result_of(op);
+    hk_wake(waiter, result); /* op may be gone after this */
+}
+
+/* ---- closing from elsewhere ---- */
+
+static void close_message(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_op *op = hki_container_of(node, struct hki_op, message);
+    bool done;
+
+    hki_lock_acquire(&op->handle->lock);
+    op->flags &= ~(uint32_t)HKI_OP_MESSAGE;
+    done = op->flags & HKI_OP_DONE;
+    hki_lock_release(&op->handle->lock);
+    if (!done) {
+        worker->poller_ops->cancel(worker->poller, &op->req);
+    } else {
+        hk_waiter *waiter = op->waiter;
+
+        (void)leave_handle(op);
+        hk_wake(waiter, result_of(op));
+    }
+}
+
+void hki_op_close_locked(struct hki_op *op)
+{
+    __atomic_or_fetch(&op->flags, HKI_OP_CLOSED, __ATOMIC_ACQ_REL);
+    if (op->thread) {
+        hki_thread_kick(op->thread);
+    } else if (op->flags & HKI_OP_MESSAGE) {
+        return; /* the one that starts it will see the flag */
+    } else if (op->worker == hki_worker_current) {
+        op->worker->poller_ops->cancel(op->worker->poller, &op->req);
+    } else {
+        op->flags |= HKI_OP_MESSAGE;
+        op->message.hki_run = close_message;
+        hki_worker_post(op->worker, &op->message);
+    }
+}
+
+/* ---- starting on a worker ---- */
+
+/* True: it has completed at once, and req.result is final. */
+static bool submit(struct hki_worker *worker, struct hki_op *op)
+{
+    bool done;
+
+    op->worker_next = worker->ops;
+    op->worker_link = &worker->ops;
+    if (worker->ops)
+        worker->ops->worker_link = &op->worker_next;
+    worker->ops = op;
+    worker->ops_in_flight++;
+    worker->ops_started++;
+    done = worker->poller_ops->submit(worker->poller, &op->req);
+    if (done)
+        unlink_from_worker(worker, op);
+    return done && !leave_handle(op);
+}
+
+/* What every start begins with: faults, and the handle. Whoever closes the handle from
+ * now on finds out here whom to tell. */
+static int begin(struct hki_op *op, struct hki_worker *worker,
+                 struct hki_thread *thread)
+{
+    int fault = hki_fault(HK_FAULT_IO);
+
+    op->flags = stream_side(op->req.code) | (op->flags & HKI_OP_MESSAGE);
+    op->handle = NULL;
+    op->worker = worker;
+    op->thread = thread;
+    if (HKI_UNLIKELY(fault))
+        return fault;
+    return op->fd.value ? enter_handle(op) : 0;
+}
+
+/* ---- carried out by a plain thread ---- */
+
+static bool is_file_request(const struct hki_op *op)
+{
+    switch (op->req.code) {
+    case HKI_IO_FSYNC:
+    case HKI_IO_OPEN:
+    case HKI_IO_STATX:
+    case HKI_IO_WORK:
+        return true;
+    default:
+        return op->req.fd_flags & HKI_FD_FILE;
+    }
+}
+
+static short events_for(const struct hki_op *op)
+{
+    if (op->req.code == HKI_IO_POLL)
+        return (short)op->req.flags;
+    if (op->req.code == HKI_IO_CONNECT || (op->flags & HKI_OP_WRITES))
+        return POLLOUT;
+    return POLLIN;
+}
+
+/* A listener, a connecting socket or a pipe of ours must not block in the call itself;
+ * one that we were lent is called when it is ready. */
+static int prepare_nonblocking(struct hki_op *op)
+{
+    uint8_t flags = op->req.fd_flags;
+    bool by_flag = (flags & HKI_FD_SOCKET) && op->req.code != HKI_IO_ACCEPT &&
+                   op->req.code != HKI_IO_CONNECT;
+
+    if (by_flag || (flags & (HKI_FD_NONBLOCK | HKI_FD_BORROWED)) ||
+        op->req.code == HKI_IO_POLL)
+        return 0;
+    op->req.fd_flags |= HKI_FD_NONBLOCK;
+    return hki_os_set_nonblocking(op->req.fd);
+}
+
+static int wait_ready(struct hki_thread *thread, struct hki_op *op)
+{
+    for (;;) {
+        int rc = hki_thread_poll(thread, op->req.fd, events_for(op), true);
+
+        if (__atomic_load_n(&op->flags, __ATOMIC_ACQUIRE) & HKI_OP_CLOSED)
+            return -EBADF;
+        if (rc != 0)
+            return rc;
+    }
+}
+
+static int perform_waiting(struct hki_thread *thread, struct hki_op *op)
+{
+    bool ask_first = op->req.fd_flags & HKI_FD_BORROWED;
+    int rc = prepare_nonblocking(op);
+
+    if (rc < 0)
+        return rc;
+    for (;;) {
+        if (ask_first || op->req.code == HKI_IO_POLL) {
+            rc = wait_ready(thread, op);
+            if (rc < 0 || op->req.code == HKI_IO_POLL)
+                return rc;
+        }
+        rc = hki_io_attempt(&op->req);
+        if (rc != -EAGAIN && rc != -EINPROGRESS)
+            return rc;
+        ask_first = true;
+    }
+}
+
+/* Blocks the calling thread until the operation is through. */
+static int perform(struct hki_thread *thread, struct hki_op *op)
+{
+    op->req.result = is_file_request(op) ? hki_io_perform(&op->req)
+                                         : perform_waiting(thread, op);
+    (void)leave_handle(op);
+    return result_of(op);
+}
+
+/* ---- the public calls ---- */
+
+static void start_message(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_op *op = hki_container_of(node, struct hki_op, message);
+    bool closed = false;
+
+    if (op->handle) {
+        hki_lock_acquire(&op->handle->lock);
+        op->flags &= ~(uint32_t)HKI_OP_MESSAGE;
+        closed = op->flags & HKI_OP_CLOSED;
+        hki_lock_release(&op->handle->lock);
+    }
+    if (closed) {
+        hk_waiter *waiter = op->waiter;
+
+        (void)leave_handle(op);
+        hk_wake(waiter, -EBADF);
+    } else if (submit(worker, op)) {
+        hk_wake(op->waiter, result_of(op));
+    }
+}
+
+/* A plain thread starts an operation that shall call back: on the callback's worker. */
+static int start_far(struct hki_op *op)
+{
+    int rc;
+
+    op->flags = HKI_OP_MESSAGE;
+    op->message.hki_run = start_message;
+    rc = begin(op, op->waiter->hki_target, NULL);
+    if (rc == 0)
+        hki_worker_post(op->worker, &op->message);
+    return rc;
+}
+
+static int start_here(struct hki_op *op, struct hki_worker *worker)
+{
+    int rc = begin(op, worker, NULL);
+
+    if (rc == 0 && submit(worker, op))
+        hk_wake(op->waiter, result_of(op));
+    return rc;
+}
+
+int hk_op_start(hk_op *public_op, hk_waiter *waiter)
+{
+    struct hki_op *op = hki_op_of(public_op);
+    struct hki_thread *thread;
+    int rc;
+
+    op->waiter = waiter;
+    op->flags = 0;
+    if (hki_worker_current)
+        return start_here(op, hki_worker_current);
+    if (waiter->hki_state & HKI_WAIT_CALLBACK)
+        return start_far(op);
+    thread = hki_thread_of(hki_self());
+    rc = begin(op, NULL, thread);
+    if (rc == 0)
+        hk_wake(waiter, perform(thread, op));
+    return rc;
+}
+
+void hk_op_cancel(hk_op *public_op)
+{
+    struct hki_op *op = hki_op_of(public_op);
+
+    if (!op->worker || (op->flags & (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
+        return;
+    if (HKI_UNLIKELY(op->worker != hki_worker_current))
+        hki_panic("hk_op_cancel on another worker than the operation's");
+    op->flags |= HKI_OP_CANCELLED;
+    op->worker->poller_ops->cancel(op->worker->poller, &op->req);
+}
+
+static hk_verdict io_abort(hk_waiter *w)
+{
+    hk_op_cancel(w->data);
+    return HK_PENDING; /* the buffer is ours again only after the kernel's answer */
+}
+
+static int run_on_worker(struct hki_self *self, struct hki_op *op)
+{
+    hk_waiter w;
+    int rc;
+
+    if (submit(self->worker, op)) {
+        hki_spend(self);
+        return result_of(op);
+    }
+    hk_waiter_init(&w, &io_kind, op);
+    w.data = op;
+    op->waiter = &w;
+    rc = hk_park(&w, io_abort);
+    if (HKI_UNLIKELY(rc == -ECANCELED) && (self->attention & HKI_CANCELLED))
+        hki_cancel_delivered(self);
+    return rc;
+}
+
+int hk_op_run(hk_op *public_op)
+{
+    struct hki_op *op = hki_op_of(public_op);
+    struct hki_self *self = hki_self();
+    int rc = hki_enter(self);
+
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    op->flags = 0;
+    if (HKI_UNLIKELY(self->kind == HKI_SELF_THREAD)) {
+        rc = begin(op, NULL, hki_thread_of(self));
+        return rc < 0 ? rc : perform(hki_thread_of(self), op);
+    }
+    rc = begin(op, self->worker, NULL);
+    return HKI_UNLIKELY(rc < 0) ? rc : run_on_worker(self, op);
+}
+
+void hki_op_end_all(struct hki_worker *worker)
+{
+    for (struct hki_op *op = worker->ops; op; op = op->worker_next)
+        worker->poller_ops->cancel(worker->poller, &op->req);
+    while (worker->ops_in_flight) {
+        struct hki_ioreq *req = worker->poller_ops->wait(worker->poller, -1);
+
+        while (req) {
+            struct hki_ioreq *next = req->next;
+
+            hki_op_completed(worker, req);
+            req = next;
+        }
+    }
+}

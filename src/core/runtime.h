@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A runtime: its workers, the slabs of task records, and what they share. Runtimes are
+ * listed in a registry, so that ids, dumps and the deadlock census find them.
+ */
+#ifndef HKI_CORE_RUNTIME_H
+#define HKI_CORE_RUNTIME_H
+
+#include "core/worker.h"
+
+#include <hocket/run.h>
+
+enum {
+    HKI_WORKERS_MAX = 256,
+    HKI_TASK_SLAB = 1024,       /* records in a slab: 96 KiB */
+    HKI_TASK_SLABS_MAX = 16384, /* 16 million tasks */
+};
+
+struct hki_runtime {
+    struct hki_runtime *next; /* in the registry */
+    uint32_t serial;          /* tells an ended runtime's task ids; never 0 */
+    uint32_t worker_count;
+    struct hki_worker *workers;
+    hk_options options; /* with the defaults filled in */
+    bool background;    /* serves plain threads; has no first task */
+
+    int result;        /* main's */
+    uint32_t finished; /* atomic: main has ended, or the background was told to stop */
+    uint32_t abandoned; /* atomic: a background that ends with the process */
+    uint32_t idle;     /* atomic: workers asleep, a hint for whom to wake */
+
+    int64_t virtual_now_ns; /* worker 0 only; valid with options.virtual_clock */
+
+    uint32_t slabs_lock;           /* guards the growth of slabs, and the next */
+    struct hki_task *free_records; /* given back by remote tasks */
+    uint32_t slab_count;           /* atomic */
+    struct hki_task *slabs[HKI_TASK_SLABS_MAX];
+};
+
+/* The caller's runtime: its worker's, else the background one if it runs, else NULL. */
+struct hki_runtime *hki_runtime_current(void);
+
+/* The worker that serves a plain thread's spawns and callbacks; started at need. */
+int hki_background_worker(struct hki_worker **out);
+
+/* Calls `visit` for each runtime with the registry locked. */
+void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx),
+                        void *ctx);
+
+/* The record in slot `slot`, or NULL. Any thread while the runtime is registered. */
+struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot);
+/* A list of free records, all that were given back or a fresh slab; NULL: no memory. */
+struct hki_task *hki_runtime_records(struct hki_runtime *runtime);
+/* One of them, and giving one back. Any thread. */
+struct hki_task *hki_runtime_take_record(struct hki_runtime *runtime);
+void hki_runtime_return_record(struct hki_runtime *runtime, struct hki_task *task);
+
+/* Panics in a child of fork. */
+void hki_fork_guard(void);
+
+
+
+/* The time as this worker's tasks see it. */
+int64_t hki_worker_now(const struct hki_worker *worker);
+
+/* Internal log; formats one line. */
+void hki_log(hk_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

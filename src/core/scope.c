@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening, joining and accounting of scopes; cancelling them is in cancel.c. */
+#include "core/scope.h"
+
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "core/wait.h"
+#include "core/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *scope_name(const hk_scope *scope)
+{
+    return scope->hki_name ? scope->hki_name : "unnamed";
+}
+
+/* The chain of a plain thread's scopes is read by whoever cancels one of them. */
+static void lock_chain(struct hki_self *self)
+{
+    if (self->kind == HKI_SELF_THREAD)
+        hki_lock_acquire(&hki_thread_of(self)->scopes_lock);
+}
+
+static void unlock_chain(struct hki_self *self)
+{
+    if (self->kind == HKI_SELF_THREAD)
+        hki_lock_release(&hki_thread_of(self)->scopes_lock);
+}
+
+void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
+{
+    struct hki_self *self = hki_self();
+
+    if (HKI_UNLIKELY(hki_scope_is_open(scope) && scope->hki_owner == self))
+        hki_panic("hk_scope_open of scope '%s', which is open", scope_name(scope));
+    if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))
+        hki_panic("hk_scope_open inside a callback of the event loop");
+    scope->hki_flags = (flags & (HKI_SCOPE_POLICY | HKI_SCOPE_PARALLEL |
+                                 HKI_SCOPE_SHIELDED)) |
+                       HKI_SCOPE_MAGIC;
+    scope->hki_delivered = 0;
+    scope->hki_error = 0;
+    scope->hki_success = 0;
+    scope->hki_owner = self;
+    scope->hki_inner = NULL;
+    scope->hki_local = NULL;
+    scope->hki_remote = NULL;
+    scope->hki_remote_count = 0;
+    scope->hki_remote_used = 0;
+    scope->hki_lock = 0;
+    scope->hki_local_count = 0;
+    scope->hki_joiner = NULL;
+    scope->hki_remote_joiner = NULL;
+    scope->hki_name = name;
+    scope->hki_deadline.hki_link = NULL;
+    scope->hki_deadline.hki_deadline_ns = 0;
+    scope->hki_message.hki_run = NULL;
+    lock_chain(self);
+    scope->hki_outer = self->scope;
+    if (self->scope)
+        self->scope->hki_inner = scope;
+    self->scope = scope;
+    if (HKI_UNLIKELY(self->attention & HKI_CANCELLED)) {
+        if (flags & HK_SCOPE_SHIELDED)
+            __atomic_and_fetch(&self->attention, (uint8_t)~HKI_CANCELLED,
+                               __ATOMIC_RELAXED);
+        else
+            scope->hki_flags |= HKI_SCOPE_EFFECTIVE;
+    }
+    unlock_chain(self);
+}
+
+void hk_scope_open(hk_scope *scope)
+{
+    hk_scope_open_with(scope, 0, NULL);
+}
+
+/* ---- children ---- */
+
+bool hki_scope_add_child(hk_scope *scope, struct hki_self *spawner,
+                         struct hki_task *child)
+{
+    /* Local: a child that can only ever run on the owner's own worker. */
+    bool local = scope->hki_owner->worker && spawner->worker &&
+                 scope->hki_owner->worker == spawner->worker &&
+                 !(hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL);
+    struct hki_task **head = local ? &scope->hki_local : &scope->hki_remote;
+
+    child->parent = scope;
+    if (!local) {
+        child->self.flags |= HKI_TASK_REMOTE;
+        hki_lock_acquire(&scope->hki_lock);
+        __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_RELAXED);
+        scope->hki_remote_count++;
+    } else {
+        scope->hki_local_count++;
+    }
+    child->sibling_next = *head;
+    child->sibling_link = head;
+    if (*head)
+        (*head)->sibling_link = &child->sibling_next;
+    *head = child;
+    if (!local)
+        hki_lock_release(&scope->hki_lock);
+    return !local;
+}
+
+static inline void unlink_child(struct hki_task *child)
+{
+    *child->sibling_link = child->sibling_next;
+    if (child->sibling_next)
+        child->sibling_next->sibling_link = child->sibling_link;
+}
+
+/* An error that counts: a -ECANCELED under a cancel is only its echo. */
+static bool is_error(const hk_scope *scope, const struct hki_task *child, int result)
+{
+    if (result >= 0)
+        return false;
+    return result != -ECANCELED ||
+           !((hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE) ||
+             (child->self.flags & HKI_TASK_CANCELLED));
+}
+
+/* Records `rc`; true when it is the first. */
+static bool record_error(hk_scope *scope, int rc)
+{
+    int32_t none = 0;
+
+    return __atomic_compare_exchange_n(&scope->hki_error, &none, rc, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void judge_result(hk_scope *scope, const struct hki_task *child, int result)
+{
+    uint32_t policy = hki_scope_flags_of(scope) & HKI_SCOPE_POLICY;
+
+    if (is_error(scope, child, result)) {
+        if (!record_error(scope, result)) {
+            if (hki_worker_current)
+                hki_worker_current->errors_unreported++;
+            hki_log(HK_LOG_DEBUG, "task '%s' failed after its scope '%s' had: %s",
+                    hki_task_display_name(child), scope_name(scope),
+                    hk_error_text(result));
+        } else if (!policy) {
+            hki_scope_cancel_why(scope, HK_BY_FAILURE);
+        }
+    } else if (result >= 0 && (policy & HK_SCOPE_FIRST_SUCCESS) &&
+               !__atomic_exchange_n(&scope->hki_success, 1, __ATOMIC_ACQ_REL)) {
+        hki_scope_cancel_why(scope, HK_BY_FAILURE);
+    }
+}
+
+/* Notes under the scope's lock whether a cancel message to the child is on its way. */
+static void retire_remote(struct hki_task *child)
+{
+    unlink_child(child);
+    if (hki_task_is_started(child) && child->stack->cancel_posted) {
+        child->self.flags |= HKI_TASK_ZOMBIE;
+        child->self.worker->zombies++;
+    }
+}
+
+static void release_remote_locked(hk_scope *scope)
+{
+    hk_waiter *joiner = NULL;
+
+    if (--scope->hki_remote_count == 0) {
+        joiner = scope->hki_remote_joiner;
+        scope->hki_remote_joiner = NULL;
+    }
+    hki_lock_release(&scope->hki_lock);
+    /* The scope may be gone unless a joiner waits, who stays until it is woken. */
+    if (joiner)
+        hk_wake(joiner, 0);
+}
+
+void hki_scope_release_remote(hk_scope *scope)
+{
+    hki_lock_acquire(&scope->hki_lock);
+    release_remote_locked(scope);
+}
+
+void hki_scope_child_done(hk_scope *scope, struct hki_task *child, int result)
+{
+    if (HKI_UNLIKELY(result < 0) ||
+        HKI_UNLIKELY(scope->hki_flags & HK_SCOPE_FIRST_SUCCESS))
+        judge_result(scope, child, result);
+    HKI_HB_RELEASE(scope); /* what the child did is seen after the join */
+    if (HKI_UNLIKELY(child->self.flags & HKI_TASK_REMOTE)) {
+        hki_lock_acquire(&scope->hki_lock);
+        retire_remote(child);
+        release_remote_locked(scope);
+        return;
+    }
+    unlink_child(child);
+    if (--scope->hki_local_count == 0 && scope->hki_joiner) {
+        hk_waiter *joiner = scope->hki_joiner;
+
+        scope->hki_joiner = NULL;
+        hk_wake(joiner, 0);
+    }
+}
+
+/* ---- join ---- */
+
+static void describe_join(const void *object, char *text, size_t size);
+
+static const hk_wait_kind join_kind = {.name = "join", .describe = describe_join};
+
+static void describe_join(const void *object, char *text, size_t size)
+{
+    const hk_scope *scope = object;
+
+    snprintf(text, size, "scope '%s', %u children", scope_name(scope),
+             scope->hki_local_count + scope->hki_remote_count);
+}
+
+static void wait_for_children(hk_scope *scope, struct hki_self *self)
+{
+    hk_waiter w;
+
+    for (;;) {
+        if (scope->hki_local_count && self->kind == HKI_SELF_TASK)
+            hki_task_run_children(scope, hki_task_of(self));
+        if (scope->hki_local_count) {
+            hk_waiter_init(&w, &join_kind, scope);
+            scope->hki_joiner = &w;
+            (void)hk_park(&w, NULL); /* uninterruptible: it always gets its wake */
+        } else if (__atomic_load_n(&scope->hki_remote_used, __ATOMIC_ACQUIRE)) {
+            hki_lock_acquire(&scope->hki_lock);
+            if (!scope->hki_remote_count) {
+                hki_lock_release(&scope->hki_lock);
+                return;
+            }
+            hk_waiter_init(&w, &join_kind, scope);
+            scope->hki_remote_joiner = &w;
+            hki_lock_release(&scope->hki_lock);
+            (void)hk_park(&w, NULL);
+        } else {
+            return;
+        }
+    }
+}
+
+static hk_scope_why own_why(uint32_t flags)
+{
+    return (hk_scope_why)(flags >> HKI_SCOPE_WHY_SHIFT & 7);
+}
+
+static int join_result(const hk_scope *scope, uint32_t flags)
+{
+    int error = __atomic_load_n(&scope->hki_error, __ATOMIC_ACQUIRE);
+    uint32_t delivered = __atomic_load_n(&scope->hki_delivered, __ATOMIC_RELAXED);
+    bool succeeded = (flags & HK_SCOPE_FIRST_SUCCESS) && scope->hki_success;
+
+    if (error && !succeeded)
+        return error;
+    if (delivered & HKI_DELIVERED_OUTER)
+        return -ECANCELED;
+    if ((delivered & HKI_DELIVERED_OWN) && own_why(flags) == HK_BY_DEADLINE)
+        return -ETIMEDOUT;
+    return 0;
+}
+
+static void forget_deadline(hk_scope *scope, struct hki_self *self)
+{
+    if (scope->hki_deadline.hki_link)
+        hki_wheel_cancel(&self->worker->wheel, &scope->hki_deadline);
+}
+
+int hk_scope_join(hk_scope *scope)
+{
+    struct hki_self *self = hki_self();
+    uint32_t flags;
+
+    if (HKI_UNLIKELY(self->scope != scope || scope->hki_owner != self)) {
+        if (!hki_scope_is_open(scope))
+            hki_panic("hk_scope_join by '%s' of a scope that is not open",
+                      hk_task_name());
+        hki_panic("hk_scope_join by '%s' of scope '%s', which is not the innermost "
+                  "that it opened",
+                  hk_task_name(), scope_name(scope));
+    }
+    if (scope->hki_local_count || scope->hki_remote_used)
+        wait_for_children(scope, self);
+    HKI_HB_ACQUIRE(scope);
+    forget_deadline(scope, self);
+    lock_chain(self);
+    flags = scope->hki_flags;
+    self->scope = scope->hki_outer;
+    if (self->scope)
+        self->scope->hki_inner = NULL;
+    scope->hki_flags = flags & ~(uint32_t)HKI_SCOPE_MAGIC_MASK;
+    scope->hki_owner = NULL;
+    if (HKI_UNLIKELY(flags & (HKI_SCOPE_EFFECTIVE | HKI_SCOPE_SHIELDED)) ||
+        self->kind == HKI_SELF_THREAD)
+        __atomic_store_n(&self->attention, hki_self_attention(self), __ATOMIC_RELAXED);
+    unlock_chain(self);
+    return join_result(scope, flags);
+}
+
+/* ---- the rest ---- */
+
+void hk_scope_fail(hk_scope *scope, int rc)
+{
+    if (HKI_UNLIKELY(rc >= 0))
+        hki_panic("hk_scope_fail of scope '%s' with %d: not an error",
+                  scope_name(scope), rc);
+    hki_scope_check_inside(scope, hki_self());
+    record_error(scope, rc);
+    hki_scope_cancel_why(scope, HK_BY_FAILURE);
+}
+
+static void deadline_passed(hk_timer *timer)
+{
+    hk_scope *scope = hki_container_of(timer, hk_scope, hki_deadline);
+
+    hki_scope_cancel_here(scope, HK_BY_DEADLINE);
+}
+
+static void thread_deadline(hk_scope *scope, struct hki_self *self, int64_t deadline_ns)
+{
+    struct hki_thread *thread = hki_thread_of(self);
+
+    if (hki_thread_of(scope->hki_owner) != thread)
+        hki_panic("hk_scope_deadline on a scope of another thread");
+    hki_lock_acquire(&thread->scopes_lock);
+    scope->hki_deadline.hki_deadline_ns = deadline_ns;
+    __atomic_store_n(&self->attention, hki_self_attention(self), __ATOMIC_RELAXED);
+    hki_lock_release(&thread->scopes_lock);
+}
+
+void hk_scope_deadline(hk_scope *scope, int64_t deadline_ns)
+{
+    struct hki_self *self = hki_self();
+
+    if (HKI_UNLIKELY(!hki_scope_is_open(scope)))
+        hki_panic("hk_scope_deadline on a scope that is not open");
+    if (self->kind == HKI_SELF_THREAD) {
+        thread_deadline(scope, self, deadline_ns);
+        return;
+    }
+    if (HKI_UNLIKELY(scope->hki_owner->worker != self->worker))
+        hki_panic("hk_scope_deadline on scope '%s' of another worker",
+                  scope_name(scope));
+    if (scope->hki_flags & HKI_SCOPE_CANCELLED)
+        return;
+    forget_deadline(scope, self);
+    if (deadline_ns == HK_NEVER)
+        return;
+    if (deadline_ns <= hk_now())
+        hki_scope_cancel_here(scope, HK_BY_DEADLINE);
+    else
+        hk_timer_set(&scope->hki_deadline, deadline_ns, deadline_passed);
+}
+
+hk_scope_why hk_scope_reason(const hk_scope *scope)
+{
+    uint32_t flags = hki_scope_flags_of(scope);
+
+    if (flags & HKI_SCOPE_CANCELLED)
+        return own_why(flags);
+    return flags & HKI_SCOPE_EFFECTIVE ? HK_BY_OUTER : HK_NOT_CANCELLED;
+}
+
+uint32_t hk_scope_children(const hk_scope *scope)
+{
+    return scope->hki_local_count +
+           __atomic_load_n(&scope->hki_remote_count, __ATOMIC_RELAXED);
+}
+
+int hk_cancelled(void)
+{
+    return hki_enter(hki_self());
+}
+
+void hki_scope_check_inside(const hk_scope *scope, const struct hki_self *self)
+{
+    const hk_scope *at = self->scope;
+
+    for (;;) {
+        for (; at; at = at->hki_outer) {
+            if (at == scope)
+                return;
+            self = at->hki_owner;
+        }
+        if (self->kind != HKI_SELF_TASK)
+            break;
+        at = ((const struct hki_task *)(const void *)self)->parent;
+        if (!at)
+            break;
+        if (at == scope)
+            return;
+        self = at->hki_owner;
+    }
+    hki_panic("'%s' uses scope '%s' from outside: only its body and descendants may",
+              hk_task_name(), scope_name(scope));
+}

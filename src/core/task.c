@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a task: spawned, started on a stack, ended; and the stack passed on to
+ * the next task that has none, without a switch, when the one that ended never waited.
+ */
+#include "core/task.h"
+
+#include "core/runtime.h"
+#include "core/scope.h"
+#include "core/thread.h"
+#include "base/list.h"
+#include "core/worker.h"
+#include "sys/os.h"
+
+/* ---- records ---- */
+
+static struct hki_task *record_get(struct hki_worker *worker)
+{
+    struct hki_task *task = worker->free_tasks;
+
+    if (HKI_UNLIKELY(!task)) {
+        task = hki_runtime_records(worker->runtime);
+        if (!task)
+            return NULL;
+    }
+    worker->free_tasks = task->next;
+    return task;
+}
+
+struct hki_task *hki_task_new(struct hki_worker *worker, const char *name,
+                              hk_task_fn *fn, void *arg)
+{
+    struct hki_task *task = record_get(worker);
+
+    if (HKI_UNLIKELY(!task))
+        return NULL;
+    task->self.attention = 0;
+    task->self.kind = HKI_SELF_TASK;
+    task->self.budget = HKI_BUDGET;
+    task->self.flags = HKI_TASK_LIVE;
+    task->self.scope = NULL;
+    task->self.waiter = NULL;
+    task->self.worker = worker;
+    task->parent = NULL;
+    task->fn = fn;
+    task->arg = arg;
+    task->name = name;
+    worker->tasks_spawned++;
+    HKI_HB_RELEASE(task); /* what the spawner did is seen by the task */
+    return task;
+}
+
+void hki_task_free(struct hki_worker *worker, struct hki_task *task)
+{
+    bool remote = task->self.flags & HKI_TASK_REMOTE;
+
+    task->self.flags = 0;
+    __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
+    if (remote) {
+        /* Its spawner lives elsewhere and will want the record again. */
+        hki_runtime_return_record(worker->runtime, task);
+        return;
+    }
+    task->next = worker->free_tasks;
+    worker->free_tasks = task;
+}
+
+/* ---- start and end ---- */
+
+static void task_main(void);
+
+static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
+                            const char *low)
+{
+    top->task = task;
+    top->fn = task->fn;
+    top->arg = task->arg;
+    top->exceptions[0] = top->exceptions[1] = NULL;
+    top->locals = NULL;
+    top->low = low;
+    top->cancel_posted = 0;
+    task->stack = top;
+}
+
+static void adopt_stack(struct hki_worker *worker, struct hki_task *task,
+                        struct hki_stack *stack)
+{
+    fill_top((struct hki_stack_top *)(void *)stack, task, stack->context.low);
+    task->self.worker = worker;
+    if (task->self.flags & HKI_TASK_REMOTE) {
+        /* Under the lock a canceller sees it either unstarted, and we see the
+         * scope's flag here, or started, and it posts to us. */
+        hki_lock_acquire(&task->parent->hki_lock);
+        task->self.flags |= HKI_TASK_STARTED;
+        hki_lock_release(&task->parent->hki_lock);
+    } else {
+        task->self.flags |= HKI_TASK_STARTED;
+    }
+    if (HKI_UNLIKELY((task->self.flags & HKI_TASK_CANCELLED) ||
+                     (task->parent && (hki_scope_flags_of(task->parent) &
+                                       HKI_SCOPE_EFFECTIVE))))
+        task->self.attention = HKI_CANCELLED;
+}
+
+int hki_task_start(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_stack *stack;
+    int rc = hki_stack_get(&worker->stacks, &stack);
+
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    adopt_stack(worker, task, stack);
+    task->sp = hki_context_make(stack, task_main);
+    return 0;
+}
+
+/* Tells the parent, or the runtime, and gives the record back. Returns whether the
+ * stack is free, too: a zombie keeps it until its cancel message has come. */
+static bool account_end(struct hki_worker *worker, struct hki_task *task, int result)
+{
+    worker->tasks_ended++;
+    if (task->parent) {
+        hki_scope_child_done(task->parent, task, result);
+    } else {
+        worker->runtime->result = result;
+        __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
+        worker->ticks = 0; /* the loop shall see it now */
+    }
+    if (task->self.flags & HKI_TASK_ZOMBIE)
+        return false;
+    hki_task_free(worker, task);
+    return true;
+}
+
+_Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack *from)
+{
+    struct hki_task *next = worker->ready_head;
+    struct hki_context *context = &worker->loop_context;
+    void *sp = worker->loop_sp;
+
+    if (next && worker->ticks > 0 && hki_task_is_started(next)) {
+        worker->ready_head = next->next;
+        hki_exceptions_load(worker, next);
+        hki_make_current(worker, next);
+        context = &hki_stack_of(next->stack)->context;
+        sp = next->sp;
+    } else {
+        worker->current = NULL;
+        hki_self_current = &worker->loop_self;
+    }
+#ifdef HKI_CONTEXT_TOOLS
+    hki_context_leave(&from->context, context, true);
+#else
+    (void)from;
+    (void)context;
+#endif
+    hki_switch_for_good(sp);
+}
+
+static void check_end(struct hki_task *task)
+{
+    if (HKI_UNLIKELY(task->self.scope))
+        hki_panic("task '%s' returned with scope '%s' open: join it first",
+                  hki_task_display_name(task),
+                  task->self.scope->hki_name ? task->self.scope->hki_name : "unnamed");
+    if (HKI_UNLIKELY(task->stack->locals))
+        hki_locals_destroy(&task->stack->locals);
+}
+
+/* Ends the current task and makes the next one that needs a stack current on this one;
+ * when there is none, leaves for good. */
+static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task, int result)
+{
+    struct hki_stack *stack = hki_stack_of(task->stack);
+    struct hki_task *next;
+
+    check_end(task);
+    if (!account_end(worker, task, result))
+        leave_for_good(worker, stack);
+
+    next = worker->ready_head;
+    if (next && worker->ticks > 0 && !hki_task_is_started(next)) {
+        worker->ready_head = next->next;
+        adopt_stack(worker, next, stack);
+        hki_make_current(worker, next);
+        return;
+    }
+    hki_stack_put(&worker->stacks, stack);
+    leave_for_good(worker, stack);
+}
+
+/* The first function on every stack. It never returns. */
+static void task_main(void)
+{
+    struct hki_worker *worker = hki_worker_current;
+
+#ifdef HKI_CONTEXT_TOOLS
+    hki_context_arrive(&hki_stack_of(worker->current->stack)->context, true);
+#endif
+    for (;;) {
+        struct hki_task *task = worker->current;
+        int result;
+
+        HKI_HB_ACQUIRE(task);
+        result = task->stack->fn(task->stack->arg);
+        end_and_pass_on(worker, task, result);
+    }
+}
+
+/* ---- children on the joiner's stack ---- */
+
+static void run_child(struct hki_worker *worker, struct hki_task *task, const char *low)
+{
+    struct hki_stack_top top;
+    int result;
+
+    fill_top(&top, task, low);
+    task->self.flags |= HKI_TASK_STARTED;
+    if (HKI_UNLIKELY((task->self.flags & HKI_TASK_CANCELLED) ||
+                     (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE)))
+        task->self.attention = HKI_CANCELLED;
+    hki_make_current(worker, task);
+    result = top.fn(top.arg); /* it may wait, and come back here much later */
+    check_end(task);
+    (void)account_end(worker, task, result);
+}
+
+/* Half of the reservation must be left for the child (a quarter is guard). */
+static bool has_room(const struct hki_worker *worker, const char *low)
+{
+    const char *here = __builtin_frame_address(0);
+
+    return (size_t)(here - low) > worker->stacks.stack_size / 2;
+}
+
+void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
+{
+    struct hki_worker *worker = joiner->self.worker;
+    const char *low = joiner->stack->low;
+    struct hki_task *child = worker->ready_head;
+
+#ifdef HKI_CONTEXT_TOOLS
+    return; /* the tools know one task for each stack */
+#endif
+    if (!child || child->parent != scope || !has_room(worker, low))
+        return;
+    joiner->self.flags |= HKI_TASK_LENDS;
+    hki_exceptions_save(worker, joiner);
+    while (child && child->parent == scope && !hki_task_is_started(child) &&
+           !(child->self.flags & HKI_TASK_REMOTE) && worker->ticks > 0) {
+        worker->ready_head = child->next;
+        if (worker->exceptions)
+            worker->exceptions[0] = worker->exceptions[1] = NULL;
+        run_child(worker, child, low);
+        child = worker->ready_head;
+    }
+    worker->current = joiner;
+    hki_self_current = &joiner->self;
+    hki_exceptions_load(worker, joiner);
+    joiner->self.flags &= ~(uint32_t)HKI_TASK_LENDS;
+}
+
+/* ---- spawn ---- */
+
+static void share(struct hki_worker *worker, struct hki_task *task)
+{
+    task->next = NULL;
+    hki_lock_acquire(&worker->shared_lock);
+    if (worker->shared_head)
+        worker->shared_tail->next = task;
+    else
+        worker->shared_head = task;
+    worker->shared_tail = task;
+    __atomic_store_n(&worker->shared_count, worker->shared_count + 1, __ATOMIC_SEQ_CST);
+    hki_lock_release(&worker->shared_lock);
+}
+
+/* Makes one sleeping worker look for shared tasks. */
+static void wake_an_idle_worker(struct hki_runtime *runtime)
+{
+    if (!__atomic_load_n(&runtime->idle, __ATOMIC_SEQ_CST))
+        return;
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        struct hki_worker *worker = &runtime->workers[i];
+
+        if (__atomic_load_n(&worker->sleeping, __ATOMIC_RELAXED) != HKI_AWAKE) {
+            hki_worker_notify(worker);
+            return;
+        }
+    }
+}
+
+static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
+                     hk_task_fn *fn, void *arg, hk_task_id *out_id);
+
+int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
+                   hk_task_id *out_id)
+{
+    struct hki_self *self = hki_self();
+    struct hki_worker *worker = self->worker;
+    struct hki_task *task;
+
+    if (HKI_UNLIKELY(self->scope != scope))
+        hki_scope_check_inside(scope, self);
+    if (HKI_UNLIKELY(!worker))
+        return spawn_far(scope, self, name, fn, arg, out_id);
+    task = hki_task_new(worker, name, fn, arg);
+    if (HKI_UNLIKELY(!task)) {
+        hk_scope_fail(scope, -ENOMEM);
+        return -ENOMEM;
+    }
+    if (out_id)
+        *out_id = hki_task_id_of(worker->runtime, task);
+    if (hki_scope_add_child(scope, self, task) &&
+        (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
+        worker->runtime->worker_count > 1) {
+        share(worker, task);
+        wake_an_idle_worker(worker->runtime);
+    } else {
+        hki_ready_push(worker, task);
+    }
+    return 0;
+}
+
+int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
+{
+    return hk_spawn_named(scope, NULL, fn, arg, NULL);
+}
+
+/* A task that was spawned on a plain thread arrives at its worker. Until it starts, its
+ * record has no scope and no waiter: those two words carry the message. */
+static void far_task_arrives(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_task *task = hki_container_of(node, struct hki_task, self.scope);
+
+    task->self.scope = NULL;
+    task->self.waiter = NULL;
+    worker->tasks_spawned++;
+    hki_ready_push(worker, task);
+}
+
+static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
+                     hk_task_fn *fn, void *arg, hk_task_id *out_id)
+{
+    struct hki_worker *worker;
+    struct hki_task *task = NULL;
+    hk_inbox_node *node;
+    int rc = hki_background_worker(&worker);
+
+    if (rc == 0) {
+        task = hki_runtime_take_record(worker->runtime);
+        rc = task ? 0 : -ENOMEM;
+    }
+    if (rc < 0) {
+        hk_scope_fail(scope, rc);
+        return rc;
+    }
+    task->self = (struct hki_self){
+        .kind = HKI_SELF_TASK,
+        .budget = HKI_BUDGET,
+        .flags = HKI_TASK_LIVE,
+        .worker = worker,
+    };
+    task->fn = fn;
+    task->arg = arg;
+    task->name = name;
+    HKI_HB_RELEASE(task);
+    if (out_id)
+        *out_id = hki_task_id_of(worker->runtime, task);
+    hki_scope_add_child(scope, self, task);
+    node = (hk_inbox_node *)(void *)&task->self.scope;
+    node->hki_run = far_task_arrives;
+    hki_worker_post(worker, node);
+    return 0;
+}
+
+_Static_assert(offsetof(struct hki_self, waiter) ==
+                   offsetof(struct hki_self, scope) + sizeof(void *),
+               "a message fits over scope and waiter");
+
+/* ---- yield, and who am I ---- */
+
+int hk_yield(void)
+{
+    struct hki_self *self = hki_self();
+    struct hki_worker *worker = self->worker;
+    int rc = hki_enter(self);
+
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    if (HKI_UNLIKELY(!worker)) {
+        hki_os_yield();
+        return 0;
+    }
+    self->budget = HKI_BUDGET;
+    if (!worker->ready_head && worker->ticks > 0 && hki_mpsc_is_empty(&worker->inbox)) {
+        worker->ticks--; /* nobody to yield to; now and then the loop gets its turn */
+        return 0;
+    }
+    hki_ready_push(worker, hki_task_of(self));
+    return hki_switch_away(worker, hki_task_of(self));
+}
+
+void hki_self_exhausted(struct hki_self *self)
+{
+    struct hki_worker *worker = self->worker;
+
+    self->budget = HKI_BUDGET;
+    if (self->kind != HKI_SELF_TASK)
+        return;
+    hki_ready_push(worker, hki_task_of(self));
+    (void)hki_switch_away(worker, hki_task_of(self));
+}
+
+int hk_budget(void)
+{
+    hki_spend(hki_self());
+    return 0;
+}
+
+const char *hki_task_display_name(const struct hki_task *task)
+{
+    return task->name ? task->name : "unnamed";
+}
+
+const char *hk_task_name(void)
+{
+    struct hki_self *self = hki_self();
+
+    if (self->kind == HKI_SELF_TASK)
+        return hki_task_display_name(hki_task_of(self));
+    return self->kind == HKI_SELF_THREAD ? hki_thread_of(self)->name : "event loop";
+}
+
+void hk_task_rename(const char *name)
+{
+    struct hki_self *self = hki_self();
+
+    if (self->kind == HKI_SELF_TASK)
+        hki_task_of(self)->name = name;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The state word of a waiter, and what others in core do with parked ones. */
+#ifndef HKI_CORE_WAIT_H
+#define HKI_CORE_WAIT_H
+
+#include "base/list.h"
+#include "core/self_inline.h"
+
+enum hki_wait_state {
+    HKI_WAIT_TASK = 1 << 0, /* whom it wakes: one of these three, immutable */
+    HKI_WAIT_THREAD = 1 << 1,
+    HKI_WAIT_CALLBACK = 1 << 2,
+    HKI_WAIT_PARKED = 1 << 3,
+    HKI_WAIT_WOKEN = 1 << 4,
+    HKI_WAIT_ABORTED = 1 << 5,
+};
+
+/*
+ * Undoes the wait of a parked task, which then returns `error`; false when it cannot
+ * be undone or its wake is on the way. On the task's worker.
+ */
+bool hki_wait_abort(struct hki_self *self, int error);
+
+/* The testing kit's look at every task that is about to park (cancel torture). NULL, and
+ * one predictable branch, everywhere else. Set while no runtime runs. */
+extern void (*hki_park_observer)(struct hki_self *self);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop of a worker. One turn: messages, timers, completions, then the ready tasks,
+ * which switch among themselves until none is left or HKI_TICKS switches have passed.
+ * When there is nothing to do it sleeps: on a futex while no I/O is in flight (the
+ * cheapest wake there is), else in the poller.
+ */
+#include "core/worker.h"
+
+#include "core/deadlock.h"
+#include "core/ioop.h"
+#include "core/runtime.h"
+#include "core/scope.h"
+#include "core/virtual_clock.h"
+#include "sys/futex.h"
+#include "sys/os.h"
+
+#include <string.h>
+
+__thread struct hki_worker *hki_worker_current
+    __attribute__((tls_model("initial-exec")));
+
+/* The C++ runtime's, if the program has one. */
+extern void *__cxa_get_globals(void) __attribute__((weak));
+
+int hki_worker_init(struct hki_worker *worker, struct hki_runtime *runtime,
+                    uint32_t index)
+{
+    memset(worker, 0, sizeof(*worker));
+    worker->runtime = runtime;
+    worker->index = index;
+    worker->random = runtime->options.seed + index;
+    hki_stack_pool_init(&worker->stacks, runtime->options.stack_size_bytes,
+                        runtime->options.stacks_max);
+    worker->loop_self = (struct hki_self){
+        .attention = HKI_NO_WAITING,
+        .kind = HKI_SELF_LOOP,
+        .budget = HKI_BUDGET,
+        .worker = worker,
+    };
+    return 0;
+}
+
+void hki_worker_fini(struct hki_worker *worker)
+{
+    hki_stack_pool_fini(&worker->stacks);
+}
+
+/* ---- messages from elsewhere ---- */
+
+void hki_worker_notify(struct hki_worker *worker)
+{
+    uint32_t state = __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST);
+
+    if (state == HKI_AWAKE ||
+        !__atomic_compare_exchange_n(&worker->sleeping, &state, HKI_AWAKE, false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return;
+    if (state == HKI_SLEEPS_ON_FUTEX)
+        hki_futex_wake(&worker->sleeping, 1);
+    else
+        worker->poller_ops->wake(worker->poller);
+}
+
+void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node)
+{
+    hki_mpsc_push(&worker->inbox, (struct hki_mpsc_node *)(void *)node);
+    hki_worker_notify(worker);
+}
+
+static void read_inbox(struct hki_worker *worker)
+{
+    hk_inbox_node *node = (hk_inbox_node *)(void *)hki_mpsc_take_all(&worker->inbox);
+
+    while (node) {
+        hk_inbox_node *next = node->hki_next; /* the message may be gone after it ran */
+
+        node->hki_run(node, worker);
+        node = next;
+    }
+}
+
+/* ---- completions ---- */
+
+static bool take_completions(struct hki_worker *worker, int64_t timeout_ns)
+{
+    struct hki_ioreq *req = worker->poller_ops->wait(worker->poller, timeout_ns);
+    bool any = req;
+
+    worker->polls++;
+    while (req) {
+        struct hki_ioreq *next = req->next;
+
+        hki_op_completed(worker, req);
+        req = next;
+    }
+    return any;
+}
+
+/* ---- shared tasks: those that any worker may start ---- */
+
+static struct hki_task *take_shared(struct hki_worker *from)
+{
+    struct hki_task *task;
+
+    if (!__atomic_load_n(&from->shared_count, __ATOMIC_SEQ_CST))
+        return NULL;
+    hki_lock_acquire(&from->shared_lock);
+    task = from->shared_head;
+    if (task) {
+        from->shared_head = task->next;
+        __atomic_store_n(&from->shared_count, from->shared_count - 1, __ATOMIC_RELAXED);
+    }
+    hki_lock_release(&from->shared_lock);
+    return task;
+}
+
+/* One from our own queue, else from another's. */
+static bool find_shared(struct hki_worker *worker)
+{
+    struct hki_runtime *runtime = worker->runtime;
+
+    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+        uint32_t victim = (worker->index + i) % runtime->worker_count;
+        struct hki_task *task = take_shared(&runtime->workers[victim]);
+
+        if (task) {
+            task->self.worker = worker;
+            hki_ready_push(worker, task);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_shared(const struct hki_runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->worker_count; i++)
+        if (__atomic_load_n(&runtime->workers[i].shared_count, __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}
+
+/* ---- running tasks ---- */
+
+static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int rc)
+{
+    hki_log(HK_LOG_ERROR, "task '%s' got no stack: %s", hki_task_display_name(task),
+            hk_error_text(rc));
+    worker->tasks_ended++;
+    if (task->parent) {
+        hki_scope_child_done(task->parent, task, rc);
+    } else {
+        worker->runtime->result = rc;
+        __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
+    }
+    hki_task_free(worker, task);
+}
+
+/* Runs the first ready task; comes back when the tasks have nothing more to do, or
+ * their ticks are used up. */
+static void run_tasks(struct hki_worker *worker)
+{
+    struct hki_task *task = hki_ready_pop(worker);
+
+    if (!hki_task_is_started(task)) {
+        int rc = hki_task_start(worker, task);
+
+        if (rc == -EAGAIN) { /* stacks_max: until another task ends */
+            task->next = worker->starved;
+            worker->starved = task;
+            return;
+        }
+        if (rc < 0) {
+            fail_unstarted(worker, task, rc);
+            return;
+        }
+    }
+    if (worker->exceptions)
+        memcpy(worker->loop_exceptions, worker->exceptions,
+               sizeof(worker->loop_exceptions));
+    hki_exceptions_load(worker, task);
+    hki_make_current(worker, task);
+    (void)hki_context_switch(&worker->loop_sp, task->sp, &worker->loop_context,
+                             &hki_stack_of(task->stack)->context);
+    if (worker->exceptions)
+        memcpy(worker->exceptions, worker->loop_exceptions,
+               sizeof(worker->loop_exceptions));
+}
+
+static void feed_starved(struct hki_worker *worker)
+{
+    while (worker->starved && worker->stacks.in_use < worker->stacks.stacks_max) {
+        struct hki_task *task = worker->starved;
+
+        worker->starved = task->next;
+        hki_ready_push(worker, task);
+        run_tasks(worker);
+    }
+}
+
+int hki_switch_slow(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_task *next = worker->ready_head;
+
+    if (next && next != task && worker->ticks > 0 && !hki_task_is_started(next) &&
+        hki_task_start(worker, next) == 0) {
+        worker->ready_head = next->next;
+        return hki_switch_tasks(worker, task, next);
+    }
+    /* To the loop, which also deals with a stack that could not be had. */
+    hki_exceptions_save(worker, task);
+    worker->current = NULL;
+    hki_self_current = &worker->loop_self;
+    return hki_context_switch(&task->sp, worker->loop_sp,
+                              &hki_stack_of(task->stack)->context,
+                              &worker->loop_context);
+}
+
+/* ---- sleeping ---- */
+
+static bool has_news(struct hki_worker *worker)
+{
+    return worker->ready_head || !hki_mpsc_is_empty(&worker->inbox) ||
+           any_shared(worker->runtime) ||
+           __atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE);
+}
+
+static void sleep_on_futex(struct hki_worker *worker, int64_t until_ns)
+{
+    bool for_ever = until_ns == HK_NEVER;
+
+    if (for_ever)
+        hki_deadlock_quiet(worker);
+    while (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) != HKI_AWAKE &&
+           (for_ever || hki_os_now_ns() < until_ns))
+        hki_futex_wait(&worker->sleeping, HKI_SLEEPS_ON_FUTEX, until_ns);
+    if (for_ever)
+        hki_deadlock_stirs(worker);
+}
+
+/* Sleeps until a message, a completion or the time `until_ns`. */
+static void sleep_until(struct hki_worker *worker, int64_t until_ns)
+{
+    struct hki_runtime *runtime = worker->runtime;
+    bool io = worker->ops_in_flight > 0;
+
+    __atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&worker->sleeping,
+                     io ? HKI_SLEEPS_IN_POLLER : HKI_SLEEPS_ON_FUTEX,
+                     __ATOMIC_SEQ_CST);
+    if (!has_news(worker)) {
+        if (!io) {
+            sleep_on_futex(worker, until_ns);
+        } else if (until_ns == HK_NEVER) {
+            take_completions(worker, -1);
+        } else {
+            int64_t left_ns = until_ns - hki_os_now_ns();
+
+            take_completions(worker, left_ns > 0 ? left_ns : 0);
+        }
+    }
+    __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Every task waits. Whoever waits for that is woken first. */
+static bool wake_blocked_waiters(struct hki_worker *worker)
+{
+    hk_waiter *w;
+
+    if (!worker->blocked_waiters.head)
+        return false;
+    for (int looks = 0; looks < 2; looks++)
+        if (worker->ops_in_flight && take_completions(worker, 0))
+            return true;
+    if (has_news(worker))
+        return true;
+    while ((w = hk_waiter_pop(&worker->blocked_waiters)))
+        hk_wake(w, 0);
+    return true;
+}
+
+static void rest(struct hki_worker *worker)
+{
+    if (wake_blocked_waiters(worker))
+        return;
+    if (worker->runtime->options.virtual_clock) {
+        if (worker->ops_in_flight &&
+            (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
+            return;
+        if (hki_virtual_jump(worker))
+            return;
+        sleep_until(worker, HK_NEVER);
+        return;
+    }
+    sleep_until(worker, hki_wheel_next(&worker->wheel, false));
+}
+
+/* ---- the loop ---- */
+
+static void turn(struct hki_worker *worker)
+{
+    worker->ticks = HKI_TICKS;
+    read_inbox(worker);
+    worker->now_ns = hki_worker_now(worker);
+    if (worker->wheel.count)
+        worker->timers_fired += hki_wheel_fire(&worker->wheel, worker->now_ns);
+    if (worker->starved)
+        feed_starved(worker);
+    if (!worker->ready_head)
+        find_shared(worker);
+    if (worker->ready_head) {
+        run_tasks(worker);
+        if (worker->ops_in_flight && worker->ready_head)
+            take_completions(worker, 0);
+    } else {
+        rest(worker);
+    }
+}
+
+static bool is_over(struct hki_worker *worker)
+{
+    if (__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
+        return true;
+    return __atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE) &&
+           !worker->ready_head && !worker->zombies &&
+           hki_mpsc_is_empty(&worker->inbox);
+}
+
+void hki_worker_run(struct hki_worker *worker)
+{
+    struct hki_self *outer = hki_self_current;
+
+    hki_worker_current = worker;
+    hki_self_current = &worker->loop_self;
+    worker->thread_id = hki_os_thread_id();
+    worker->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
+    hki_context_init_thread(&worker->loop_context);
+    worker->now_ns = hki_worker_now(worker);
+    hki_wheel_init(&worker->wheel, worker->now_ns);
+    while (!is_over(worker))
+        turn(worker);
+    hki_op_end_all(worker);
+    hki_worker_current = NULL;
+    hki_self_current = outer;
+}

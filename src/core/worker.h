@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker: one thread, one loop, one poller. Tasks switch to one another directly; the
+ * loop (worker.c) runs only when no task is ready, or when `ticks` switches have passed
+ * without it. Everything here belongs to the worker's thread but for the parts marked
+ * "shared".
+ */
+#ifndef HKI_CORE_WORKER_H
+#define HKI_CORE_WORKER_H
+
+#include "base/mpsc.h"
+#include "core/task.h"
+#include "core/timer.h"
+#include "sys/poller.h"
+#include "sys/stack.h"
+
+#include <pthread.h>
+
+enum {
+    /* Switches between two looks at timers, messages and completions. */
+    HKI_TICKS = 128,
+};
+
+/* What `sleeping` says. */
+enum {
+    HKI_AWAKE,
+    HKI_SLEEPS_ON_FUTEX,  /* no I/O is in flight: on this very word */
+    HKI_SLEEPS_IN_POLLER,
+};
+
+struct hki_worker {
+    struct hki_task *current; /* NULL: the loop runs */
+    struct hki_task *ready_head, *ready_tail;
+    int32_t ticks;
+    uint32_t index;
+    void *loop_sp;
+    void **exceptions; /* this thread's C++ exception globals; NULL: no C++ here */
+    void *loop_exceptions[2];
+    uint64_t switches; /* read by the watchdog */
+    int64_t now_ns;    /* the clock at the loop's last turn */
+    struct hki_runtime *runtime;
+    struct hki_task *free_tasks;
+    struct hki_stack_pool stacks;
+
+    struct hki_self loop_self; /* who runs while the loop does */
+    struct hki_context loop_context;
+    struct hki_task *starved; /* unstarted tasks that wait for a stack (stacks_max) */
+    hk_waiter_queue blocked_waiters; /* hk_test_wait_all_blocked */
+    uint64_t tasks_spawned, tasks_ended, timers_fired, ops_started, polls, stalls;
+    uint64_t errors_unreported;
+    uint32_t zombies; /* ended tasks whose cancel message is still on its way */
+    uint64_t ops_in_flight; /* given to the poller and not back */
+    struct hki_op *ops;     /* those, for the dump and the end */
+
+    const struct hki_poller_ops *poller_ops;
+    struct hki_poller *poller;
+    uint64_t random; /* state of hki_random */
+    struct hki_wheel wheel;
+
+    /* ---- shared ---- */
+    _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
+    uint32_t sleeping;                  /* atomic; also the futex it sleeps on */
+    uint32_t shared_lock;               /* guards the next two */
+    struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
+    uint32_t shared_count;                      /* atomic: a look without the lock */
+    int thread_id;
+    pthread_t thread; /* of workers but the first */
+};
+
+extern __thread struct hki_worker *hki_worker_current
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+int hki_worker_init(struct hki_worker *worker, struct hki_runtime *runtime,
+                    uint32_t index);
+void hki_worker_fini(struct hki_worker *worker);
+
+/* Makes the calling thread this worker; runs its loop until the runtime ends. */
+void hki_worker_run(struct hki_worker *worker);
+
+/* Puts a message into the inbox and makes the loop run soon. Any thread. */
+void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node);
+void hki_worker_notify(struct hki_worker *worker);
+
+/* Leaves the calling task when the fast path of hki_switch_away cannot. */
+int hki_switch_slow(struct hki_worker *worker, struct hki_task *task);
+
+static inline void hki_ready_push(struct hki_worker *worker, struct hki_task *task)
+{
+    task->next = NULL;
+    if (worker->ready_head)
+        worker->ready_tail->next = task;
+    else
+        worker->ready_head = task;
+    worker->ready_tail = task;
+}
+
+static inline struct hki_task *hki_ready_pop(struct hki_worker *worker)
+{
+    struct hki_task *task = worker->ready_head;
+
+    worker->ready_head = task->next;
+    return task;
+}
+
+/* C++'s exception globals belong to a stack, not to a thread: swapped at each switch. */
+static inline void hki_exceptions_save(struct hki_worker *worker, struct hki_task *task)
+{
+    if (worker->exceptions) {
+        task->stack->exceptions[0] = worker->exceptions[0];
+        task->stack->exceptions[1] = worker->exceptions[1];
+    }
+}
+
+static inline void hki_exceptions_load(struct hki_worker *worker, struct hki_task *task)
+{
+    if (worker->exceptions) {
+        worker->exceptions[0] = task->stack->exceptions[0];
+        worker->exceptions[1] = task->stack->exceptions[1];
+    }
+}
+
+static inline void hki_make_current(struct hki_worker *worker, struct hki_task *task)
+{
+    worker->current = task;
+    worker->switches++;
+    worker->ticks--;
+    hki_self_current = &task->self;
+}
+
+static inline int hki_switch_tasks(struct hki_worker *worker, struct hki_task *from,
+                                   struct hki_task *to)
+{
+    hki_exceptions_save(worker, from);
+    hki_exceptions_load(worker, to);
+    hki_make_current(worker, to);
+    return hki_context_switch(&from->sp, to->sp, &hki_stack_of(from->stack)->context,
+                              &hki_stack_of(to->stack)->context);
+}
+
+/*
+ * Leaves the calling task, which is parked or in the ready queue, and runs what is next.
+ * Returns 0 when it is resumed. To be called last, so that it is a jump.
+ */
+static inline int hki_switch_away(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_task *next = worker->ready_head;
+
+    if (HKI_LIKELY(next && next != task && worker->ticks > 0 &&
+                   hki_task_is_started(next))) {
+        worker->ready_head = next->next;
+        return hki_switch_tasks(worker, task, next);
+    }
+    return hki_switch_slow(worker, task);
+}
+
+#endif
