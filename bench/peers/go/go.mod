@@ -1,0 +1,3 @@
+module hocket/bench/peers/go
+
+go 1.19

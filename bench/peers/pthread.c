@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* The peer pthread: glibc's mutex, and a condition variable as the way to wake. */
+#include "bench.h"
+#include <pthread.h>
+
+static void *bystander(void *arg)
+{
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static void mutex(int argc, char **args)
+{
+    const long locks = 40000000;
+    pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t thread;
+
+    (void)argc;
+    (void)args;
+    /* glibc takes the lock without an atomic in a process with one thread */
+    if (pthread_create(&thread, 0, bystander, 0))
+        bench_die("pthread_create");
+    double start = bench_cpu_now_ns();
+    for (long i = 0; i < locks; i++) {
+        pthread_mutex_lock(&m);
+        pthread_mutex_unlock(&m);
+    }
+    bench_report_cpu(start, (double)locks);
+}
+
+static const long round_trips = 30000;
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    long turn;
+} side[2] = {
+    {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0},
+    {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0},
+};
+
+static void hand_over(int to)
+{
+    pthread_mutex_lock(&side[to].lock);
+    side[to].turn++;
+    pthread_mutex_unlock(&side[to].lock);
+    pthread_cond_signal(&side[to].changed);
+}
+
+static void await(int me, long turn)
+{
+    pthread_mutex_lock(&side[me].lock);
+    while (side[me].turn < turn)
+        pthread_cond_wait(&side[me].changed, &side[me].lock);
+    pthread_mutex_unlock(&side[me].lock);
+}
+
+static void *answer(void *arg)
+{
+    (void)arg;
+    bench_pin(1);
+    for (long i = 1; i <= round_trips; i++) {
+        await(1, i);
+        hand_over(0);
+    }
+    return 0;
+}
+
+static void wake(int argc, char **args)
+{
+    pthread_t thread;
+
+    (void)argc;
+    (void)args;
+    bench_pin(0);
+    if (pthread_create(&thread, 0, answer, 0))
+        bench_die("pthread_create");
+    double start = bench_wall_now_ns();
+    for (long i = 1; i <= round_trips; i++) {
+        hand_over(1);
+        await(0, i);
+    }
+    bench_report_wall(start, (double)round_trips);
+    pthread_join(thread, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench benches[] = {{"mutex", mutex}, {"wake", wake}, {0}};
+
+    return bench_main(benches, argc, argv);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//! What the Rust peers share: the bench contract of ../bench.h.
+
+use std::time::{Duration, Instant};
+
+pub const MISSING: i32 = 77;
+pub const CHAN_CAPACITY: usize = 1024;
+pub const TIMERS_LIVE: usize = 1_000_000;
+pub const FILES_COUNT: usize = 10_000;
+pub const FILES_AT_ONCE: usize = 50;
+pub const FILE_BYTES: usize = 16_384;
+
+/// The bench's name and its arguments.
+pub fn arguments() -> (String, Vec<String>) {
+    let mut args = std::env::args().skip(1);
+    match args.next() {
+        Some(bench) => (bench, args.collect()),
+        None => {
+            eprintln!("usage: BENCH [ARGS]");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// One core is measured in CPU time, crossing cores on the wall clock; see bench.h.
+pub struct Cpu(i64);
+
+impl Cpu {
+    pub fn now() -> Self {
+        Cpu(cpu_ns())
+    }
+}
+
+pub fn report_cpu(start: Cpu, operations: usize) {
+    println!("{:.2}", (cpu_ns() - start.0) as f64 / operations as f64);
+}
+
+pub fn report_wall(start: Instant, operations: usize) {
+    println!("{:.2}", start.elapsed().as_nanos() as f64 / operations as f64);
+}
+
+/// The same xorshift as in bench.h.
+pub struct Random(pub u64);
+
+impl Default for Random {
+    fn default() -> Self {
+        Random(88172645463325252)
+    }
+}
+
+impl Random {
+    pub fn timer(&mut self) -> Duration {
+        let mut x = self.0;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.0 = x;
+        Duration::from_millis(1000 + x % 3_600_000)
+    }
+}
+
+pub fn pin(cpu: usize) {
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        if libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set) != 0 {
+            panic!("sched_setaffinity");
+        }
+    }
+}
+
+/// A line of /proc/self/status, in bytes.
+pub fn status_bytes(key: &str) -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    for line in text.lines() {
+        if line.starts_with(key) {
+            let kb: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            return kb * 1024.0;
+        }
+    }
+    0.0
+}
+
+pub fn cpu_ns() -> i64 {
+    unsafe {
+        let mut t: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t);
+        t.tv_sec * 1_000_000_000 + t.tv_nsec
+    }
+}
