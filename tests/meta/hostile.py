@@ -43,6 +43,10 @@ class Site:
 
     def __exit__(self, *_):
         self.open = False
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        except OSError:
+            pass
         self.socket.close()
 
     def _accept(self):

@@ -41,7 +41,7 @@ def defined_in(library, *options):
     if status != 0:
         return None
     return {line.split()[0].split("@")[0] for line in text.splitlines()
-            if len(line.split()) >= 2 and not line.endswith(":")}
+            if len(line.split()) >= 2 and not line.endswith(":") and not line.startswith("nm:")}
 
 
 declared = {name for header in public_headers() for name in declared_in(header)}
