@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/alloc.h"
 
+#include "base/annotate.h"
 #include "base/assert.h"
 
 #include <malloc.h>
@@ -58,6 +59,7 @@ void *hki_alloc(size_t size_bytes)
 
     if (block)
         count(block);
+    HKI_HB_RELEASE(block); /* may be freed by another task: pairs with hki_free */
     return block;
 }
 
@@ -69,6 +71,7 @@ void *hki_realloc(void *old, size_t size_bytes)
     if (block) {
         __atomic_sub_fetch(&live_bytes, before, __ATOMIC_RELAXED);
         count(block);
+        HKI_HB_RELEASE(block);
     }
     return block;
 }
@@ -77,6 +80,7 @@ void hki_free(void *block)
 {
     if (!block)
         return;
+    HKI_HB_ACQUIRE(block);
     uncount(block);
     free(block);
 }

@@ -33,4 +33,30 @@ void __tsan_release(void *address);
 #define HKI_HB_ACQUIRE(address) ((void)(address))
 #endif
 
+/*
+ * Around reading what tasks wrote while they cannot run: order that the logical mode,
+ * which knows no order between tasks but what the API promises, takes for a race.
+ */
+#ifdef HOCKET_TSAN_LOGICAL
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+#define HKI_READS_OF_ALL_BEGIN() AnnotateIgnoreReadsBegin(__FILE__, __LINE__)
+#define HKI_READS_OF_ALL_END() AnnotateIgnoreReadsEnd(__FILE__, __LINE__)
+#else
+#define HKI_READS_OF_ALL_BEGIN() ((void)0)
+#define HKI_READS_OF_ALL_END() ((void)0)
+#endif
+
+/*
+ * Adds to a counter that one thread writes and any may read: a late number is fine, a
+ * torn one does not exist for an aligned word. A relaxed store would say so, but costs
+ * the path of a switch two instructions more than an addition in memory.
+ */
+#ifdef HKI_TSAN
+#define HKI_COUNT(counter, by)                                                         \
+    __atomic_store_n(&(counter), (counter) + (by), __ATOMIC_RELAXED)
+#else
+#define HKI_COUNT(counter, by) ((void)((counter) += (by)))
+#endif
+
 #endif

@@ -10,6 +10,7 @@
 #ifndef HKI_BASE_LOCK_H
 #define HKI_BASE_LOCK_H
 
+#include "base/annotate.h"
 #include "base/assert.h"
 
 #include <stdbool.h>
@@ -34,6 +35,7 @@ static inline void hki_lock_acquire(uint32_t *word)
 
 static inline void hki_lock_release(uint32_t *word)
 {
+    HKI_HB_RELEASE(word); /* pairs with the slow path of an acquire */
     if (HKI_UNLIKELY(__atomic_exchange_n(word, 0, __ATOMIC_RELEASE) == 2))
         hki_lock_wake(word);
 }

@@ -40,10 +40,10 @@ int hki_switch(void **save, void *load);
 _Noreturn void hki_switch_for_good(void *load);
 
 /*
- * Calls fn(arg) on the stack whose registers are saved at `parked`, below them, and
- * returns. An unwinder inside fn sees the parked frames as its callers.
+ * Calls fn(arg) and returns. An unwinder inside fn sees the frames that are parked with
+ * their registers saved at `parked` as its callers. Nothing is written to that stack.
  */
-void hki_call_below(void *parked, void (*fn)(void *arg), void *arg);
+void hki_call_from(void *parked, void (*fn)(void *arg), void *arg);
 
 /* The saved registers of a stack that begins with entry(), which must not return. */
 void *hki_context_make(void *top, void (*entry)(void));

@@ -85,19 +85,24 @@ hki_entry_thunk:
         .cfi_endproc
         .size hki_entry_thunk, .-hki_entry_thunk
 
-        /* hki_call_below(parked, fn, arg): see context_x86_64.S. */
-        .globl hki_call_below
-        .hidden hki_call_below
-        .type hki_call_below, %function
+        /* hki_call_from(parked, fn, arg): see context_x86_64.S. */
+        .globl hki_call_from
+        .hidden hki_call_from
+        .type hki_call_from, %function
         .p2align 4
-hki_call_below:
+hki_call_from:
         .cfi_startproc
         hint #34
         stp x29, x30, [sp, #-32]!
-        stp x19, x20, [sp, #16]
-        mov x19, sp             /* callee-saved: fn keeps it for us */
-        mov sp, x0
-        .cfi_def_cfa sp, 160
+        .cfi_adjust_cfa_offset 32
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
+        str x19, [sp, #16]
+        .cfi_rel_offset x19, 16
+        mov x19, x0             /* callee-saved: fn keeps it for us */
+        mov x0, x2
+        .cfi_remember_state
+        .cfi_def_cfa x19, 160
         .cfi_offset x19, -160
         .cfi_offset x20, -152
         .cfi_offset x21, -144
@@ -110,20 +115,17 @@ hki_call_below:
         .cfi_offset x28, -88
         .cfi_offset x29, -80
         .cfi_offset x30, -72
-        mov x0, x2
         blr x1
-        mov sp, x19
-        .cfi_def_cfa sp, 32
-        .cfi_offset x29, -32
-        .cfi_offset x30, -24
-        ldp x19, x20, [sp, #16]
+        .cfi_restore_state
+        ldr x19, [sp, #16]
         ldp x29, x30, [sp], #32
-        .cfi_def_cfa sp, 0
+        .cfi_adjust_cfa_offset -32
+        .cfi_restore x19
         .cfi_restore x29
         .cfi_restore x30
         ret
         .cfi_endproc
-        .size hki_call_below, .-hki_call_below
+        .size hki_call_from, .-hki_call_from
 
         /* void *hki_context_make(void *top, void (*entry)(void)) */
         .globl hki_context_make

@@ -96,22 +96,23 @@ hki_entry_thunk:
         .size hki_entry_thunk, .-hki_entry_thunk
 
         /*
-         * hki_call_below(parked, fn, arg). Our own frame hangs on rbp; the unwinder is
-         * told that our caller is the parked frame.
+         * hki_call_from(parked, fn, arg). The unwinder is told that our caller is who
+         * called hki_switch there; fn itself runs on this very stack.
          */
-        .globl hki_call_below
-        .hidden hki_call_below
-        .type hki_call_below, @function
+        .globl hki_call_from
+        .hidden hki_call_from
+        .type hki_call_from, @function
         .p2align 4
-hki_call_below:
+hki_call_from:
         .cfi_startproc
         endbr64
-        pushq %rbp
+        pushq %rbx
         .cfi_adjust_cfa_offset 8
-        movq %rsp, %rbp
-        movq %rdi, %rsp
-        subq $8, %rsp           /* a parked sp is 16n+8; a call wants 16n */
-        .cfi_def_cfa %rsp, 64
+        .cfi_rel_offset %rbx, 0
+        movq %rdi, %rbx         /* callee-saved: fn keeps it for us */
+        movq %rdx, %rdi
+        .cfi_remember_state
+        .cfi_def_cfa %rbx, 56
         .cfi_offset %r15, -56
         .cfi_offset %r14, -48
         .cfi_offset %r13, -40
@@ -119,21 +120,14 @@ hki_call_below:
         .cfi_offset %rbx, -24
         .cfi_offset %rbp, -16
         .cfi_offset %rip, -8
-        movq %rdx, %rdi
         call *%rsi
-        movq %rbp, %rsp
-        .cfi_def_cfa %rsp, 16
-        .cfi_same_value %r15
-        .cfi_same_value %r14
-        .cfi_same_value %r13
-        .cfi_same_value %r12
-        .cfi_same_value %rbx
-        popq %rbp
+        .cfi_restore_state
+        popq %rbx
         .cfi_adjust_cfa_offset -8
-        .cfi_same_value %rbp
+        .cfi_restore %rbx
         ret
         .cfi_endproc
-        .size hki_call_below, .-hki_call_below
+        .size hki_call_from, .-hki_call_from
 
         /* void *hki_context_make(void *top, void (*entry)(void)) */
         .globl hki_context_make

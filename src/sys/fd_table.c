@@ -2,7 +2,8 @@
 /* The epoll backend's table of descriptors. */
 #include "sys/fd_table.h"
 
-#include <stdlib.h>
+#include "base/alloc.h"
+
 #include <string.h>
 
 #define CHUNK_RECORDS 128u /* about 10 KiB */
@@ -10,8 +11,8 @@
 void hki_fd_table_fini(struct hki_fd_table *table)
 {
     for (uint32_t i = 0; i < table->chunk_count; i++)
-        free(table->chunks[i]);
-    free(table->chunks);
+        hki_free(table->chunks[i]);
+    hki_free(table->chunks);
 }
 
 static bool grow(struct hki_fd_table *table, uint32_t chunk)
@@ -21,7 +22,7 @@ static bool grow(struct hki_fd_table *table, uint32_t chunk)
 
     while (count <= chunk)
         count *= 2;
-    chunks = realloc(table->chunks, count * sizeof(struct hki_fd_record *));
+    chunks = hki_realloc(table->chunks, count * sizeof(struct hki_fd_record *));
     if (!chunks)
         return false;
     memset(chunks + table->chunk_count, 0,
@@ -38,7 +39,7 @@ struct hki_fd_record *hki_fd_table_make(struct hki_fd_table *table, uint32_t fd)
     if (chunk >= table->chunk_count && !grow(table, chunk))
         return NULL;
     if (!table->chunks[chunk])
-        table->chunks[chunk] = calloc(CHUNK_RECORDS, sizeof(struct hki_fd_record));
+        table->chunks[chunk] = hki_alloc(CHUNK_RECORDS * sizeof(struct hki_fd_record));
     return hki_fd_table_find(table, fd);
 }
 

@@ -4,8 +4,8 @@
  * be ready, and the requests that wait for it. Records are found by the descriptor's
  * number, in a table of two levels that grows and never moves a record.
  *
- * By number and not by handle, because epoll keeps one registration for each number: two
- * handles of one descriptor (stdin, adopted twice) must share it. A record that is
+ * By number and not by handle, because epoll keeps one registration for each number:
+ * two handles of one descriptor (stdin, adopted twice) must share it. A record that is
  * found under another handle than before is either that case, or the number was closed
  * and given out again. While requests wait it can only be the first: a handle releases
  * its number after its last request has come back.
@@ -28,7 +28,7 @@ struct hki_fd_record {
     uint32_t events;                 /* that epoll reports, EPOLLET left out; 0: none */
     bool is_known;                   /* of this handle; else all below is void */
     bool is_nonblocking;
-    bool is_tcp; /* a short read has emptied it, unless short_is_vague */
+    bool is_tcp;         /* a short read has emptied it, unless short_is_vague */
     bool short_is_vague; /* ended, failed, or with urgent data: may hold more */
     /* Bit (1 << way) clear: an attempt would find nothing, and an edge announces the
      * change. Set: unknown. */

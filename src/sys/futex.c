@@ -2,6 +2,7 @@
 /* Futexes, and the slow path of the short lock that stands on them. */
 #include "sys/futex.h"
 
+#include "base/annotate.h"
 #include "base/lock.h"
 
 #include <linux/futex.h>
@@ -44,11 +45,13 @@ void hki_lock_wait(uint32_t *word)
 {
     for (int i = 0; i < 100; i++) {
         if (__atomic_load_n(word, __ATOMIC_RELAXED) == 0 && hki_lock_try(word))
-            return;
+            goto locked;
         relax();
     }
     while (__atomic_exchange_n(word, 2, __ATOMIC_ACQUIRE) != 0)
         hki_futex_wait(word, 2, INT64_MAX);
+locked:
+    HKI_HB_ACQUIRE(word); /* the logical mode does not see into this file */
 }
 
 void hki_lock_wake(uint32_t *word)

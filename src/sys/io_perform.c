@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,6 +77,14 @@ static int poll_descriptor(const struct hki_ioreq *req, int more_flags)
     return rc == 0 ? -EAGAIN : rc;
 }
 
+int hki_io_opened(const struct hki_ioreq *req, int rc)
+{
+    if (rc >= 0 && !(req->flags & (O_NONBLOCK | O_PATH)) &&
+        !(req->fd_flags & HKI_FD_NONBLOCK))
+        hki_sys_set_status_flags(rc, req->flags);
+    return rc;
+}
+
 /* The whole request. `more_flags` is MSG_DONTWAIT for an attempt, else 0. */
 static int carry_out(struct hki_ioreq *req, int more_flags)
 {
@@ -101,7 +110,8 @@ static int carry_out(struct hki_ioreq *req, int more_flags)
     case HKI_IO_POLL: return poll_descriptor(req, more_flags);
     case HKI_IO_FSYNC: return hki_sys_fsync(req->fd, req->flags & 1);
     case HKI_IO_OPEN:
-        return hki_sys_open(req->fd, req->path, req->flags, req->mode_or_mask);
+        return hki_io_opened(
+            req, hki_sys_open(req->fd, req->path, req->flags, req->mode_or_mask));
     case HKI_IO_STATX:
         return hki_sys_statx(req->fd, req->path, req->flags, req->mode_or_mask,
                              req->statx);
@@ -168,6 +178,46 @@ int hki_io_attempt(struct hki_ioreq *req)
     return carry_out(req, MSG_DONTWAIT);
 }
 
+/*
+ * Another process may take the data between the look and the call, hence RWF_NOWAIT. A
+ * terminal knows no such flag: it gets a plain call, and no more to write than what
+ * "ready" promises room for. Files of some systems know it neither.
+ */
+static int write_ready(const struct hki_ioreq *req, const struct iovec *iov,
+                       size_t count)
+{
+    int rc = hki_sys_writev_nowait(req->fd, iov, count, req->offset);
+
+    if (rc != -EOPNOTSUPP)
+        return rc;
+    if (hki_sys_is_file(req->fd))
+        return -EAGAIN;
+    while (count > 1 && iov->iov_len == 0) {
+        iov++;
+        count--;
+    }
+    return hki_sys_write(req->fd, iov->iov_base,
+                         iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF, -1);
+}
+
+int hki_io_attempt_ready(struct hki_ioreq *req)
+{
+    struct iovec one = {.iov_base = req->buf, .iov_len = req->len};
+    bool is_vector = req->code == HKI_IO_READV || req->code == HKI_IO_WRITEV;
+    const struct iovec *iov = is_vector ? req->iov : &one;
+    size_t count = is_vector ? req->len : 1;
+    int rc;
+
+    if (req->code == HKI_IO_WRITE || req->code == HKI_IO_WRITEV)
+        return write_ready(req, iov, count);
+    if (req->code == HKI_IO_READ || req->code == HKI_IO_READV) {
+        rc = hki_sys_readv_nowait(req->fd, iov, count, req->offset);
+        if (rc != -EOPNOTSUPP)
+            return rc;
+    }
+    return hki_io_attempt(req);
+}
+
 int hki_io_perform_rest(struct hki_ioreq *req)
 {
     return hki_io_sum(req, carry_out_rest(req, 0));
@@ -214,7 +264,7 @@ static bool read_cached(struct hki_ioreq *req)
     return true;
 }
 
-/* -ENOENT is true as well: the cache knows of absent names. */
+/* Of the errors only -ENOENT is final: the cache knows of absent names. */
 static bool open_cached(struct hki_ioreq *req)
 {
     int rc;
@@ -224,15 +274,15 @@ static bool open_cached(struct hki_ioreq *req)
     rc = hki_sys_open_cached(req->fd, req->path, req->flags);
     if (rc < 0 && rc != -ENOENT)
         return false;
-    req->result = rc;
+    req->result = hki_io_opened(req, rc);
     return true;
 }
 
 /*
  * statx of an open file never waits where the file lies on a block device of this
- * machine. Other file systems (major 0: network, FUSE, but also tmpfs and btrfs) may have
- * to ask somebody; AT_STATX_DONT_SYNC keeps this first look from doing so. There is no
- * such look for paths.
+ * machine. Other file systems (major 0: network, FUSE, but also tmpfs and btrfs) may
+ * have to ask somebody; AT_STATX_DONT_SYNC keeps this first look from doing so. There
+ * is no such look for paths.
  */
 static bool statx_cached(struct hki_ioreq *req)
 {

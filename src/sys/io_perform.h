@@ -22,6 +22,13 @@ int hki_io_perform_rest(struct hki_ioreq *req);
 /* What is left of the request, never blocking; returns the result of this step. */
 int hki_io_attempt_rest(struct hki_ioreq *req);
 
+/*
+ * The result of an open, after O_NONBLOCK was taken away if nobody asked for it. Every
+ * open is made with that flag, so that none waits for the other end of a FIFO: there
+ * the reader gets its descriptor at once, and a writer without a reader gets -ENXIO.
+ */
+int hki_io_opened(const struct hki_ioreq *req, int rc);
+
 /* The result of the whole, when the last step gave `rc`: bytes that moved outweigh an
  * error, which the next request will meet. */
 int hki_io_sum(const struct hki_ioreq *req, int rc);

@@ -20,12 +20,12 @@ struct hki_poller;
 struct statx;
 
 enum hki_io_code {
-    HKI_IO_READ,    /* buf len offset; offset -1: the file's own position, or a stream */
-    HKI_IO_WRITE,   /* likewise */
-    HKI_IO_READV,   /* iov count offset */
-    HKI_IO_WRITEV,  /* likewise */
-    HKI_IO_RECV,    /* buf len flags */
-    HKI_IO_SEND,    /* buf len flags, MSG_NOSIGNAL included */
+    HKI_IO_READ,   /* buf len offset; offset -1: the file's own position, or a stream */
+    HKI_IO_WRITE,  /* likewise */
+    HKI_IO_READV,  /* iov count offset */
+    HKI_IO_WRITEV, /* likewise */
+    HKI_IO_RECV,   /* buf len flags */
+    HKI_IO_SEND,   /* buf len flags, MSG_NOSIGNAL included */
     HKI_IO_RECVMSG, /* msg flags */
     HKI_IO_SENDMSG, /* msg flags, MSG_NOSIGNAL included */
     HKI_IO_ACCEPT,  /* addr addr_len; result a close-on-exec descriptor */
@@ -42,7 +42,11 @@ enum {
     HKI_FD_BORROWED = 1 << 0, /* never switch to non-blocking */
     HKI_FD_SOCKET = 1 << 1,
     HKI_FD_FILE = 1 << 2, /* regular file, directory, block device: never "ready" */
-    HKI_FD_NONBLOCK = 1 << 3, /* known to be in non-blocking mode */
+    /* Known to be in non-blocking mode. For HKI_IO_OPEN: the new descriptor may be left
+     * in it, which regular files ignore and which saves a system call (5 % of reading a
+     * cached file of 16 KiB); but a child process should not inherit such a FIFO. */
+    HKI_FD_DATAGRAM = 1 << 4, /* a socket that is no stream */
+    HKI_FD_NONBLOCK = 1 << 3,
 };
 
 struct hki_ioreq {

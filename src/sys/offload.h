@@ -19,7 +19,8 @@ struct hki_offload_job {
     void (*run)(struct hki_offload_job *job); /* on a pool thread, to its end */
 };
 
-/* Queues `job`. 0, or -EAGAIN / -ENOMEM when no thread at all can be had. Any thread. */
+/* Queues `job`. 0, or -EAGAIN / -ENOMEM when no thread at all can be had. Any
+ * thread. */
 int hki_offload_submit(struct hki_offload_job *job);
 
 /* Takes a job back that no thread has begun; false: it runs, ran, or was never here. */

@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* glibc 2.35 and later have it; the number is the same on every CPU since Linux 5.11. */
+/* glibc 2.35 and later have it; the number is the same on every CPU since Linux
+ * 5.11. */
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
 #endif
@@ -56,6 +57,13 @@ int hki_sys_writev_nowait(int fd, const struct iovec *iov, size_t count, int64_t
 {
     return result(
         TEMP_FAILURE_RETRY(pwritev2(fd, iov, (int)count, offset, RWF_NOWAIT)));
+}
+
+int hki_sys_is_file(int fd)
+{
+    struct stat found;
+
+    return fstat(fd, &found) == 0 && (S_ISREG(found.st_mode) || S_ISBLK(found.st_mode));
 }
 
 int hki_sys_recv(int fd, void *buf, size_t len, int flags)
@@ -121,28 +129,34 @@ int hki_sys_fsync(int fd, int data_only)
     return result(TEMP_FAILURE_RETRY(data_only ? fdatasync(fd) : fsync(fd)));
 }
 
-int hki_sys_open(int dir, const char *path, unsigned flags, unsigned mode)
+static unsigned open_flags(unsigned flags)
 {
-    return result(TEMP_FAILURE_RETRY(openat(dir, path, (int)flags | O_CLOEXEC, mode)));
+    return flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK);
 }
 
-/*
- * RESOLVE_CACHED forbids only the walk along the path to block, so O_NONBLOCK is lent to
- * the open itself: of a FIFO or of a leased file. io_uring does the same, hence FIFOs
- * behave alike on both pollers.
- */
+int hki_sys_open(int dir, const char *path, unsigned flags, unsigned mode)
+{
+    int rc =
+        result(TEMP_FAILURE_RETRY(openat(dir, path, (int)open_flags(flags), mode)));
+
+    /* Somebody holds a lease on the file: the kernel waits until it is given up, or for
+     * /proc/sys/fs/lease-break-time. */
+    if (rc == -EAGAIN)
+        rc =
+            result(TEMP_FAILURE_RETRY(openat(dir, path, (int)flags | O_CLOEXEC, mode)));
+    return rc;
+}
+
 int hki_sys_open_cached(int dir, const char *path, unsigned flags)
 {
-    bool lends = !(flags & (O_NONBLOCK | O_PATH));
-    struct open_how how = {
-        .flags = flags | O_CLOEXEC | (lends ? O_NONBLOCK : 0),
-        .resolve = RESOLVE_CACHED,
-    };
-    int fd = result(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
+    struct open_how how = {.flags = open_flags(flags), .resolve = RESOLVE_CACHED};
 
-    if (fd >= 0 && lends)
-        (void)fcntl(fd, F_SETFL, flags); /* takes only flags away: cannot fail */
-    return fd;
+    return result(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
+}
+
+void hki_sys_set_status_flags(int fd, unsigned flags)
+{
+    (void)fcntl(fd, F_SETFL, flags); /* takes only flags away: cannot fail */
 }
 
 int hki_sys_statx(int dir, const char *path, unsigned flags, unsigned mask,

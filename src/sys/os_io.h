@@ -25,6 +25,9 @@ int hki_sys_readv_nowait(int fd, const struct iovec *iov, size_t count, int64_t 
 int hki_sys_writev_nowait(int fd, const struct iovec *iov, size_t count,
                           int64_t offset);
 
+/* Non-zero for a regular file or a block device. */
+int hki_sys_is_file(int fd);
+
 int hki_sys_recv(int fd, void *buf, size_t len, int flags);
 int hki_sys_send(int fd, const void *buf, size_t len, int flags);
 int hki_sys_recvmsg(int fd, struct msghdr *msg, int flags);
@@ -41,13 +44,15 @@ int hki_sys_socket_protocol(int fd);
 int hki_sys_poll(int fd, unsigned events, int timeout_ms);
 
 int hki_sys_fsync(int fd, int data_only);
-/* Close-on-exec. */
-int hki_sys_open(int dir, const char *path, unsigned flags, unsigned mode);
 /*
- * Opens only when no directory must be read for it and nothing is to be waited for;
- * else some error that says nothing. The descriptor is as from hki_sys_open.
+ * Opens close-on-exec, and in non-blocking mode, asked for or not: a FIFO or a terminal
+ * must not hold the caller. hki_sys_set_status_flags takes the mode away again. The
+ * second one opens only when no directory must be read for it and nothing is to be
+ * waited for; else some error that says nothing.
  */
+int hki_sys_open(int dir, const char *path, unsigned flags, unsigned mode);
 int hki_sys_open_cached(int dir, const char *path, unsigned flags);
+void hki_sys_set_status_flags(int fd, unsigned flags);
 int hki_sys_statx(int dir, const char *path, unsigned flags, unsigned mask,
                   struct statx *out);
 

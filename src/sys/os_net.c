@@ -21,6 +21,11 @@ int hki_os_socket(int family, int type)
     return result(socket(family, type | SOCK_CLOEXEC, 0));
 }
 
+void hki_os_set_blocking(int fd)
+{
+    (void)fcntl(fd, F_SETFL, O_RDWR); /* takes only flags away: cannot fail */
+}
+
 int hki_os_socket_pair(int out[2])
 {
     return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out));

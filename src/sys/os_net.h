@@ -17,7 +17,9 @@ struct stat;
 
 /* ---- sockets; lengths are socklen_t ---- */
 
-int hki_os_socket(int family, int type);
+int hki_os_socket(int family, int type); /* SOCK_NONBLOCK may be in `type` */
+/* Takes O_NONBLOCK away from a socket. */
+void hki_os_set_blocking(int fd);
 int hki_os_socket_pair(int out[2]); /* Unix, stream */
 int hki_os_bind(int fd, const struct sockaddr *addr, unsigned addr_len);
 int hki_os_listen(int fd, int backlog);

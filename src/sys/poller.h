@@ -63,13 +63,24 @@ extern const struct hki_poller_ops hki_poller_epoll;
  */
 bool hki_poller_uring_is_quiet(const struct hki_poller *poller);
 
-/* Carries out a request right here, blocking; for plain threads and the pool. -EAGAIN
- * is possible for a non-blocking descriptor. EINTR is retried. */
+/* Carries out a request right here, blocking; for plain threads and the pool.
+ * -EAGAIN is possible for a non-blocking descriptor. EINTR is retried. `begun` and
+ * `moved_bytes` must be zero the first time. */
 int hki_io_perform(struct hki_ioreq *req);
 
 /* The same, but never blocking on a socket, pipe or listener: -EAGAIN when it would
  * (sockets: MSG_DONTWAIT; others: the descriptor was made non-blocking before, or was
- * reported ready). */
+ * reported ready). A connect is begun by the first attempt, and found out about by the
+ * next ones. */
 int hki_io_attempt(struct hki_ioreq *req);
+
+/*
+ * The same for a descriptor in blocking mode (lent to us) that is no socket and was
+ * reported ready: a call that does not block even if another process was faster, or if
+ * there is less room than the request has bytes. -EAGAIN: wait again; a regular file is
+ * always ready and says so too, it must be performed. An accept may block all the same:
+ * there is no call for it.
+ */
+int hki_io_attempt_ready(struct hki_ioreq *req);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What both backends share: the list of completed requests, the way to the blocking pool
- * and back, and the wake-up. A backend's struct begins with a struct hki_poller.
+ * What both backends share: the list of completed requests, the way to the blocking
+ * pool and back, and the wake-up. A backend's struct begins with a struct hki_poller.
  *
  * The wake-up is one state word, so that a wake costs a system call only when the owner
  * really sleeps:
@@ -25,7 +25,7 @@ enum { HKI_AWAKE, HKI_ASLEEP, HKI_WOKEN };
 enum {
     HKI_REQ_DONE,      /* completed; perhaps still on the list for the next wait */
     HKI_REQ_KERNEL,    /* ring: the operation itself is with the kernel */
-    HKI_REQ_READINESS, /* ring: a poll or a timeout stands in for it, then it is retried */
+    HKI_REQ_READINESS, /* ring: a poll or a timeout stands in for it, then a retry */
     HKI_REQ_QUEUED,    /* epoll: waits for an edge of its descriptor */
     HKI_REQ_DELAYED,   /* epoll: waits for time to pass, then it is retried */
     HKI_REQ_POOL,      /* the blocking pool has it */
@@ -45,7 +45,8 @@ void hki_poller_base_fini(struct hki_poller *poller);
 /* The `wake` of both backends. */
 void hki_poller_wake(struct hki_poller *poller);
 
-/* Hands the request to the pool. True: no thread could be had, the error is its result. */
+/* Hands the request to the pool. True: no thread could be had, the error is its
+ * result. */
 bool hki_poller_offload(struct hki_poller *poller, struct hki_ioreq *req);
 /* Cancels a request in state HKI_REQ_POOL, if no thread has begun it. */
 void hki_poller_withdraw(struct hki_poller *poller, struct hki_ioreq *req);
@@ -95,8 +96,8 @@ static inline void hki_poller_accept(struct hki_ioreq *req, uint8_t state)
     req->moved_bytes = 0;
 }
 
-/* How long to wait before the nth retry of something that no readiness announces (a Unix
- * socket whose peer's queue is full): 1 ms, doubling up to 32. */
+/* How long to wait before the nth retry of something that no readiness announces (a
+ * Unix socket whose peer's queue is full): 1 ms, doubling up to 32. */
 static inline int64_t hki_poller_retry_delay_ns(unsigned retries)
 {
     return INT64_C(1000000) << (retries < 5 ? retries : 5);

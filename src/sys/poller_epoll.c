@@ -5,8 +5,8 @@
  * A request is attempted at once, without blocking. One that would block waits in a
  * queue of its descriptor, which is registered edge-triggered, once for each direction
  * that ever had to wait (not for both from the start: a Unix socket makes an edge of
- * every message that its peer has read). An edge lets the queue attempt again, in order,
- * until one of them would block.
+ * every message that its peer has read). An edge lets the queue attempt again, in
+ * order, until one of them would block.
  *
  * "Would block" is remembered until the next edge, so that a reader that is known to
  * find nothing goes into its queue without a system call. A TCP socket is also known to
@@ -16,10 +16,13 @@
  * Descriptors that are ours are switched to non-blocking; sockets need it only for
  * accept and connect. Borrowed ones are never switched: they wait for readiness first,
  * then comes one call that the kernel is asked not to block in. Regular files and all
- * that has no readiness goes to the blocking pool, unless a cache of the kernel answers.
+ * that has no readiness goes to the blocking pool, unless a cache of the kernel
+ * answers.
  */
 #include "sys/poller.h"
 
+#include "base/alloc.h"
+#include "sys/fd_attempt.h"
 #include "sys/fd_table.h"
 #include "sys/io_perform.h"
 #include "sys/os.h"
@@ -27,10 +30,8 @@
 #include "sys/poller_base.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 
 #define EVENTS_MAX 256
@@ -54,31 +55,13 @@ static struct epoll_poller *of(struct hki_poller *poller)
 
 /* ---- what a request waits for ---- */
 
-static enum hki_fd_way way_of(const struct hki_ioreq *req)
-{
-    switch ((enum hki_io_code)req->code) {
-    case HKI_IO_READ:
-    case HKI_IO_READV:
-    case HKI_IO_RECV:
-    case HKI_IO_RECVMSG:
-    case HKI_IO_ACCEPT: return HKI_FD_IN;
-    case HKI_IO_POLL: return HKI_FD_EVENTS;
-    default: return HKI_FD_OUT;
-    }
-}
-
 static uint32_t events_of(const struct hki_ioreq *req)
 {
-    switch (way_of(req)) {
+    switch (hki_fd_way_of(req)) {
     case HKI_FD_IN: return EPOLLIN | EPOLLRDHUP | EPOLLPRI;
     case HKI_FD_OUT: return EPOLLOUT;
     default: return req->flags & EVENTS_PLAIN;
     }
-}
-
-static bool is_message(const struct hki_ioreq *req)
-{
-    return req->code >= HKI_IO_RECV && req->code <= HKI_IO_SENDMSG;
 }
 
 /* No descriptor to wait for: the pool's, unless a cache answers. */
@@ -90,113 +73,6 @@ static bool is_for_pool(const struct hki_ioreq *req)
         return req->code <= HKI_IO_WRITEV;
     return req->code == HKI_IO_CONNECT &&
            (req->fd_flags & (HKI_FD_BORROWED | HKI_FD_NONBLOCK)) == HKI_FD_BORROWED;
-}
-
-/* ---- attempts ---- */
-
-/*
- * Another process may take the data between the look and the call, hence RWF_NOWAIT. A
- * terminal knows no such flag: it gets a plain call, and no more to write than what
- * "ready" promises room for.
- */
-static int attempt_borrowed(struct hki_ioreq *req)
-{
-    bool is_read = way_of(req) == HKI_FD_IN;
-    struct iovec one = {.iov_base = req->buf, .iov_len = req->len};
-    bool is_vector = req->code == HKI_IO_READV || req->code == HKI_IO_WRITEV;
-    const struct iovec *iov = is_vector ? req->iov : &one;
-    size_t count = is_vector ? req->len : 1;
-    int rc = hki_sys_poll(req->fd, is_read ? POLLIN : POLLOUT, 0);
-
-    if (rc <= 0)
-        return rc < 0 ? rc : -EAGAIN;
-    if (req->code == HKI_IO_ACCEPT)
-        return hki_io_attempt(req); /* may block if another process is faster */
-    rc = is_read ? hki_sys_readv_nowait(req->fd, iov, count, req->offset)
-                 : hki_sys_writev_nowait(req->fd, iov, count, req->offset);
-    if (rc != -EOPNOTSUPP)
-        return rc;
-    if (is_read)
-        return hki_io_attempt(req);
-    while (count > 1 && iov->iov_len == 0) {
-        iov++;
-        count--;
-    }
-    return hki_sys_write(req->fd, iov->iov_base,
-                         iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF, -1);
-}
-
-/* One system call's worth. */
-static int step(struct hki_fd_record *record, struct hki_ioreq *req)
-{
-    bool is_safe = is_message(req) || req->code == HKI_IO_POLL ||
-                   (req->code <= HKI_IO_WRITEV && (req->fd_flags & HKI_FD_SOCKET));
-
-    if (!is_safe && !record->is_nonblocking && !(req->fd_flags & HKI_FD_NONBLOCK)) {
-        int rc;
-
-        if (req->fd_flags & HKI_FD_BORROWED)
-            return attempt_borrowed(req);
-        rc = hki_os_set_nonblocking(req->fd);
-        if (rc < 0)
-            return rc;
-        record->is_nonblocking = true;
-    }
-    return hki_io_attempt_rest(req);
-}
-
-/* Remembers what the outcome of an attempt says about the descriptor. */
-static void learn(struct hki_fd_record *record, const struct hki_ioreq *req, int rc)
-{
-    enum hki_fd_way way = way_of(req);
-    bool is_plain = req->code == HKI_IO_READ ||
-                    (req->code == HKI_IO_RECV &&
-                     !(req->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC)));
-    bool is_short = rc > 0 && is_plain && (size_t)rc + req->moved_bytes < req->len;
-
-    if (way == HKI_FD_EVENTS)
-        return;
-    if (rc == -EAGAIN || (is_short && record->is_tcp && !record->short_is_vague))
-        record->maybe_ready &= (uint8_t) ~(1u << way);
-}
-
-static size_t wanted_bytes(const struct hki_ioreq *req)
-{
-    size_t bytes = 0;
-
-    if (req->code == HKI_IO_RECV || req->code == HKI_IO_SEND)
-        return req->len;
-    for (size_t i = 0; i < req->msg->msg_iovlen; i++)
-        bytes += req->msg->msg_iov[i].iov_len;
-    return bytes;
-}
-
-/* MSG_WAITALL, which the kernel honours only in calls that may block (and in the ring). */
-static bool wants_more(struct hki_ioreq *req, int rc)
-{
-    if (rc <= 0 || !is_message(req) || (req->flags & (MSG_WAITALL | MSG_PEEK)) != MSG_WAITALL)
-        return false;
-    if (req->moved_bytes + (size_t)rc >= wanted_bytes(req) ||
-        hki_sys_socket_type(req->fd) != SOCK_STREAM)
-        return false;
-    req->moved_bytes += (size_t)rc;
-    return true;
-}
-
-/* True: done, `result` is set. False: it would block. */
-static bool attempt(struct hki_fd_record *record, struct hki_ioreq *req)
-{
-    int rc;
-
-    do {
-        rc = step(record, req);
-        learn(record, req, rc);
-    } while (HKI_UNLIKELY(wants_more(req, rc)));
-    /* Who asks not to wait gets the answer as it is. */
-    if (rc == -EAGAIN && !(is_message(req) && (req->flags & MSG_DONTWAIT)))
-        return false;
-    req->result = hki_io_sum(req, rc);
-    return true;
 }
 
 /* ---- requests that no edge announces ---- */
@@ -231,7 +107,7 @@ static void retry_delayed(struct epoll_poller *p)
         return;
     for (; req; req = next) {
         next = req->next;
-        if (!attempt(hki_fd_table_find(&p->table, (uint32_t)req->fd), req))
+        if (!hki_fd_attempt(hki_fd_table_find(&p->table, (uint32_t)req->fd), req))
             continue;
         hki_fd_queue_remove(&p->delayed, req);
         hki_poller_complete(&p->base, req, req->result);
@@ -315,14 +191,14 @@ static bool enqueue(struct epoll_poller *p, struct hki_fd_record *record,
         return true;
     }
     req->state = HKI_REQ_QUEUED;
-    hki_fd_queue_push(&record->queues[way_of(req)], req);
+    hki_fd_queue_push(&record->queues[hki_fd_way_of(req)], req);
     return false;
 }
 
 static bool epoll_submit(struct hki_poller *poller, struct hki_ioreq *req)
 {
     struct epoll_poller *p = of(poller);
-    enum hki_fd_way way = way_of(req);
+    enum hki_fd_way way = hki_fd_way_of(req);
     struct hki_fd_record *record;
 
     hki_poller_accept(req, HKI_REQ_DONE);
@@ -340,10 +216,10 @@ static bool epoll_submit(struct hki_poller *poller, struct hki_ioreq *req)
     /* Behind those that wait already; polls are independent of each other. */
     if (way == HKI_FD_EVENTS ||
         (!record->queues[way].head && record->maybe_ready & 1u << way)) {
-        if (attempt(record, req))
+        if (hki_fd_attempt(record, req))
             return true;
-    } else if (HKI_UNLIKELY(is_message(req) && req->flags & MSG_DONTWAIT)) {
-        return attempt(record, req);
+    } else if (HKI_UNLIKELY(hki_fd_is_message(req) && req->flags & MSG_DONTWAIT)) {
+        return hki_fd_attempt(record, req);
     }
     return enqueue(p, record, req);
 }
@@ -358,7 +234,7 @@ static void epoll_cancel(struct hki_poller *poller, struct hki_ioreq *req)
     case HKI_REQ_DELAYED: hki_fd_queue_remove(&p->delayed, req); break;
     case HKI_REQ_QUEUED:
         record = hki_fd_table_find(&p->table, (uint32_t)req->fd);
-        hki_fd_queue_remove(&record->queues[way_of(req)], req);
+        hki_fd_queue_remove(&record->queues[hki_fd_way_of(req)], req);
         break;
     default: return; /* it has completed */
     }
@@ -375,7 +251,7 @@ static void serve_way(struct epoll_poller *p, struct hki_fd_record *record,
     struct hki_ioreq *req;
 
     while ((req = queue->head)) {
-        if (attempt(record, req)) {
+        if (hki_fd_attempt(record, req)) {
             hki_fd_queue_remove(queue, req);
             hki_poller_complete(&p->base, req, req->result);
             continue;
@@ -399,7 +275,7 @@ static void serve_polls(struct epoll_poller *p, struct hki_fd_record *record)
 
     for (req = queue->head; req; req = next) {
         next = req->next;
-        if (!attempt(record, req))
+        if (!hki_fd_attempt(record, req))
             continue;
         hki_fd_queue_remove(queue, req);
         hki_poller_complete(&p->base, req, req->result);
@@ -459,12 +335,12 @@ static void epoll_fini(struct hki_poller *poller)
     hki_poller_base_fini(poller);
     hki_fd_table_fini(&p->table);
     hki_os_close(p->epoll);
-    free(p);
+    hki_free(p);
 }
 
 static int epoll_init(struct hki_poller **out)
 {
-    struct epoll_poller *p = calloc(1, sizeof(*p));
+    struct epoll_poller *p = hki_alloc(sizeof(*p));
     int rc;
 
     if (!p)
@@ -487,7 +363,7 @@ close_base:
 close_epoll:
     hki_os_close(p->epoll);
 free_poller:
-    free(p);
+    hki_free(p);
     return rc;
 }
 

@@ -4,13 +4,13 @@
  * is the entry's user_data; everything that a loop turn submits goes in with the one
  * io_uring_enter of its wait.
  *
- * A request is handed back after its own completion only, never because of the cancel's:
- * until then the kernel may write to its buffers. The same memory may be submitted again
- * right afterwards, with the same user_data; an old cancel cannot hit it, because entries
- * are carried out in order and the cancel was queued before.
+ * A request is handed back after its own completion only, never because of the
+ * cancel's: until then the kernel may write to its buffers. The same memory may be
+ * submitted again right afterwards, with the same user_data; an old cancel cannot hit
+ * it, because entries are carried out in order and the cancel was queued before.
  *
- * Three results are not handed back but mean "again": -EINTR, -EAGAIN (the descriptor is
- * in non-blocking mode, so the kernel did not wait) and -EINPROGRESS. A poll of the
+ * Three results are not handed back but mean "again": -EINTR, -EAGAIN (the descriptor
+ * is in non-blocking mode, so the kernel did not wait) and -EINPROGRESS. A poll of the
  * descriptor, under the same user_data, then stands in for the operation, which is
  * submitted again when the poll has completed.
  *
@@ -19,21 +19,21 @@
  */
 #include "sys/poller.h"
 
+#include "base/alloc.h"
 #include "sys/io_perform.h"
 #include "sys/os.h"
 #include "sys/poller_base.h"
+#include "sys/uring_prepare.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define SUBMISSIONS 1024
 #define COMPLETIONS 8192
 
 /* In the low bits of user_data, which are zero in a request's address. */
-enum { TAG_REQUEST, TAG_IGNORED, TAG_WAKE, TAG_MASK = 7 };
+enum { TAG_REQUEST, TAG_IGNORED, TAG_WAKE, TAG_CANCEL, TAG_MASK = 7 };
 
 /* From so many fruitless readiness polls in a row on, time is waited for instead. */
 #define POLLS_MAX 16
@@ -45,6 +45,11 @@ struct uring_poller {
     unsigned enter_flags;   /* that every enter has */
     bool is_wake_poll_lost; /* the poll of wake_fd has ended: start it again */
     bool is_reaping;        /* `reap` is on the stack */
+    /* Cancelled, and not back yet: linked by next and prev, which the kernel's requests
+     * have no other use for. */
+    struct hki_ioreq *cancelling;
+    int64_t cancel_again_ns; /* when to ask for those once more; 0: no need */
+    unsigned cancel_rounds;
 };
 
 static struct uring_poller *of(struct hki_poller *poller)
@@ -61,7 +66,8 @@ static void reap(struct uring_poller *p);
 
 /* ---- submission ---- */
 
-/* The queue's own index array was set to the identity: publishing is moving the tail. */
+/* The queue's own index array was set to the identity: publishing is moving the
+ * tail. */
 static unsigned publish(struct uring_poller *p)
 {
     struct io_uring_sq *sq = &p->ring.sq;
@@ -89,8 +95,8 @@ static int enter(struct uring_poller *p, unsigned wait_for, int64_t timeout_ns)
 
 /*
  * The submission queue is full: what is in it goes to the kernel now. Completions are
- * taken as well, so that they do not pile up on the kernel's side, unless we were called
- * while taking them: that would nest without end.
+ * taken as well, so that they do not pile up on the kernel's side, unless we were
+ * called while taking them: that would nest without end.
  */
 static struct io_uring_sqe *make_room(struct uring_poller *p)
 {
@@ -115,72 +121,11 @@ static inline struct io_uring_sqe *next_sqe(struct uring_poller *p)
     return HKI_LIKELY(sqe != NULL) ? sqe : make_room(p);
 }
 
-static void prepare_transfer(struct io_uring_sqe *sqe, const struct hki_ioreq *req)
-{
-    int opcode = req->code == HKI_IO_READ ? IORING_OP_READ : IORING_OP_WRITE;
-    int64_t offset = req->offset;
-
-    /* A write to a socket would raise SIGPIPE. */
-    if (opcode == IORING_OP_WRITE && req->fd_flags & HKI_FD_SOCKET) {
-        io_uring_prep_send(sqe, req->fd, req->buf, req->len, MSG_NOSIGNAL);
-        return;
-    }
-    if (offset >= 0)
-        offset += (int64_t)req->moved_bytes;
-    io_uring_prep_rw(opcode, sqe, req->fd, (char *)req->buf + req->moved_bytes,
-                     (unsigned)(req->len - req->moved_bytes), (uint64_t)offset);
-}
-
-static void prepare(struct io_uring_sqe *sqe, const struct hki_ioreq *req)
-{
-    int fd = req->fd;
-    unsigned count = (unsigned)req->len;
-
-    switch ((enum hki_io_code)req->code) {
-    case HKI_IO_READ:
-    case HKI_IO_WRITE: prepare_transfer(sqe, req); break;
-    case HKI_IO_READV:
-        io_uring_prep_readv(sqe, fd, req->iov, count, (uint64_t)req->offset);
-        break;
-    case HKI_IO_WRITEV:
-        io_uring_prep_writev(sqe, fd, req->iov, count, (uint64_t)req->offset);
-        break;
-    case HKI_IO_RECV:
-        io_uring_prep_recv(sqe, fd, req->buf, req->len, (int)req->flags);
-        break;
-    case HKI_IO_SEND:
-        io_uring_prep_send(sqe, fd, req->buf, req->len, (int)req->flags);
-        break;
-    case HKI_IO_RECVMSG: io_uring_prep_recvmsg(sqe, fd, req->msg, req->flags); break;
-    case HKI_IO_SENDMSG: io_uring_prep_sendmsg(sqe, fd, req->msg, req->flags); break;
-    case HKI_IO_ACCEPT:
-        io_uring_prep_accept(sqe, fd, req->addr, req->addr_len, SOCK_CLOEXEC);
-        break;
-    case HKI_IO_CONNECT:
-        io_uring_prep_connect(sqe, fd, req->addr, (socklen_t)req->len);
-        break;
-    case HKI_IO_POLL: io_uring_prep_poll_add(sqe, fd, req->flags); break;
-    case HKI_IO_FSYNC:
-        io_uring_prep_fsync(sqe, fd, req->flags & 1 ? IORING_FSYNC_DATASYNC : 0);
-        break;
-    case HKI_IO_OPEN:
-        io_uring_prep_openat(sqe, fd, req->path, (int)req->flags | O_CLOEXEC,
-                             req->mode_or_mask);
-        break;
-    case HKI_IO_STATX:
-        io_uring_prep_statx(sqe, fd, req->path, (int)req->flags, req->mode_or_mask,
-                            req->statx);
-        break;
-    case HKI_IO_WORK:
-    case HKI_IO_CODES: hki_panic("request code %d is not the ring's", req->code);
-    }
-}
-
 static void queue_operation(struct uring_poller *p, struct hki_ioreq *req)
 {
     struct io_uring_sqe *sqe = next_sqe(p);
 
-    prepare(sqe, req);
+    hki_uring_prepare(sqe, req);
     io_uring_sqe_set_data64(sqe, (uintptr_t)req | TAG_REQUEST);
     req->state = HKI_REQ_KERNEL;
 }
@@ -199,6 +144,71 @@ static bool uring_submit(struct hki_poller *poller, struct hki_ioreq *req)
     return false;
 }
 
+/* ---- cancelling ---- */
+
+/*
+ * A cancel can fail although its request is in flight: the kernel does not find one
+ * that is just on its way from "polled" to a helper thread, nor stop one that a helper
+ * is busy with. So cancelled requests stay on a list until they are back, and as long
+ * as a cancel has failed all of them are asked for again after a while.
+ */
+static void list_cancelled(struct uring_poller *p, struct hki_ioreq *req)
+{
+    req->prev = NULL;
+    req->next = p->cancelling;
+    if (req->next)
+        req->next->prev = req;
+    p->cancelling = req;
+}
+
+static void unlist_cancelled(struct uring_poller *p, struct hki_ioreq *req)
+{
+    if (req->prev)
+        req->prev->next = req->next;
+    else
+        p->cancelling = req->next;
+    if (req->next)
+        req->next->prev = req->prev;
+    if (!p->cancelling) {
+        p->cancel_again_ns = 0;
+        p->cancel_rounds = 0;
+    }
+}
+
+static void fill_cancel(struct io_uring_sqe *sqe, struct hki_ioreq *req)
+{
+    io_uring_prep_cancel64(sqe, (uintptr_t)req | TAG_REQUEST, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, TAG_CANCEL);
+}
+
+static void cancel_failed(struct uring_poller *p)
+{
+    if (p->cancelling && !p->cancel_again_ns)
+        p->cancel_again_ns =
+            hki_os_now_ns() + hki_poller_retry_delay_ns(p->cancel_rounds++);
+}
+
+/* Asks again when it is time; returns how long the next wait may take. */
+static int64_t cancel_again(struct uring_poller *p, int64_t timeout_ns)
+{
+    int64_t left_ns = p->cancel_again_ns - hki_os_now_ns();
+
+    if (left_ns > 0)
+        return timeout_ns < 0 || timeout_ns > left_ns ? left_ns : timeout_ns;
+    p->cancel_again_ns = 0;
+    for (struct hki_ioreq *req = p->cancelling; req; req = req->next) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&p->ring);
+
+        if (!sqe) { /* making room could change the list under us: the rest later */
+            cancel_failed(p);
+            break;
+        }
+        fill_cancel(sqe, req);
+    }
+    return timeout_ns;
+}
+
 static void uring_cancel(struct hki_poller *poller, struct hki_ioreq *req)
 {
     struct uring_poller *p = of(poller);
@@ -206,18 +216,21 @@ static void uring_cancel(struct hki_poller *poller, struct hki_ioreq *req)
 
     if (req->cancelled || req->state == HKI_REQ_DONE)
         return;
-    req->cancelled = true;
     if (req->state == HKI_REQ_POOL) {
+        req->cancelled = true;
         hki_poller_withdraw(poller, req);
         return;
     }
     sqe = next_sqe(p);
-    if (req->state == HKI_REQ_DONE) /* making room has found its completion */
+    if (req->state == HKI_REQ_DONE) { /* making room has found its completion */
         io_uring_prep_nop(sqe);
-    else
-        io_uring_prep_cancel64(sqe, (uintptr_t)req | TAG_REQUEST, 0);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        io_uring_sqe_set_data64(sqe, TAG_IGNORED);
+        return;
+    }
+    req->cancelled = true;
+    list_cancelled(p, req);
+    fill_cancel(sqe, req);
 }
 
 /* ---- completion ---- */
@@ -273,9 +286,7 @@ static bool wants_again(struct hki_ioreq *req, int32_t *result)
     case -EINTR:
     case -ECANCELED: /* not by us: no helper thread could be had */ return true;
     case -EAGAIN: return !asked_not_to_wait(req);
-    case -EINPROGRESS:
-        req->begun = true;
-        return true;
+    case -EINPROGRESS: req->begun = true; return true;
     case -EALREADY: return req->begun;
     case -EISCONN:
         if (req->begun)
@@ -292,6 +303,8 @@ static void complete_slowly(struct uring_poller *p, struct hki_ioreq *req,
     bool is_stand_in = req->state == HKI_REQ_READINESS;
 
     if (!is_stand_in && !wants_again(req, &result)) {
+        if (req->code == HKI_IO_OPEN)
+            result = hki_io_opened(req, result);
         hki_poller_complete(&p->base, req, hki_io_sum(req, result));
     } else if (req->cancelled) {
         hki_poller_complete(&p->base, req, hki_io_sum(req, -ECANCELED));
@@ -309,6 +322,7 @@ static void complete_slowly(struct uring_poller *p, struct hki_ioreq *req,
 static inline bool is_plain(const struct hki_ioreq *req, int32_t result)
 {
     return req->state == HKI_REQ_KERNEL && req->moved_bytes == 0 &&
+           req->code != HKI_IO_OPEN &&
            (result >= 0 ||
             (result != -EAGAIN && result != -EINTR && result != -ECANCELED &&
              result != -EINPROGRESS && !req->begun));
@@ -322,9 +336,13 @@ static void take_completion(struct uring_poller *p, const struct io_uring_cqe *c
     if (HKI_UNLIKELY(tag != TAG_REQUEST)) {
         if (tag == TAG_WAKE && !(cqe->flags & IORING_CQE_F_MORE))
             p->is_wake_poll_lost = true;
+        else if (tag == TAG_CANCEL && cqe->res < 0)
+            cancel_failed(p);
         return;
     }
     req = (struct hki_ioreq *)(uintptr_t)cqe->user_data;
+    if (HKI_UNLIKELY(req->cancelled)) /* whatever it says, it is back for good */
+        unlist_cancelled(p, req);
     if (HKI_LIKELY(is_plain(req, cqe->res)))
         hki_poller_complete(&p->base, req, cqe->res);
     else
@@ -383,6 +401,8 @@ static struct hki_ioreq *uring_wait(struct hki_poller *poller, int64_t timeout_n
     hki_poller_collect(poller);
     if (HKI_UNLIKELY(p->is_wake_poll_lost))
         watch_wake_fd(p);
+    if (HKI_UNLIKELY(p->cancel_again_ns))
+        timeout_ns = cancel_again(p, timeout_ns);
     may_sleep = timeout_ns != 0 && !poller->completed && hki_poller_may_sleep(poller);
     if (may_sleep || !has_no_work(p)) {
         int rc = enter(p, may_sleep ? 1 : 0, timeout_ns);
@@ -399,7 +419,8 @@ static struct hki_ioreq *uring_wait(struct hki_poller *poller, int64_t timeout_n
 
 /* ---- begin and end ---- */
 
-/* What of the ring stands behind each code; without a stream's the ring is of no use. */
+/* What of the ring stands behind each code; without a stream's the ring is of no
+ * use. */
 static const struct {
     uint8_t code, opcode;
     bool may_be_missing;
@@ -441,8 +462,8 @@ static int probe(struct uring_poller *p)
     return rc;
 }
 
-/* Every flag is of Linux 6.1 or older. A kernel that refuses one is too old, and one that
- * refuses us is a sandbox: both have epoll. */
+/* Every flag is of Linux 6.1 or older. A kernel that refuses one is too old, and one
+ * that refuses us is a sandbox: both have epoll. */
 static int set_up_ring(struct uring_poller *p)
 {
     const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP |
@@ -477,12 +498,12 @@ static void uring_fini(struct hki_poller *poller)
 
     io_uring_queue_exit(&p->ring);
     hki_poller_base_fini(poller);
-    free(p);
+    hki_free(p);
 }
 
 static int uring_init(struct hki_poller **out)
 {
-    struct uring_poller *p = calloc(1, sizeof(*p));
+    struct uring_poller *p = hki_alloc(sizeof(*p));
     int rc;
 
     if (!p)
@@ -509,7 +530,7 @@ close_ring:
 close_base:
     hki_poller_base_fini(&p->base);
 free_poller:
-    free(p);
+    hki_free(p);
     return rc;
 }
 

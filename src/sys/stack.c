@@ -40,7 +40,7 @@ static bool slab_register(struct hki_stack_slab *slab)
 
     hki_lock_acquire(&known_lock);
     for (uint32_t i = 0; i < SLABS_MAX; i++) {
-        if (known[i])
+        if (__atomic_load_n(&known[i], __ATOMIC_RELAXED))
             continue;
         slab->registered = i;
         __atomic_store_n(&known[i], slab, __ATOMIC_RELEASE);
@@ -85,9 +85,21 @@ static struct hki_stack *stack_at(const struct hki_stack_slab *slab, uint32_t in
     return (struct hki_stack *)(void *)(end - sizeof(struct hki_stack));
 }
 
+static size_t guard_size(void)
+{
+    return HKI_STACK_GUARD_PAGES * hki_os_page_size();
+}
+
+static void init_context(struct hki_stack *stack, size_t stack_size)
+{
+    char *low = (char *)(stack + 1) - stack_size + guard_size();
+
+    hki_context_init(&stack->context, low, (size_t)((char *)stack - low));
+}
+
 static int cut(struct hki_stack_pool *pool, struct hki_stack **out)
 {
-    size_t guard = HKI_STACK_GUARD_PAGES * hki_os_page_size();
+    size_t guard = guard_size();
     struct hki_stack_slab *slab = pool->slabs;
     struct hki_stack *stack;
     char *low;
@@ -104,7 +116,7 @@ static int cut(struct hki_stack_pool *pool, struct hki_stack **out)
     if (rc < 0)
         return -ENOMEM; /* vm.max_map_count, where guards cost a mapping */
     stack = stack_at(slab, slab->cut++);
-    pool->cut++;
+    HKI_COUNT(pool->cut, 1);
     hki_context_init(&stack->context, low + guard, (size_t)((char *)stack - low) - guard);
     *out = stack;
     return 0;
@@ -121,6 +133,9 @@ void hki_stack_pool_init(struct hki_stack_pool *pool, size_t stack_size,
 void hki_stack_pool_fini(struct hki_stack_pool *pool)
 {
     HKI_ASSERT(pool->in_use == 0, "a pool ends without stacks in use");
+    while (pool->cold_count)
+        init_context(pool->cold[--pool->cold_count], pool->stack_size);
+    free(pool->cold);
     while (pool->slabs) {
         struct hki_stack_slab *slab = pool->slabs;
 
@@ -141,24 +156,48 @@ int hki_stack_get_new(struct hki_stack_pool *pool, struct hki_stack **out)
         return -EAGAIN;
     rc = cut(pool, out);
     if (rc == 0)
-        pool->in_use++;
+        HKI_COUNT(pool->in_use, 1);
     return rc;
 }
 
-void hki_stack_pool_trim(struct hki_stack_pool *pool, uint32_t keep)
+#ifdef HKI_CONTEXT_TOOLS
+bool hki_stack_pool_trim(struct hki_stack_pool *pool)
 {
-    struct hki_stack *stack = pool->free;
-
-    for (uint32_t i = 0; stack; i++, stack = stack->next) {
-        const char *head_page =
-            (const char *)((uintptr_t)stack & ~(uintptr_t)(hki_os_page_size() - 1));
-
-        /* All but the page that holds the head. */
-        if (i >= keep && head_page > (const char *)stack->context.low)
-            hki_os_discard((void *)(uintptr_t)stack->context.low,
-                           (size_t)(head_page - (const char *)stack->context.low));
-    }
+    (void)pool; /* the tools' state in the head must not be lost */
+    return false;
 }
+#else
+static bool make_room_for_cold(struct hki_stack_pool *pool)
+{
+    uint32_t room = pool->cold_room ? pool->cold_room * 2 : 1024;
+    struct hki_stack **grown;
+
+    if (pool->cold_count < pool->cold_room)
+        return true;
+    grown = realloc(pool->cold, room * sizeof(struct hki_stack *));
+    if (!grown)
+        return false; /* then the memory stays with us */
+    pool->cold = grown;
+    pool->cold_room = room;
+    return true;
+}
+
+bool hki_stack_pool_trim(struct hki_stack_pool *pool)
+{
+    for (int i = 0; i < HKI_STACKS_TRIM; i++) {
+        struct hki_stack *stack = pool->free;
+
+        if (pool->cut - pool->in_use - pool->cold_count <= HKI_STACKS_WARM ||
+            !make_room_for_cold(pool))
+            return false;
+        pool->free = stack->next;
+        pool->cold[pool->cold_count++] = stack;
+        hki_os_discard((void *)(uintptr_t)stack->context.low,
+                       (size_t)((char *)(stack + 1) - (char *)stack->context.low));
+    }
+    return true;
+}
+#endif
 
 struct hki_stack *hki_stack_of_guard(const void *address)
 {

@@ -23,6 +23,8 @@ enum {
     HKI_STACK_GUARD_PAGES = 16,
     /* Room in the head for the layer above (struct hki_stack_top). */
     HKI_STACK_HEAD_WORDS = 12,
+    HKI_STACKS_WARM = 1024, /* free stacks that keep their memory */
+    HKI_STACKS_TRIM = 64,   /* that one trim gives back at most: about 0.1 ms */
 };
 
 struct hki_stack {
@@ -32,7 +34,9 @@ struct hki_stack {
 };
 
 struct hki_stack_pool {
-    struct hki_stack *free;
+    struct hki_stack *free;   /* still have their pages; last in, first out */
+    struct hki_stack **cold;  /* gave theirs back to the system */
+    uint32_t cold_count, cold_room;
     size_t stack_size;   /* reservation of one stack, bytes: a power of two */
     uint32_t stacks_max; /* 0: no limit */
     uint32_t in_use, cut;
@@ -54,7 +58,7 @@ static inline int hki_stack_get(struct hki_stack_pool *pool, struct hki_stack **
     if (__builtin_expect(!stack, 0))
         return hki_stack_get_new(pool, out);
     pool->free = stack->next;
-    pool->in_use++;
+    HKI_COUNT(pool->in_use, 1);
 #ifdef HKI_CONTEXT_TOOLS
     hki_context_reuse(&stack->context);
 #endif
@@ -66,11 +70,15 @@ static inline void hki_stack_put(struct hki_stack_pool *pool, struct hki_stack *
 {
     stack->next = pool->free;
     pool->free = stack;
-    pool->in_use--;
+    HKI_COUNT(pool->in_use, -1u);
 }
 
-/* Gives the memory of free stacks beyond `keep` back to the system. */
-void hki_stack_pool_trim(struct hki_stack_pool *pool, uint32_t keep);
+/*
+ * Gives the memory of a few free stacks back to the system, as long as more than
+ * HKI_STACKS_WARM are free: called when there is nothing better to do. Returns whether
+ * there is more to give.
+ */
+bool hki_stack_pool_trim(struct hki_stack_pool *pool);
 
 /*
  * The stack in whose guard pages `address` lies, or NULL. Async-signal-safe: for the

@@ -241,6 +241,24 @@ __attribute__((unused)) static void put(int fd, const char *text)
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
+/* The reader waits first, then the writer makes it ready: three times over. */
+__attribute__((unused)) static void check_transfer(struct rig *rig, const int fds[2],
+                                                   unsigned fd_flags)
+{
+    char in[8] = "", out[] = "hocket";
+    struct op r = op_buf(HKI_IO_READ, fds[0], fd_flags, in, sizeof(in));
+    struct op w = op_buf(HKI_IO_WRITE, fds[1], fd_flags, out, 6);
+
+    for (int i = 0; i < 3; i++) {
+        memset(in, 0, sizeof(in));
+        submit(rig, &r);
+        assert_waits(rig, &r);
+        assert_int_equal(run(rig, &w), 6);
+        assert_int_equal(finish(rig, &r), 6);
+        assert_string_equal(in, out);
+    }
+}
+
 /* CI takes the short form; HOCKET_LONG=1 the whole. */
 __attribute__((unused)) static int rounds(int whole, int in_ci)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows that the blocking pool runs every job once, grows while jobs wait and no further
- * than its limit, gives queued jobs back, and can be ended. Jobs wait at gates that the
- * test opens, so that nothing depends on how fast a thread is.
+ * Shows that the blocking pool runs every job once, grows while jobs wait and no
+ * further than its limit, gives queued jobs back, and can be ended. Jobs wait at gates
+ * that the test opens, so that nothing depends on how fast a thread is.
  */
 #include "sys/offload.h"
 

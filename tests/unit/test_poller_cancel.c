@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows that a cancelled request comes back exactly once, that bytes and connections are
- * never lost by it, and that memory and descriptor numbers may be used again at once.
- * The names C6 to C14 are those of the checklist in docs/design.
+ * Shows that a cancelled request comes back exactly once, that bytes and connections
+ * are never lost by it, and that memory and descriptor numbers may be used again at
+ * once. The names C6 to C14 are those of the checklist in docs/design.
  */
 #include "unit/poller_rig.h"
 
@@ -14,8 +14,8 @@
 static void cancel_ends_every_kind_of_wait(void **state)
 {
     RIG(state);
-    static const uint8_t codes[] = {HKI_IO_READ, HKI_IO_RECV,  HKI_IO_READV,
-                                    HKI_IO_POLL, HKI_IO_ACCEPT};
+    static const uint8_t codes[] = {HKI_IO_READ, HKI_IO_RECV, HKI_IO_READV, HKI_IO_POLL,
+                                    HKI_IO_ACCEPT};
     struct sockaddr_in addr;
     int listener = tcp_listener(&addr), fds[2];
     char buf[4];

@@ -32,8 +32,8 @@ static void a_wait_lasts_its_time(void **state)
     rig->ops->wake(rig->poller);
     for (int i = 0; i < 3; i++)
         turn(rig, 0);
-    /* The kernel takes a closed ring apart later, and interrupts who had it: the rings of
-     * earlier tests must be gone. */
+    /* The kernel takes a closed ring apart later, and interrupts who had it: the
+     * rings of earlier tests must be gone. */
     for (int i = 0; i < 10; i++)
         turn(rig, 10 * MS);
     for (size_t i = 0; i < sizeof(times_ns) / sizeof(times_ns[0]); i++) {

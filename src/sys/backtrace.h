@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Return addresses: of the caller, of a parked stack, of what a signal interrupted, and
+ * of another thread, which a signal makes record its own.
+ */
+#ifndef HKI_SYS_BACKTRACE_H
+#define HKI_SYS_BACKTRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    HKI_FRAMES_MAX = 24,
+    HKI_NOTE_SIZE = 64,
+};
+
+/* Innermost first. */
+struct hki_frames {
+    void *pc[HKI_FRAMES_MAX];
+    int count;
+    bool first_is_exact; /* pc[0] is the next instruction, not a return address */
+};
+
+/* The first unwinding of a process loads a library: not in a signal handler. */
+void hki_backtrace_warm_up(void);
+
+/* Of a stack that is parked at `sp` and stays so meanwhile. Nothing is written to it. */
+void hki_backtrace_parked(void *sp, struct hki_frames *out);
+
+/* Of what a signal interrupted; `context` is the handler's ucontext_t. For handlers. */
+void hki_backtrace_interrupted(const void *context, struct hki_frames *out);
+
+/* ---- of another thread ---- */
+
+/* What a thread was doing. */
+struct hki_sample {
+    struct hki_frames frames;
+    char note[HKI_NOTE_SIZE]; /* what `note` wrote */
+};
+
+/*
+ * Installs the handler of the signal that is used (SIGURG: ignored by default, so one
+ * that comes late harms nobody). A handler that the program had there is called for
+ * signals that are not ours. `note` is called on the sampled thread, inside the handler,
+ * with text[0] == 0.
+ */
+void hki_sample_start(void (*note)(char *text, size_t size));
+/* Restores what was there. No sample is being taken. */
+void hki_sample_stop(void);
+
+/* Makes the thread record what it does; false when it has not within 100 ms, because it
+ * blocks the signal or the kernel holds it. Any thread but that one. */
+bool hki_sample_take(int thread_id, struct hki_sample *out);
+
+#endif
