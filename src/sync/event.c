@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An event: one flag and the queue of those who wait for it.
+ *
+ * Invariant, under the lock: while the flag is set nobody is queued.
+ *
+ * An event is often on the stack of who waits for it and gone when the wait returns.
+ * Parked waiters are woken after the last access here. But one that sees the flag
+ * without parking may see it while the setter still holds the lock: it then waits for
+ * the lock, so that nothing touches the event after its wait has returned.
+ */
+#include <hocket/event.h>
+
+#include "core/self_inline.h"
+#include "sync/queue.h"
+
+#include <hocket/select.h>
+
+#include <stdio.h>
+
+static bool is_set(const hk_event *event)
+{
+    return __atomic_load_n(&event->hki_set, __ATOMIC_ACQUIRE);
+}
+
+static void describe(const void *object, char *text, size_t size)
+{
+    const hk_event *event = object;
+
+    if (event->name)
+        (void)snprintf(text, size, "name %s", event->name);
+    else
+        (void)snprintf(text, size, "at %p", object);
+}
+
+static const hk_wait_kind wait_kind = {.name = "event", .describe = describe};
+
+/* After the flag was seen: outlasts a setter that has not left yet. */
+static void outlast_setter(hk_event *event)
+{
+    if (HKI_LIKELY(!__atomic_load_n(&event->hki_lock.hki_word, __ATOMIC_ACQUIRE)))
+        return;
+    hki_lock_acquire(&event->hki_lock.hki_word);
+    hki_lock_release(&event->hki_lock.hki_word);
+}
+
+static hk_verdict wait_abort(hk_waiter *w)
+{
+    hk_event *event = (hk_event *)w->object;
+    bool removed;
+
+    hki_lock_acquire(&event->hki_lock.hki_word);
+    removed = hki_queue_remove(&event->hki_waiters, w);
+    hki_lock_release(&event->hki_lock.hki_word);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+int hk_event_wait(hk_event *event)
+{
+    struct hki_self *self = hki_self();
+    int rc = hki_enter(self);
+    hk_waiter w;
+
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    if (is_set(event)) {
+        outlast_setter(event);
+        hki_spend(self);
+        return 0;
+    }
+    hk_waiter_init(&w, &wait_kind, event);
+    hki_lock_acquire(&event->hki_lock.hki_word);
+    if (is_set(event)) {
+        hki_lock_release(&event->hki_lock.hki_word);
+        hki_spend(self);
+        return 0;
+    }
+    hki_queue_push(&event->hki_waiters, &w);
+    hki_lock_release(&event->hki_lock.hki_word);
+    return hk_park(&w, wait_abort);
+}
+
+/* Takes out everybody who can still be had, linked by `next`, in order. */
+static hk_waiter *take_all(hk_waiter_queue *queue)
+{
+    hk_waiter *first = NULL, **end = &first;
+
+    for (hk_waiter *w; (w = hki_queue_pop_claimed(queue)); end = &w->next)
+        *end = w;
+    *end = NULL;
+    return first;
+}
+
+void hk_event_set(hk_event *event)
+{
+    hk_waiter *woken;
+
+    if (is_set(event))
+        return;
+    hki_lock_acquire(&event->hki_lock.hki_word);
+    __atomic_store_n(&event->hki_set, 1, __ATOMIC_RELEASE);
+    woken = take_all(&event->hki_waiters);
+    hki_lock_release(&event->hki_lock.hki_word);
+    hki_queue_wake_all(woken, 0);
+}
+
+void hk_event_clear(hk_event *event)
+{
+    __atomic_store_n(&event->hki_set, 0, __ATOMIC_RELAXED);
+}
+
+bool hk_event_is_set(const hk_event *event)
+{
+    return is_set(event);
+}
+
+/* ---- as a case of a select ---- */
+
+static hk_lock *case_lock(void *object)
+{
+    return &((hk_event *)object)->hki_lock;
+}
+
+static int case_attempt(void *object, void *data)
+{
+    (void)data;
+    return is_set(object) ? 0 : -EAGAIN;
+}
+
+static void case_enqueue(void *object, hk_waiter *w)
+{
+    hki_queue_push(&((hk_event *)object)->hki_waiters, w);
+}
+
+static void case_dequeue(void *object, hk_waiter *w)
+{
+    (void)hki_queue_remove(&((hk_event *)object)->hki_waiters, w);
+}
+
+const hk_waitable hk_event_waiting = {
+    .kind = &wait_kind,
+    .lock = case_lock,
+    .attempt = case_attempt,
+    .enqueue = case_enqueue,
+    .dequeue = case_dequeue,
+};
