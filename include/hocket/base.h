@@ -57,7 +57,7 @@ HK_API int64_t hk_now(void);
 HK_API const char *hk_version(void);
 
 /*
- * A short lower-case sentence for a negative errno value ("connection refused").
+ * A short sentence for a negative errno value ("Connection refused", "cancelled").
  * Never NULL, needs no free. Any task or thread.
  */
 HK_API const char *hk_error_text(int error);

@@ -16,9 +16,9 @@ HK_BEGIN_DECLS
 
 /*
  * Opens `path` with open(2)'s flags (O_CLOEXEC is added) and mode. The handle is marked
- * as what was opened: a file, or a stream (FIFO, terminal). Whether opening one end of a
- * FIFO waits for the other is not defined (as with O_NONBLOCK it may give a reader that
- * is at its end, and a writer -ENXIO): open FIFOs with O_RDWR.
+ * as what was opened: a file, or a stream (FIFO, terminal). Opening never waits for the
+ * other end of a FIFO: a reader is at its end until a writer comes, and a writer
+ * without a reader gets -ENXIO.
  * Cancel: atomic; but what an open has created (O_CREAT, O_TRUNC) may stay behind.
  */
 HK_API int hk_open(const char *path, int flags, unsigned mode, hk_fd *out);

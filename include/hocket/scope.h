@@ -99,6 +99,18 @@ HK_API void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name
 HK_API int hk_scope_join(hk_scope *scope);
 
 /*
+ * Joins, with the body's own result `rc`: the last line of a function that opened a
+ * scope around its calls. A negative rc is recorded as by hk_scope_fail, unless it is
+ * the -ECANCELED of this scope's being cancelled. Returns the join's error if there is
+ * one; else rc if rc >= 0; else 0.
+ *
+ *     hk_scope_open(&s);
+ *     hk_scope_deadline(&s, hk_now() + HK_SECOND);
+ *     return hk_scope_end(&s, ask(server));
+ */
+HK_API int hk_scope_end(hk_scope *scope, int rc);
+
+/*
  * Cancels the scope: every waiting call inside returns -ECANCELED from now on. Twice
  * is the same as once. Never blocks. Any task or thread, as long as the scope is open.
  */

@@ -16,7 +16,7 @@
 
 static bool task_outside_is_cancelled(const struct hki_task *task)
 {
-    return (task->self.flags & HKI_TASK_CANCELLED) ||
+    return (__atomic_load_n(&task->self.flags, __ATOMIC_RELAXED) & HKI_TASK_CANCELLED) ||
            (task->parent && (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE));
 }
 
@@ -214,7 +214,8 @@ static void cancel_far(hk_scope *scope, hk_scope_why why)
     __atomic_or_fetch(&scope->hki_delivered, (uint32_t)why << FAR_WHY_SHIFT,
                       __ATOMIC_RELAXED);
     __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_RELAXED);
-    scope->hki_remote_count++; /* the join outlasts the message */
+    /* The join outlasts the message. */
+    __atomic_add_fetch(&scope->hki_remote_count, 1, __ATOMIC_RELAXED);
     hki_lock_release(&scope->hki_lock);
     hki_worker_post(scope->hki_owner->worker, &scope->hki_message);
 }
@@ -246,15 +247,16 @@ void hk_scope_cancel(hk_scope *scope)
 void hk_scope_shield(hk_scope *scope, bool on)
 {
     struct hki_self *self = hki_self();
-    uint32_t flags = hki_scope_flags_of(scope);
     struct hki_thread *thread =
         self->kind == HKI_SELF_THREAD ? hki_thread_of(self) : NULL;
+    uint32_t flags;
 
     if (HKI_UNLIKELY(scope->hki_owner != self))
         hki_panic("hk_scope_shield by '%s' on a scope that it did not open",
                   hk_task_name());
     if (thread)
         hki_lock_acquire(&thread->scopes_lock);
+    flags = hki_scope_flags_of(scope);
     flags = on ? flags | HKI_SCOPE_SHIELDED : flags & ~(uint32_t)HKI_SCOPE_SHIELDED;
     __atomic_store_n(&scope->hki_flags, flags, __ATOMIC_RELAXED);
     hki_cancel_spread(scope);
@@ -288,10 +290,16 @@ void hki_cancel_delivered(struct hki_self *self)
     }
 }
 
+void hki_panic_no_waiting(void)
+{
+    hki_fork_guard();
+    hki_panic("a waiting call inside a callback of the event loop");
+}
+
 int hki_self_checkpoint(struct hki_self *self)
 {
     if (self->kind == HKI_SELF_LOOP)
-        hki_panic("a waiting call inside a callback of the event loop");
+        hki_panic_no_waiting();
     if (self->kind == HKI_SELF_THREAD)
         return hki_thread_checkpoint(hki_thread_of(self));
     if (!(self->attention & HKI_CANCELLED))

@@ -98,7 +98,7 @@ static struct hki_handle *lock_open(hk_fd fd)
     if (!handle)
         return NULL;
     hki_lock_acquire(&handle->lock);
-    if (handle->generation == hki_fd_generation(fd) && !handle->closing)
+    if (hki_handle_is(handle, fd) && !handle->closing)
         return handle;
     hki_lock_release(&handle->lock);
     return NULL;

@@ -34,6 +34,12 @@ static inline uint32_t hki_fd_generation(hk_fd fd)
     return (uint32_t)(fd.value >> 32);
 }
 
+/* True when `fd` names the entry's present file. With its lock. */
+static inline bool hki_handle_is(const struct hki_handle *handle, hk_fd fd)
+{
+    return handle->generation == hki_fd_generation(fd) && (handle->generation & 1);
+}
+
 /* Handles that are open now, the borrowed ones left out. */
 uint64_t hki_handle_count(void);
 

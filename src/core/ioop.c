@@ -44,6 +44,9 @@ static uint8_t request_flags(const struct hki_handle *handle)
 {
     return (uint8_t)((handle->flags & HK_FD_BORROWED ? HKI_FD_BORROWED : 0) |
                      (handle->flags & HK_FD_SOCKET ? HKI_FD_SOCKET : 0) |
+                     ((handle->flags & (HK_FD_SOCKET | HK_FD_STREAM)) == HK_FD_SOCKET
+                          ? HKI_FD_DATAGRAM
+                          : 0) |
                      (handle->flags & HK_FD_FILE ? HKI_FD_FILE : 0) |
                      (handle->nonblocking ? HKI_FD_NONBLOCK : 0));
 }
@@ -57,7 +60,7 @@ static int enter_handle(struct hki_op *op)
     if (!handle)
         return -EBADF;
     hki_lock_acquire(&handle->lock);
-    if (handle->generation != hki_fd_generation(op->fd) || handle->closing) {
+    if (!hki_handle_is(handle, op->fd) || handle->closing) {
         rc = -EBADF;
     } else if ((handle->flags & HK_FD_STREAM) &&
                (((op->flags & HKI_OP_READS) && handle->reading) ||
@@ -94,7 +97,7 @@ static bool leave_handle(struct hki_op *op)
         return false;
     hki_lock_acquire(&handle->lock);
     if (op->flags & HKI_OP_MESSAGE) {
-        op->flags |= HKI_OP_DONE;
+        __atomic_or_fetch(&op->flags, HKI_OP_DONE, __ATOMIC_RELAXED);
         hki_lock_release(&handle->lock);
         return true;
     }
@@ -133,7 +136,7 @@ static void unlink_from_worker(struct hki_worker *worker, struct hki_op *op)
     *op->worker_link = op->worker_next;
     if (op->worker_next)
         op->worker_next->worker_link = op->worker_link;
-    worker->ops_in_flight--;
+    HKI_COUNT(worker->ops_in_flight, -UINT64_C(1));
 }
 
 void hki_op_completed(struct hki_worker *worker, struct hki_ioreq *req)
@@ -157,7 +160,7 @@ static void close_message(hk_inbox_node *node, struct hki_worker *worker)
     bool done;
 
     hki_lock_acquire(&op->handle->lock);
-    op->flags &= ~(uint32_t)HKI_OP_MESSAGE;
+    __atomic_and_fetch(&op->flags, ~(uint32_t)HKI_OP_MESSAGE, __ATOMIC_RELAXED);
     done = op->flags & HKI_OP_DONE;
     hki_lock_release(&op->handle->lock);
     if (!done) {
@@ -172,15 +175,16 @@ static void close_message(hk_inbox_node *node, struct hki_worker *worker)
 
 void hki_op_close_locked(struct hki_op *op)
 {
-    __atomic_or_fetch(&op->flags, HKI_OP_CLOSED, __ATOMIC_ACQ_REL);
+    uint32_t flags = __atomic_or_fetch(&op->flags, HKI_OP_CLOSED, __ATOMIC_ACQ_REL);
+
     if (op->thread) {
         hki_thread_kick(op->thread);
-    } else if (op->flags & HKI_OP_MESSAGE) {
+    } else if (flags & HKI_OP_MESSAGE) {
         return; /* the one that starts it will see the flag */
     } else if (op->worker == hki_worker_current) {
         op->worker->poller_ops->cancel(op->worker->poller, &op->req);
     } else {
-        op->flags |= HKI_OP_MESSAGE;
+        __atomic_or_fetch(&op->flags, HKI_OP_MESSAGE, __ATOMIC_RELAXED);
         op->message.hki_run = close_message;
         hki_worker_post(op->worker, &op->message);
     }
@@ -198,8 +202,9 @@ static bool submit(struct hki_worker *worker, struct hki_op *op)
     if (worker->ops)
         worker->ops->worker_link = &op->worker_next;
     worker->ops = op;
-    worker->ops_in_flight++;
-    worker->ops_started++;
+    HKI_COUNT(worker->ops_in_flight, 1);
+    HKI_COUNT(worker->ops_started, 1);
+    HKI_HB_RELEASE(&op->req); /* the buffer, as the task has left it */
     done = worker->poller_ops->submit(worker->poller, &op->req);
     if (done)
         unlink_from_worker(worker, op);
@@ -241,7 +246,7 @@ static short events_for(const struct hki_op *op)
 {
     if (op->req.code == HKI_IO_POLL)
         return (short)op->req.flags;
-    if (op->req.code == HKI_IO_CONNECT || (op->flags & HKI_OP_WRITES))
+    if (op->req.code == HKI_IO_CONNECT || stream_side(op->req.code) == HKI_OP_WRITES)
         return POLLOUT;
     return POLLIN;
 }
@@ -264,13 +269,31 @@ static int prepare_nonblocking(struct hki_op *op)
 static int wait_ready(struct hki_thread *thread, struct hki_op *op)
 {
     for (;;) {
-        int rc = hki_thread_poll(thread, op->req.fd, events_for(op), true);
+        uint32_t sequence = __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST);
+        int rc;
 
         if (__atomic_load_n(&op->flags, __ATOMIC_ACQUIRE) & HKI_OP_CLOSED)
             return -EBADF;
+        rc = hki_thread_poll(thread, sequence, op->req.fd, events_for(op), true);
         if (rc != 0)
             return rc;
     }
+}
+
+/* A call that does not block. */
+static int attempt(struct hki_op *op)
+{
+    bool lent = (op->req.fd_flags & (HKI_FD_BORROWED | HKI_FD_SOCKET)) == HKI_FD_BORROWED;
+
+    return lent ? hki_io_attempt_ready(&op->req) : hki_io_attempt(&op->req);
+}
+
+/* A Unix listener's backlog or a Unix datagram socket's queue: while it is full, the
+ * sending side is "ready" all the same. */
+static bool waits_for_a_full_peer(const struct hki_op *op)
+{
+    return op->req.code == HKI_IO_CONNECT ||
+           ((op->req.fd_flags & HKI_FD_DATAGRAM) && (op->flags & HKI_OP_WRITES));
 }
 
 static int perform_waiting(struct hki_thread *thread, struct hki_op *op)
@@ -286,10 +309,15 @@ static int perform_waiting(struct hki_thread *thread, struct hki_op *op)
             if (rc < 0 || op->req.code == HKI_IO_POLL)
                 return rc;
         }
-        rc = hki_io_attempt(&op->req);
+        rc = attempt(op);
         if (rc != -EAGAIN && rc != -EINPROGRESS)
             return rc;
         ask_first = true;
+        if (rc == -EAGAIN && waits_for_a_full_peer(op)) {
+            rc = hki_thread_sleep_until(thread, hki_os_now_ns() + HK_MILLISECOND);
+            if (rc < 0)
+                return rc;
+        }
     }
 }
 
@@ -311,7 +339,7 @@ static void start_message(hk_inbox_node *node, struct hki_worker *worker)
 
     if (op->handle) {
         hki_lock_acquire(&op->handle->lock);
-        op->flags &= ~(uint32_t)HKI_OP_MESSAGE;
+        __atomic_and_fetch(&op->flags, ~(uint32_t)HKI_OP_MESSAGE, __ATOMIC_RELAXED);
         closed = op->flags & HKI_OP_CLOSED;
         hki_lock_release(&op->handle->lock);
     }
@@ -355,6 +383,7 @@ int hk_op_start(hk_op *public_op, hk_waiter *waiter)
 
     op->waiter = waiter;
     op->flags = 0;
+    HKI_HB_RELEASE(waiter); /* what the starter did is seen by the callback */
     if (hki_worker_current)
         return start_here(op, hki_worker_current);
     if (waiter->hki_state & HKI_WAIT_CALLBACK)
@@ -370,11 +399,12 @@ void hk_op_cancel(hk_op *public_op)
 {
     struct hki_op *op = hki_op_of(public_op);
 
-    if (!op->worker || (op->flags & (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
+    if (!op->worker || (__atomic_load_n(&op->flags, __ATOMIC_ACQUIRE) &
+                        (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
         return;
     if (HKI_UNLIKELY(op->worker != hki_worker_current))
         hki_panic("hk_op_cancel on another worker than the operation's");
-    op->flags |= HKI_OP_CANCELLED;
+    __atomic_or_fetch(&op->flags, HKI_OP_CANCELLED, __ATOMIC_RELAXED);
     op->worker->poller_ops->cancel(op->worker->poller, &op->req);
 }
 

@@ -32,7 +32,8 @@ struct hki_op {
     struct hki_op *next, **link;               /* in handle->ops */
     struct hki_op *worker_next, **worker_link; /* in worker->ops */
     hk_inbox_node message;
-    uint32_t flags; /* hki_op_flags; guarded by the handle's lock */
+    uint32_t flags; /* hki_op_flags; atomic, and but for CANCELLED guarded by the
+                     * handle's lock */
 };
 
 _Static_assert(sizeof(struct hki_op) <= sizeof(hk_op), "hk_op has room");

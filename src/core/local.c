@@ -89,4 +89,6 @@ void hki_locals_destroy(struct hki_locals **place)
         }
         hki_free(locals);
     }
+    hki_free(*place);
+    *place = NULL;
 }

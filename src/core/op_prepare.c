@@ -24,6 +24,8 @@ static struct hki_ioreq *prepare(hk_op *op, enum hki_io_code code, hk_fd fd)
     o->req.mode_or_mask = 0;
     o->req.offset = -1;
     o->req.cancelled = false;
+    o->req.begun = false;
+    o->req.moved_bytes = 0;
     return &o->req;
 }
 

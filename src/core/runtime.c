@@ -6,6 +6,7 @@
 #include "core/runtime.h"
 
 #include "base/alloc.h"
+#include "core/halt.h"
 #include "core/handle.h"
 #include "core/watch.h"
 #include "sys/futex.h"
@@ -60,6 +61,11 @@ void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx), v
     pthread_mutex_unlock(&registry_lock);
 }
 
+bool hki_runtime_any(void)
+{
+    return __atomic_load_n(&registry, __ATOMIC_RELAXED);
+}
+
 /* ---- task records ---- */
 
 static struct hki_task *slab_new(struct hki_runtime *runtime)
@@ -76,6 +82,7 @@ static struct hki_task *slab_new(struct hki_runtime *runtime)
     for (uint32_t i = 0; i < HKI_TASK_SLAB; i++) {
         slab[i].slot = index * HKI_TASK_SLAB + i;
         slab[i].next = i + 1 < HKI_TASK_SLAB ? &slab[i + 1] : NULL;
+        HKI_HB_RELEASE(&slab[i]); /* to the tasks that will use it */
     }
     __atomic_store_n(&runtime->slabs[index], slab, __ATOMIC_RELEASE);
     __atomic_store_n(&runtime->slab_count, index + 1, __ATOMIC_RELEASE);
@@ -272,6 +279,7 @@ static int runtime_new(const hk_options *options, struct hki_runtime **out)
 static void runtime_free(struct hki_runtime *runtime)
 {
     registry_remove(runtime);
+    hki_runtime_await_unpinned(runtime);
     for (uint32_t i = 0; i < runtime->worker_count; i++)
         hki_worker_fini(&runtime->workers[i]);
     for (uint32_t i = 0; i < runtime->slab_count; i++)
@@ -330,14 +338,49 @@ static void check_ledger(const hk_ledger *before)
     hk_ledger after;
 
     hk_ledger_read(&after);
-    if (after.fds != before->fds || after.tasks != before->tasks ||
-        after.ops != before->ops || after.bytes != before->bytes)
+    /* Less than before is no leak: what was made outside was freed inside. */
+    if (after.fds > before->fds || after.tasks > before->tasks ||
+        after.ops > before->ops || after.bytes > before->bytes)
         hki_panic("the ledger is not balanced: leaked %lld handles, %lld tasks, %lld "
                   "operations, %lld bytes",
                   (long long)(after.fds - before->fds),
                   (long long)(after.tasks - before->tasks),
                   (long long)(after.ops - before->ops),
                   (long long)(after.bytes - before->bytes));
+}
+
+/* ---- the background runtime, and the end of the process ---- */
+
+static pthread_mutex_t background_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hki_runtime *background; /* atomic */
+static bool process_is_over;           /* atomic: exit handlers run */
+
+static void process_exits(void)
+{
+    pthread_mutex_lock(&background_lock);
+    __atomic_store_n(&process_is_over, true, __ATOMIC_RELEASE);
+    if (background) {
+        /* Its tasks may belong to threads that still run: the memory stays. */
+        __atomic_store_n(&background->abandoned, 1, __ATOMIC_RELEASE);
+        stop_workers(background, 0, background->worker_count);
+        hki_watch_stop(background);
+    }
+    pthread_mutex_unlock(&background_lock);
+}
+
+static void register_exit(void)
+{
+    atexit(process_exits);
+}
+
+/* -EBADF in exit handlers: no new runtime starts there. */
+static int check_process(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    hki_fork_guard();
+    pthread_once(&once, register_exit);
+    return __atomic_load_n(&process_is_over, __ATOMIC_ACQUIRE) ? -EBADF : 0;
 }
 
 int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
@@ -350,7 +393,9 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     if (hki_worker_current)
         hki_panic("hk_run inside hk_run: this thread already runs a runtime; spawn a "
                   "task instead");
-    hki_fork_guard();
+    rc = check_process();
+    if (rc < 0)
+        return rc;
     hk_ledger_read(&before);
     rc = runtime_new(options, &runtime);
     if (rc < 0)
@@ -358,6 +403,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     check = runtime->options.check_ledger;
     hki_sigpipe_ignore();
     rc = run_first_worker(runtime, main, arg);
+    HKI_HB_ACQUIRE(runtime);
     hki_sigpipe_restore();
     runtime_free(runtime);
     if (check)
@@ -365,31 +411,13 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     return rc;
 }
 
-/* ---- the background runtime ---- */
 
-static pthread_mutex_t background_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct hki_runtime *background; /* atomic */
-static bool background_over;
-
-static void background_stop(void)
-{
-    pthread_mutex_lock(&background_lock);
-    background_over = true;
-    if (background) {
-        /* Its tasks may belong to threads that still run: the memory stays. */
-        __atomic_store_n(&background->abandoned, 1, __ATOMIC_RELEASE);
-        stop_workers(background, 0, background->worker_count);
-        hki_watch_stop(background);
-    }
-    pthread_mutex_unlock(&background_lock);
-}
 
 static int background_start(void)
 {
     struct hki_runtime *runtime;
     int rc;
 
-    hki_fork_guard();
     rc = runtime_new(NULL, &runtime);
     if (rc < 0)
         return rc;
@@ -402,19 +430,17 @@ static int background_start(void)
         return rc;
     }
     hki_watch_start(runtime);
-    atexit(background_stop);
     __atomic_store_n(&background, runtime, __ATOMIC_RELEASE);
     return 0;
 }
 
 int hki_background_worker(struct hki_worker **out)
 {
-    int rc = 0;
+    int rc;
 
     pthread_mutex_lock(&background_lock);
-    if (background_over)
-        rc = -EBADF;
-    else if (!background)
+    rc = check_process();
+    if (rc == 0 && !background)
         rc = background_start();
     if (rc == 0)
         *out = &background->workers[0];
@@ -465,27 +491,4 @@ uint32_t hk_worker_count(void)
 uint32_t hk_worker_index(void)
 {
     return hki_worker_current ? hki_worker_current->index : 0;
-}
-
-/* ---- fork ---- */
-
-static bool forked; /* in a child of fork: hk_ calls panic, exec and _exit are fine */
-
-static void in_child(void)
-{
-    forked = registry != NULL;
-}
-
-static void register_fork(void)
-{
-    pthread_atfork(NULL, NULL, in_child);
-}
-
-void hki_fork_guard(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, register_fork);
-    if (forked)
-        hki_panic("hocket in a child of fork(): it may only exec or _exit");
 }

@@ -18,6 +18,8 @@ enum {
 
 struct hki_runtime {
     struct hki_runtime *next; /* in the registry */
+    struct hki_runtime *pinned_next; /* of who looks at all of them: core/halt.h */
+    uint32_t pins;                   /* atomic; futex: it is not freed while > 0 */
     uint32_t serial;          /* tells an ended runtime's task ids; never 0 */
     uint32_t worker_count;
     struct hki_worker *workers;
@@ -55,8 +57,14 @@ struct hki_task *hki_runtime_records(struct hki_runtime *runtime);
 struct hki_task *hki_runtime_take_record(struct hki_runtime *runtime);
 void hki_runtime_return_record(struct hki_runtime *runtime, struct hki_task *task);
 
+/* True while any runtime is registered. */
+bool hki_runtime_any(void);
+
 /* Panics in a child of fork. */
 void hki_fork_guard(void);
+
+/* From now on pthread_exit on this thread panics; NULL: no longer. */
+void hki_thread_is_worker(struct hki_worker *worker);
 
 
 

@@ -35,7 +35,7 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     if (HKI_UNLIKELY(hki_scope_is_open(scope) && scope->hki_owner == self))
         hki_panic("hk_scope_open of scope '%s', which is open", scope_name(scope));
     if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))
-        hki_panic("hk_scope_open inside a callback of the event loop");
+        hki_panic_no_waiting();
     scope->hki_flags = (flags & (HKI_SCOPE_POLICY | HKI_SCOPE_PARALLEL |
                                  HKI_SCOPE_SHIELDED)) |
                        HKI_SCOPE_MAGIC;
@@ -78,6 +78,13 @@ void hk_scope_open(hk_scope *scope)
 
 /* ---- children ---- */
 
+/* With the lock; atomic for hk_scope_children, which takes none. */
+static void change_remote_count(hk_scope *scope, uint32_t by)
+{
+    __atomic_store_n(&scope->hki_remote_count, scope->hki_remote_count + by,
+                     __ATOMIC_RELAXED);
+}
+
 bool hki_scope_add_child(hk_scope *scope, struct hki_self *spawner,
                          struct hki_task *child)
 {
@@ -92,7 +99,7 @@ bool hki_scope_add_child(hk_scope *scope, struct hki_self *spawner,
         child->self.flags |= HKI_TASK_REMOTE;
         hki_lock_acquire(&scope->hki_lock);
         __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_RELAXED);
-        scope->hki_remote_count++;
+        change_remote_count(scope, 1);
     } else {
         scope->hki_local_count++;
     }
@@ -139,7 +146,7 @@ static void judge_result(hk_scope *scope, const struct hki_task *child, int resu
     if (is_error(scope, child, result)) {
         if (!record_error(scope, result)) {
             if (hki_worker_current)
-                hki_worker_current->errors_unreported++;
+                HKI_COUNT(hki_worker_current->errors_unreported, 1);
             hki_log(HK_LOG_DEBUG, "task '%s' failed after its scope '%s' had: %s",
                     hki_task_display_name(child), scope_name(scope),
                     hk_error_text(result));
@@ -166,7 +173,8 @@ static void release_remote_locked(hk_scope *scope)
 {
     hk_waiter *joiner = NULL;
 
-    if (--scope->hki_remote_count == 0) {
+    change_remote_count(scope, UINT32_MAX);
+    if (scope->hki_remote_count == 0) {
         joiner = scope->hki_remote_joiner;
         scope->hki_remote_joiner = NULL;
     }
@@ -185,7 +193,7 @@ void hki_scope_release_remote(hk_scope *scope)
 void hki_scope_child_done(hk_scope *scope, struct hki_task *child, int result)
 {
     if (HKI_UNLIKELY(result < 0) ||
-        HKI_UNLIKELY(scope->hki_flags & HK_SCOPE_FIRST_SUCCESS))
+        HKI_UNLIKELY(hki_scope_flags_of(scope) & HK_SCOPE_FIRST_SUCCESS))
         judge_result(scope, child, result);
     HKI_HB_RELEASE(scope); /* what the child did is seen after the join */
     if (HKI_UNLIKELY(child->self.flags & HKI_TASK_REMOTE)) {
@@ -253,9 +261,10 @@ static int join_result(const hk_scope *scope, uint32_t flags)
 {
     int error = __atomic_load_n(&scope->hki_error, __ATOMIC_ACQUIRE);
     uint32_t delivered = __atomic_load_n(&scope->hki_delivered, __ATOMIC_RELAXED);
-    bool succeeded = (flags & HK_SCOPE_FIRST_SUCCESS) && scope->hki_success;
 
-    if (error && !succeeded)
+    if ((flags & HK_SCOPE_FIRST_SUCCESS) && scope->hki_success)
+        return 0;
+    if (error)
         return error;
     if (delivered & HKI_DELIVERED_OUTER)
         return -ECANCELED;
@@ -283,7 +292,8 @@ int hk_scope_join(hk_scope *scope)
                   "that it opened",
                   hk_task_name(), scope_name(scope));
     }
-    if (scope->hki_local_count || scope->hki_remote_used)
+    if (scope->hki_local_count ||
+        __atomic_load_n(&scope->hki_remote_used, __ATOMIC_RELAXED))
         wait_for_children(scope, self);
     HKI_HB_ACQUIRE(scope);
     forget_deadline(scope, self);
@@ -301,6 +311,18 @@ int hk_scope_join(hk_scope *scope)
     return join_result(scope, flags);
 }
 
+int hk_scope_end(hk_scope *scope, int rc)
+{
+    bool echo = rc == -ECANCELED &&
+                (hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE);
+    int joined;
+
+    if (rc < 0 && !echo)
+        hk_scope_fail(scope, rc);
+    joined = hk_scope_join(scope);
+    return joined < 0 || rc < 0 ? joined : rc;
+}
+
 /* ---- the rest ---- */
 
 void hk_scope_fail(hk_scope *scope, int rc)
@@ -309,7 +331,8 @@ void hk_scope_fail(hk_scope *scope, int rc)
         hki_panic("hk_scope_fail of scope '%s' with %d: not an error",
                   scope_name(scope), rc);
     hki_scope_check_inside(scope, hki_self());
-    record_error(scope, rc);
+    if (rc != -ECANCELED || !(hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE))
+        record_error(scope, rc); /* else an echo, as of a child */
     hki_scope_cancel_why(scope, HK_BY_FAILURE);
 }
 
@@ -327,7 +350,7 @@ static void thread_deadline(hk_scope *scope, struct hki_self *self, int64_t dead
     if (hki_thread_of(scope->hki_owner) != thread)
         hki_panic("hk_scope_deadline on a scope of another thread");
     hki_lock_acquire(&thread->scopes_lock);
-    scope->hki_deadline.hki_deadline_ns = deadline_ns;
+    scope->hki_deadline.hki_deadline_ns = deadline_ns > 0 ? deadline_ns : 1;
     __atomic_store_n(&self->attention, hki_self_attention(self), __ATOMIC_RELAXED);
     hki_lock_release(&thread->scopes_lock);
 }
@@ -395,6 +418,7 @@ void hki_scope_check_inside(const hk_scope *scope, const struct hki_self *self)
             return;
         self = at->hki_owner;
     }
+    hki_fork_guard();
     hki_panic("'%s' uses scope '%s' from outside: only its body and descendants may",
               hk_task_name(), scope_name(scope));
 }

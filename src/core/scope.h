@@ -35,7 +35,9 @@ enum hki_scope_flags {
 
 static inline bool hki_scope_is_open(const hk_scope *scope)
 {
-    return (scope->hki_flags & (uint32_t)HKI_SCOPE_MAGIC_MASK) == HKI_SCOPE_MAGIC;
+    uint32_t flags = __atomic_load_n(&scope->hki_flags, __ATOMIC_RELAXED);
+
+    return (flags & (uint32_t)HKI_SCOPE_MAGIC_MASK) == HKI_SCOPE_MAGIC;
 }
 
 /* hki_delivered: who noticed. Set by any worker, with atomic or. */

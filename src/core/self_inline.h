@@ -49,6 +49,7 @@ extern __thread struct hki_self *hki_self_current
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 struct hki_self *hki_self_attach(void); /* makes a plain thread known; never fails */
+_Noreturn void hki_panic_no_waiting(void); /* the caller is no task and no thread */
 int hki_self_checkpoint(struct hki_self *self); /* attention: 0 or -ECANCELED */
 void hki_self_exhausted(struct hki_self *self); /* budget is 0: yields, refills */
 uint64_t hki_random(void);                      /* of the worker's seeded source */

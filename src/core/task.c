@@ -27,6 +27,24 @@ static struct hki_task *record_get(struct hki_worker *worker)
     return task;
 }
 
+static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
+                               const char *name, hk_task_fn *fn, void *arg)
+{
+    task->self.attention = 0;
+    task->self.kind = HKI_SELF_TASK;
+    task->self.budget = HKI_BUDGET;
+    task->self.scope = NULL;
+    task->self.waiter = NULL;
+    __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
+    task->parent = NULL;
+    task->fn = fn;
+    task->arg = arg;
+    task->name = name;
+    /* Last: who walks the slabs (core/dump.c) believes the rest when it sees LIVE. */
+    __atomic_store_n(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
+    HKI_HB_RELEASE(task); /* what the spawner did is seen by the task */
+}
+
 struct hki_task *hki_task_new(struct hki_worker *worker, const char *name,
                               hk_task_fn *fn, void *arg)
 {
@@ -34,19 +52,8 @@ struct hki_task *hki_task_new(struct hki_worker *worker, const char *name,
 
     if (HKI_UNLIKELY(!task))
         return NULL;
-    task->self.attention = 0;
-    task->self.kind = HKI_SELF_TASK;
-    task->self.budget = HKI_BUDGET;
-    task->self.flags = HKI_TASK_LIVE;
-    task->self.scope = NULL;
-    task->self.waiter = NULL;
-    task->self.worker = worker;
-    task->parent = NULL;
-    task->fn = fn;
-    task->arg = arg;
-    task->name = name;
-    worker->tasks_spawned++;
-    HKI_HB_RELEASE(task); /* what the spawner did is seen by the task */
+    fill_record(task, worker, name, fn, arg);
+    HKI_COUNT(worker->tasks_spawned, 1);
     return task;
 }
 
@@ -82,11 +89,9 @@ static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
     task->stack = top;
 }
 
-static void adopt_stack(struct hki_worker *worker, struct hki_task *task,
-                        struct hki_stack *stack)
+static void adopt_stack(struct hki_task *task, struct hki_stack *stack)
 {
     fill_top((struct hki_stack_top *)(void *)stack, task, stack->context.low);
-    task->self.worker = worker;
     if (task->self.flags & HKI_TASK_REMOTE) {
         /* Under the lock a canceller sees it either unstarted, and we see the
          * scope's flag here, or started, and it posts to us. */
@@ -109,7 +114,7 @@ int hki_task_start(struct hki_worker *worker, struct hki_task *task)
 
     if (HKI_UNLIKELY(rc < 0))
         return rc;
-    adopt_stack(worker, task, stack);
+    adopt_stack(task, stack);
     task->sp = hki_context_make(stack, task_main);
     return 0;
 }
@@ -118,7 +123,9 @@ int hki_task_start(struct hki_worker *worker, struct hki_task *task)
  * stack is free, too: a zombie keeps it until its cancel message has come. */
 static bool account_end(struct hki_worker *worker, struct hki_task *task, int result)
 {
-    worker->tasks_ended++;
+    HKI_COUNT(worker->tasks_ended, 1);
+    HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
+    HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
     if (task->parent) {
         hki_scope_child_done(task->parent, task, result);
     } else {
@@ -181,7 +188,7 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task, in
     next = worker->ready_head;
     if (next && worker->ticks > 0 && !hki_task_is_started(next)) {
         worker->ready_head = next->next;
-        adopt_stack(worker, next, stack);
+        adopt_stack(next, stack);
         hki_make_current(worker, next);
         return;
     }
@@ -335,7 +342,7 @@ static void far_task_arrives(hk_inbox_node *node, struct hki_worker *worker)
 
     task->self.scope = NULL;
     task->self.waiter = NULL;
-    worker->tasks_spawned++;
+    HKI_COUNT(worker->tasks_spawned, 1);
     hki_ready_push(worker, task);
 }
 
@@ -355,16 +362,7 @@ static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
         hk_scope_fail(scope, rc);
         return rc;
     }
-    task->self = (struct hki_self){
-        .kind = HKI_SELF_TASK,
-        .budget = HKI_BUDGET,
-        .flags = HKI_TASK_LIVE,
-        .worker = worker,
-    };
-    task->fn = fn;
-    task->arg = arg;
-    task->name = name;
-    HKI_HB_RELEASE(task);
+    fill_record(task, worker, name, fn, arg);
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
     hki_scope_add_child(scope, self, task);
@@ -423,13 +421,18 @@ const char *hki_task_display_name(const struct hki_task *task)
     return task->name ? task->name : "unnamed";
 }
 
+const char *hki_self_name(const struct hki_self *self)
+{
+    if (self->kind == HKI_SELF_TASK)
+        return hki_task_display_name((const struct hki_task *)(const void *)self);
+    return self->kind == HKI_SELF_THREAD
+               ? ((const struct hki_thread *)(const void *)self)->name
+               : "event loop";
+}
+
 const char *hk_task_name(void)
 {
-    struct hki_self *self = hki_self();
-
-    if (self->kind == HKI_SELF_TASK)
-        return hki_task_display_name(hki_task_of(self));
-    return self->kind == HKI_SELF_THREAD ? hki_thread_of(self)->name : "event loop";
+    return hki_self_name(hki_self());
 }
 
 void hk_task_rename(const char *name)

@@ -78,7 +78,7 @@ static inline struct hki_task *hki_task_of(struct hki_self *self)
 
 static inline bool hki_task_is_started(const struct hki_task *task)
 {
-    return task->self.flags & HKI_TASK_STARTED;
+    return __atomic_load_n(&task->self.flags, __ATOMIC_RELAXED) & HKI_TASK_STARTED;
 }
 
 struct hki_worker;
@@ -106,6 +106,9 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner);
 void hki_task_cancel_here(struct hki_task *task);
 
 const char *hki_task_display_name(const struct hki_task *task);
+
+/* The name of a task or thread that has not ended. */
+const char *hki_self_name(const struct hki_self *self);
 
 /* Task-local values (core/local.c). */
 void hki_locals_destroy(struct hki_locals **locals);

@@ -14,7 +14,8 @@ enum { SERIAL_BITS = 12, SLOT_BITS = 24 };
 
 #define GENERATION_MASK ((UINT64_C(1) << 28) - 1)
 
-hk_task_id hki_task_id_of(const struct hki_runtime *runtime, const struct hki_task *task)
+hk_task_id hki_task_id_of(const struct hki_runtime *runtime,
+                          const struct hki_task *task)
 {
     uint64_t generation =
         __atomic_load_n(&task->generation, __ATOMIC_RELAXED) & GENERATION_MASK;
@@ -32,11 +33,52 @@ hk_task_id hk_task_self(void)
                : (hk_task_id){0};
 }
 
-static bool names(hk_task_id id, const struct hki_runtime *runtime,
-                  const struct hki_task *task)
+/* Whether the record is still that task's. From anywhere, so it may be late. */
+static bool is_current(hk_task_id id, const struct hki_runtime *runtime,
+                       const struct hki_task *task)
 {
-    return (task->self.flags & HKI_TASK_LIVE) && !(task->self.flags & HKI_TASK_ZOMBIE) &&
-           hki_task_id_of(runtime, task).value == id.value;
+    return hki_task_id_of(runtime, task).value == id.value;
+}
+
+static struct hki_worker *worker_of(const struct hki_task *task)
+{
+    return __atomic_load_n(&task->self.worker, __ATOMIC_RELAXED);
+}
+
+void hki_task_cancel_here(struct hki_task *task)
+{
+    if (task->self.flags & HKI_TASK_CANCELLED)
+        return;
+    __atomic_store_n(&task->self.flags, task->self.flags | HKI_TASK_CANCELLED,
+                     __ATOMIC_RELAXED);
+    if (hki_task_is_started(task))
+        hki_cancel_spread_task(task);
+}
+
+/*
+ * Cancels the task if `worker`, the caller's, has it: 0; -ESRCH when it has ended,
+ * -EAGAIN when another worker has it. One that has not started may be taken by another
+ * at any moment until it is locked.
+ */
+static int cancel_if_ours(struct hki_worker *worker, hk_task_id id,
+                          struct hki_task *task)
+{
+    bool started = false;
+    int rc = -ESRCH;
+
+    hki_lock_acquire(&worker->shared_lock);
+    if (is_current(id, worker->runtime, task)) {
+        rc = worker_of(task) == worker ? 0 : -EAGAIN;
+        if (rc == 0 && (task->self.flags & HKI_TASK_ZOMBIE))
+            rc = -ESRCH;
+        started = rc == 0 && hki_task_is_started(task);
+        if (rc == 0 && !started && (task->self.flags & HKI_TASK_LIVE))
+            hki_task_cancel_here(task);
+    }
+    hki_lock_release(&worker->shared_lock);
+    if (started)
+        hki_task_cancel_here(task); /* it cannot go anywhere */
+    return rc;
 }
 
 struct request {
@@ -45,34 +87,22 @@ struct request {
     struct hki_task *task;
 };
 
-void hki_task_cancel_here(struct hki_task *task)
-{
-    if (task->self.flags & HKI_TASK_CANCELLED)
-        return;
-    task->self.flags |= HKI_TASK_CANCELLED;
-    if (hki_task_is_started(task))
-        hki_cancel_spread_task(task);
-}
-
-/* On the worker that had the task when the request was made. A task that no worker had
- * yet may meanwhile have been taken by another: then on to that one. */
+/* On the worker that had the task when the request was made; maybe on to the one that
+ * has taken it since. */
 static void deliver(hk_inbox_node *node, struct hki_worker *worker)
 {
     struct request *request = (struct request *)(void *)node;
-    struct hki_task *task = request->task;
 
-    if (names(request->id, worker->runtime, task)) {
-        if (task->self.worker != worker) {
-            hki_worker_post(task->self.worker, node);
-            return;
-        }
-        hki_task_cancel_here(task);
-    }
-    hki_free(request);
+    HKI_HB_ACQUIRE(request);
+    if (cancel_if_ours(worker, request->id, request->task) == -EAGAIN)
+        hki_worker_post(worker_of(request->task), node);
+    else
+        hki_free(request);
 }
 
 struct lookup {
     hk_task_id id;
+    struct hki_task *here; /* the caller's worker has it */
     int rc;
 };
 
@@ -80,30 +110,38 @@ static void look(struct hki_runtime *runtime, void *ctx)
 {
     struct lookup *lookup = ctx;
     struct request *request;
+    struct hki_worker *owner;
     struct hki_task *task;
-    uint32_t slot = (uint32_t)(lookup->id.value >> SERIAL_BITS) & ((1u << SLOT_BITS) - 1);
+    uint32_t slot =
+        (uint32_t)(lookup->id.value >> SERIAL_BITS) & ((1u << SLOT_BITS) - 1);
 
     if ((lookup->id.value & ((1u << SERIAL_BITS) - 1)) != runtime->serial ||
-        !(task = hki_runtime_task(runtime, slot)) || !names(lookup->id, runtime, task))
+        !(task = hki_runtime_task(runtime, slot)) ||
+        !is_current(lookup->id, runtime, task) || !(owner = worker_of(task)))
         return;
-    if (task->self.worker == hki_worker_current) {
-        hki_task_cancel_here(task);
-        lookup->rc = 0;
+    if (owner == hki_worker_current) {
+        lookup->here = task; /* later, without the registry's lock */
         return;
     }
     request = hki_alloc(sizeof(*request));
     lookup->rc = request ? 0 : -ENOMEM;
     if (!request)
         return;
-    *request = (struct request){.node = {.hki_run = deliver}, .id = lookup->id,
-                                .task = task};
-    hki_worker_post(task->self.worker, &request->node);
+    *request =
+        (struct request){.node = {.hki_run = deliver}, .id = lookup->id, .task = task};
+    HKI_HB_RELEASE(request);
+    hki_worker_post(owner, &request->node);
 }
 
 int hk_task_cancel(hk_task_id id)
 {
-    struct lookup lookup = {.id = id, .rc = -ESRCH};
+    struct lookup lookup;
 
-    hki_runtimes_visit(look, &lookup);
+    do {
+        lookup = (struct lookup){.id = id, .rc = -ESRCH};
+        hki_runtimes_visit(look, &lookup);
+        if (lookup.here)
+            lookup.rc = cancel_if_ours(hki_worker_current, id, lookup.here);
+    } while (lookup.rc == -EAGAIN);
     return lookup.rc;
 }

@@ -29,12 +29,15 @@ static void thread_exits(void *record)
 {
     struct hki_thread *thread = record;
 
+    __atomic_store_n(&thread->thread_id, 0, __ATOMIC_RELEASE);
     if (thread->self.scope)
         hki_panic("thread '%s' ends with a scope open: join it first", thread->name);
     if (thread->locals)
         hki_locals_destroy(&thread->locals);
     hki_self_current = NULL;
+    HKI_HB_RELEASE(thread);
     __atomic_store_n(&thread->in_use, 0, __ATOMIC_RELEASE);
+    hki_deadlock_thread_leaves();
 }
 
 static void make_exit_key(void)
@@ -50,8 +53,10 @@ static struct hki_thread *reuse_record(void)
         uint32_t no = 0;
 
         if (__atomic_compare_exchange_n(&t->in_use, &no, 1, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
+                                        __ATOMIC_RELAXED)) {
+            HKI_HB_ACQUIRE(t);
             return t;
+        }
     }
     return NULL;
 }
@@ -78,12 +83,13 @@ struct hki_self *hki_self_attach(void)
     if (!thread)
         thread = new_record();
     thread->self = (struct hki_self){.kind = HKI_SELF_THREAD, .budget = HKI_BUDGET};
-    thread->thread_id = hki_os_thread_id();
     if (pthread_getname_np(pthread_self(), thread->name, sizeof(thread->name)) != 0)
         snprintf(thread->name, sizeof(thread->name), "thread");
     pthread_once(&exit_once, make_exit_key);
     pthread_setspecific(exit_key, thread);
     hki_self_current = &thread->self;
+    __atomic_store_n(&thread->thread_id, hki_os_thread_id(), __ATOMIC_RELEASE);
+    hki_deadlock_thread_joins();
     return &thread->self;
 }
 
@@ -115,8 +121,6 @@ int64_t hki_thread_deadline(const struct hki_thread *thread)
 
         if (at && at < best && !(hki_scope_flags_of(s) & HKI_SCOPE_CANCELLED))
             best = at;
-        if (hki_scope_flags_of(s) & HKI_SCOPE_SHIELDED)
-            break;
     }
     return best;
 }
@@ -163,6 +167,14 @@ int hki_thread_checkpoint(struct hki_thread *thread)
 
 /* ---- waiting ---- */
 
+/* For dumps: what the thread waits for, NULL when it runs again. */
+static void publish_wait(struct hki_thread *thread, const hk_wait_kind *kind)
+{
+    if (kind)
+        __atomic_store_n(&thread->waits_since_ns, hki_os_now_ns(), __ATOMIC_RELAXED);
+    __atomic_store_n(&thread->waits_for, kind, __ATOMIC_RELEASE);
+}
+
 static void sleep_while(struct hki_thread *thread, uint32_t sequence,
                         int64_t deadline_ns)
 {
@@ -170,7 +182,7 @@ static void sleep_while(struct hki_thread *thread, uint32_t sequence,
 
     __atomic_store_n(&thread->asleep, 1, __ATOMIC_SEQ_CST);
     if (for_ever)
-        hki_deadlock_thread_quiet(thread);
+        hki_deadlock_thread_quiet(thread, sequence);
     if (__atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST) == sequence)
         hki_futex_wait(&thread->sequence, sequence, deadline_ns);
     if (for_ever)
@@ -188,7 +200,7 @@ static bool try_abort(hk_waiter *w, hk_abort_fn **abort)
 {
     hk_abort_fn *fn = *abort;
 
-    *abort = NULL;
+    *abort = w->hki_abort = NULL;
     return fn(w) == HK_ABORTED;
 }
 
@@ -198,6 +210,9 @@ int hki_thread_park(struct hki_thread *thread, hk_waiter *w, hk_abort_fn *abort)
 
     w->hki_since_ns = hki_os_now_ns();
     w->hki_abort = abort; /* the deadlock census asks whether it could be undone */
+    publish_wait(thread, w->kind);
+    __atomic_store_n(&thread->hopeless, 0, __ATOMIC_RELAXED); /* of an earlier wait */
+    HKI_HB_RELEASE(w); /* to a dump */
     __atomic_store_n(&thread->self.waiter, w, __ATOMIC_RELEASE);
     for (;;) {
         uint32_t sequence = __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST);
@@ -212,16 +227,18 @@ int hki_thread_park(struct hki_thread *thread, hk_waiter *w, hk_abort_fn *abort)
             result = -EDEADLK;
             break;
         }
-        if (abort && is_cancelled(thread) && try_abort(w, &abort)) {
+        /* The clock is looked at even when nothing can be undone: a deadline is for the
+         * children, too, whom a join waits for. */
+        if (is_cancelled(thread) && abort && try_abort(w, &abort)) {
             hki_cancel_delivered(&thread->self);
             result = -ECANCELED;
             break;
         }
         if (!is_woken(w))
-            sleep_while(thread, sequence,
-                        abort ? hki_thread_deadline(thread) : HK_NEVER);
+            sleep_while(thread, sequence, hki_thread_deadline(thread));
     }
     __atomic_store_n(&thread->self.waiter, NULL, __ATOMIC_RELEASE);
+    publish_wait(thread, NULL);
     return result;
 }
 
@@ -240,9 +257,9 @@ int hki_thread_sleep_until(struct hki_thread *thread, int64_t time_ns)
     }
 }
 
-int hki_thread_poll(struct hki_thread *thread, int fd, short events, bool cancellable)
+int hki_thread_poll(struct hki_thread *thread, uint32_t sequence, int fd, short events,
+                    bool cancellable)
 {
-    uint32_t sequence = __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST);
     int rc;
 
     if (thread->event_fd < 0) {

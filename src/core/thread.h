@@ -18,8 +18,13 @@ struct hki_thread {
     uint32_t polling;        /* atomic: in ppoll, kick it through the eventfd */
     uint32_t hopeless;       /* atomic: nothing can wake it; set by the census */
     uint32_t scopes_lock;    /* guards the chain of its scopes */
+    uint32_t quiet;          /* atomic: sleeps for ever (core/deadlock.c) ... */
+    uint32_t quiet_sequence; /* atomic: ... while `sequence` is this */
+    uint32_t runs_worker;    /* atomic: in hk_run, a worker now and no plain thread */
     int event_fd;            /* -1 until first needed */
-    int thread_id;
+    int thread_id;           /* atomic; 0: the record is being filled in, or unused */
+    const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */
+    int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
     char name[16];
 };
@@ -41,14 +46,16 @@ int hki_thread_sleep_until(struct hki_thread *thread, int64_t time_ns);
 /* Looks at the clock for the thread's scopes, then 0 or -ECANCELED. */
 int hki_thread_checkpoint(struct hki_thread *thread);
 
-/* The earliest deadline of its open scopes that is seen inside. */
+/* The earliest deadline of its open scopes, also of those behind a shield: their
+ * children must be cancelled in time. */
 int64_t hki_thread_deadline(const struct hki_thread *thread);
 
 /*
  * Waits until `fd` has one of `events`: returns them, or -ECANCELED (with
- * `cancellable`), or 0 after a kick.
+ * `cancellable`), or 0 after a kick, also one that came since `sequence` was read.
  */
-int hki_thread_poll(struct hki_thread *thread, int fd, short events, bool cancellable);
+int hki_thread_poll(struct hki_thread *thread, uint32_t sequence, int fd, short events,
+                    bool cancellable);
 
 void hki_threads_visit(void (*visit)(struct hki_thread *thread, void *ctx), void *ctx);
 

@@ -101,6 +101,14 @@ static hk_timer *take_slot(struct hki_wheel *wheel, unsigned level, unsigned slo
     return oldest;
 }
 
+static void link_list(struct hki_wheel *wheel, hk_timer *list)
+{
+    for (hk_timer *next; list; list = next) {
+        next = list->hki_next;
+        link_timer(wheel, list);
+    }
+}
+
 /* The wheel has come to a tick whose lower digits are 0: empties those slots of the
  * higher levels downwards. */
 static void cascade(struct hki_wheel *wheel)
@@ -108,14 +116,8 @@ static void cascade(struct hki_wheel *wheel)
     for (unsigned level = 1; level < HKI_WHEEL_LEVELS; level++) {
         unsigned slot = slot_of(wheel->tick, level);
 
-        if (wheel->occupied[level] & (UINT64_C(1) << slot)) {
-            hk_timer *timer = take_slot(wheel, level, slot), *next;
-
-            for (; timer; timer = next) {
-                next = timer->hki_next;
-                link_timer(wheel, timer);
-            }
-        }
+        if (wheel->occupied[level] & (UINT64_C(1) << slot))
+            link_list(wheel, take_slot(wheel, level, slot));
         if (slot != 0)
             break;
     }
@@ -183,6 +185,7 @@ static uint64_t fire_list(struct hki_wheel *wheel, hk_timer *list, int64_t now_n
         }
         timer->hki_link = NULL;
         wheel->count--;
+        HKI_HB_ACQUIRE(timer);
         timer->hki_fire(timer);
         fired++;
     }
@@ -210,14 +213,6 @@ static uint64_t next_busy_tick(const struct hki_wheel *wheel, uint64_t end)
             best = tick;
     }
     return best;
-}
-
-static void link_list(struct hki_wheel *wheel, hk_timer *list)
-{
-    for (hk_timer *next; list; list = next) {
-        next = list->hki_next;
-        link_timer(wheel, list);
-    }
 }
 
 /* From a tick that has been dealt with to the next busy one. What callbacks have set to
@@ -267,8 +262,7 @@ int64_t hki_wheel_next(struct hki_wheel *wheel, bool exact)
 
         for (unsigned level = 0; level < HKI_WHEEL_LEVELS; level++)
             for (uint64_t bits = wheel->occupied[level]; bits; bits &= bits - 1) {
-                int64_t time =
-                    earliest_in(wheel->slots[level][__builtin_ctzll(bits)]);
+                int64_t time = earliest_in(wheel->slots[level][__builtin_ctzll(bits)]);
 
                 if (time < best)
                     best = time;
@@ -298,6 +292,7 @@ void hk_timer_set(hk_timer *timer, int64_t deadline_ns, void (*fire)(hk_timer *t
     if (timer->hki_link)
         hki_wheel_cancel(&worker->wheel, timer);
     timer->hki_fire = fire;
+    HKI_HB_RELEASE(timer); /* what was done before is seen by the callback */
     hki_wheel_set(&worker->wheel, timer, deadline_ns);
 }
 

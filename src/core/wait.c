@@ -24,10 +24,12 @@ void (*hki_park_observer)(struct hki_self *self);
 void hk_lock_acquire(hk_lock *lock)
 {
     hki_lock_acquire(&lock->hki_word);
+    HKI_HB_ACQUIRE(lock);
 }
 
 void hk_lock_release(hk_lock *lock)
 {
+    HKI_HB_RELEASE(lock);
     hki_lock_release(&lock->hki_word);
 }
 
@@ -117,6 +119,12 @@ int hk_waiter_init_callback(hk_waiter *w, const hk_wait_kind *kind, const void *
 
 /* ---- waking ---- */
 
+/* Of a task's waiter. Atomic for who wakes it from elsewhere and looks at the kind. */
+static inline void set_state(hk_waiter *w, uint32_t state)
+{
+    __atomic_store_n(&w->hki_state, state, __ATOMIC_RELAXED);
+}
+
 /* On the worker of the task that waits. */
 static void deliver_to_task(hk_inbox_node *node, struct hki_worker *worker)
 {
@@ -124,11 +132,11 @@ static void deliver_to_task(hk_inbox_node *node, struct hki_worker *worker)
     struct hki_self *self = w->hki_target;
 
     if (w->hki_state & HKI_WAIT_PARKED) {
-        w->hki_state = HKI_WAIT_TASK | HKI_WAIT_WOKEN;
+        set_state(w, HKI_WAIT_TASK | HKI_WAIT_WOKEN);
         self->waiter = NULL;
         hki_ready_push(worker, hki_task_of(self));
     } else {
-        w->hki_state |= HKI_WAIT_WOKEN;
+        set_state(w, HKI_WAIT_TASK | HKI_WAIT_WOKEN);
     }
 }
 
@@ -154,6 +162,7 @@ static void wake_thread(hk_waiter *w)
 void hk_wake(hk_waiter *w, int result)
 {
     struct hki_self *self;
+    uint32_t state;
 
     w->result = result;
     if (HKI_UNLIKELY(w->leader)) {
@@ -164,8 +173,9 @@ void hk_wake(hk_waiter *w, int result)
         w = leader;
     }
     HKI_HB_RELEASE(w);
-    if (HKI_UNLIKELY(w->hki_state & (HKI_WAIT_THREAD | HKI_WAIT_CALLBACK))) {
-        if (w->hki_state & HKI_WAIT_THREAD)
+    state = __atomic_load_n(&w->hki_state, __ATOMIC_RELAXED); /* immutable bits of it */
+    if (HKI_UNLIKELY(state & (HKI_WAIT_THREAD | HKI_WAIT_CALLBACK))) {
+        if (state & HKI_WAIT_THREAD)
             wake_thread(w);
         else
             hki_worker_post(w->hki_target, &w->hki_node);
@@ -184,14 +194,21 @@ bool hki_wait_abort(struct hki_self *self, int error)
 {
     hk_waiter *w = self->waiter;
     hk_abort_fn *abort = w ? w->hki_abort : NULL;
+    hk_verdict verdict;
 
     if (!abort)
         return false;
     w->hki_abort = NULL; /* it is asked once */
-    if (abort(w) != HK_ABORTED)
+    HKI_HB_ACQUIRE(w); /* it works on what the parked task has written, */
+    verdict = abort(w);
+    HKI_HB_RELEASE(w); /* and the task goes on after it */
+    if (verdict != HK_ABORTED)
         return false;
+    if (error == -ECANCELED)
+        hki_cancel_delivered(self); /* now: a shield may go up before it runs again */
+    HKI_HB_RELEASE(w); /* what the abort did is seen by who waited */
     w->result = error;
-    w->hki_state = HKI_WAIT_TASK | HKI_WAIT_ABORTED;
+    set_state(w, HKI_WAIT_TASK | HKI_WAIT_ABORTED);
     self->waiter = NULL;
     hki_ready_push(self->worker, hki_task_of(self));
     return true;
@@ -218,7 +235,7 @@ int hk_park(hk_waiter *w, hk_abort_fn *abort)
                   hk_task_name());
     if (HKI_UNLIKELY(self->kind != HKI_SELF_TASK)) {
         if (self->kind == HKI_SELF_LOOP)
-            hki_panic("a waiting call inside a callback of the event loop");
+            hki_panic_no_waiting();
         return hki_thread_park(hki_thread_of(self), w, abort);
     }
     if (HKI_UNLIKELY(w->hki_state & HKI_WAIT_WOKEN)) {
@@ -230,25 +247,27 @@ int hk_park(hk_waiter *w, hk_abort_fn *abort)
             hki_cancel_delivered(self);
             return -ECANCELED;
         }
-        if (w->hki_state & HKI_WAIT_WOKEN) /* asking made it complete */
+        if (w->hki_state & HKI_WAIT_WOKEN) { /* asking made it complete */
+            HKI_HB_ACQUIRE(w);
             return w->result;
+        }
     }
     w->hki_abort = abort;
     w->hki_since_ns = worker->now_ns;
-    w->hki_state = HKI_WAIT_TASK | HKI_WAIT_PARKED;
+    set_state(w, HKI_WAIT_TASK | HKI_WAIT_PARKED);
     self->waiter = w;
     if (HKI_UNLIKELY(hki_park_observer))
         hki_park_observer(self);
+    HKI_HB_RELEASE(w);      /* to an abort, which another task or the loop runs */
+    HKI_HB_RELEASE(worker); /* to hk_test_wait_all_blocked */
     (void)hki_switch_away(worker, hki_task_of(self));
     HKI_HB_ACQUIRE(w);
-    if (HKI_UNLIKELY(w->hki_state & HKI_WAIT_ABORTED) && w->result == -ECANCELED)
-        hki_cancel_delivered(self);
     return w->result;
 }
 
 /* ---- sleeping: a wait that only a timer ends ---- */
 
-static const hk_wait_kind sleep_kind = {.name = "sleep"};
+const hk_wait_kind hki_sleep_kind = {.name = "sleep"};
 
 struct sleeper {
     hk_timer timer;
@@ -282,7 +301,7 @@ int hk_sleep_until(int64_t time_ns)
         return rc;
     if (time_ns <= hk_now())
         return hk_yield();
-    hk_waiter_init(&sleeper.waiter, &sleep_kind, NULL);
+    hk_waiter_init(&sleeper.waiter, &hki_sleep_kind, &sleeper.timer);
     sleeper.timer.hki_link = NULL;
     sleeper.waiter.data = NULL;
     hk_timer_set(&sleeper.timer, time_ns, sleep_over);

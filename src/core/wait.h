@@ -15,6 +15,9 @@ enum hki_wait_state {
     HKI_WAIT_ABORTED = 1 << 5,
 };
 
+/* Of hk_sleep; the object is the hk_timer that ends it. */
+extern const hk_wait_kind hki_sleep_kind;
+
 /*
  * Undoes the wait of a parked task, which then returns `error`; false when it cannot
  * be undone or its wake is on the way. On the task's worker.

@@ -41,11 +41,6 @@ int hki_worker_init(struct hki_worker *worker, struct hki_runtime *runtime,
     return 0;
 }
 
-void hki_worker_fini(struct hki_worker *worker)
-{
-    hki_stack_pool_fini(&worker->stacks);
-}
-
 /* ---- messages from elsewhere ---- */
 
 void hki_worker_notify(struct hki_worker *worker)
@@ -62,10 +57,14 @@ void hki_worker_notify(struct hki_worker *worker)
         worker->poller_ops->wake(worker->poller);
 }
 
+/* What the message wakes may be the last task of its runtime: it has been read before we
+ * have looked whether the worker sleeps. So the worker's end waits for us. */
 void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node)
 {
+    __atomic_add_fetch(&worker->posters, 1, __ATOMIC_RELAXED);
     hki_mpsc_push(&worker->inbox, (struct hki_mpsc_node *)(void *)node);
     hki_worker_notify(worker);
+    __atomic_sub_fetch(&worker->posters, 1, __ATOMIC_RELEASE);
 }
 
 static void read_inbox(struct hki_worker *worker)
@@ -80,6 +79,12 @@ static void read_inbox(struct hki_worker *worker)
     }
 }
 
+void hki_worker_fini(struct hki_worker *worker)
+{
+    read_inbox(worker); /* an hk_task_cancel that came too late */
+    hki_stack_pool_fini(&worker->stacks);
+}
+
 /* ---- completions ---- */
 
 static bool take_completions(struct hki_worker *worker, int64_t timeout_ns)
@@ -87,7 +92,7 @@ static bool take_completions(struct hki_worker *worker, int64_t timeout_ns)
     struct hki_ioreq *req = worker->poller_ops->wait(worker->poller, timeout_ns);
     bool any = req;
 
-    worker->polls++;
+    HKI_COUNT(worker->polls, 1);
     while (req) {
         struct hki_ioreq *next = req->next;
 
@@ -99,7 +104,8 @@ static bool take_completions(struct hki_worker *worker, int64_t timeout_ns)
 
 /* ---- shared tasks: those that any worker may start ---- */
 
-static struct hki_task *take_shared(struct hki_worker *from)
+/* The lock also keeps hk_task_cancel from marking a task that is being taken. */
+static struct hki_task *take_shared(struct hki_worker *from, struct hki_worker *worker)
 {
     struct hki_task *task;
 
@@ -109,6 +115,7 @@ static struct hki_task *take_shared(struct hki_worker *from)
     task = from->shared_head;
     if (task) {
         from->shared_head = task->next;
+        __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
         __atomic_store_n(&from->shared_count, from->shared_count - 1, __ATOMIC_RELAXED);
     }
     hki_lock_release(&from->shared_lock);
@@ -122,10 +129,9 @@ static bool find_shared(struct hki_worker *worker)
 
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         uint32_t victim = (worker->index + i) % runtime->worker_count;
-        struct hki_task *task = take_shared(&runtime->workers[victim]);
+        struct hki_task *task = take_shared(&runtime->workers[victim], worker);
 
         if (task) {
-            task->self.worker = worker;
             hki_ready_push(worker, task);
             return true;
         }
@@ -147,7 +153,7 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
 {
     hki_log(HK_LOG_ERROR, "task '%s' got no stack: %s", hki_task_display_name(task),
             hk_error_text(rc));
-    worker->tasks_ended++;
+    HKI_COUNT(worker->tasks_ended, 1);
     if (task->parent) {
         hki_scope_child_done(task->parent, task, rc);
     } else {
@@ -262,6 +268,7 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
     }
     __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+    hki_watch_stirs();
 }
 
 /* Every task waits. Whoever waits for that is woken first. */
@@ -294,6 +301,10 @@ static void rest(struct hki_worker *worker)
         sleep_until(worker, HK_NEVER);
         return;
     }
+    if (hki_stack_pool_trim(&worker->stacks)) {
+        take_completions(worker, 0); /* there is more to give: look around, come back */
+        return;
+    }
     sleep_until(worker, hki_wheel_next(&worker->wheel, false));
 }
 
@@ -305,10 +316,13 @@ static void turn(struct hki_worker *worker)
     read_inbox(worker);
     worker->now_ns = hki_worker_now(worker);
     if (worker->wheel.count)
-        worker->timers_fired += hki_wheel_fire(&worker->wheel, worker->now_ns);
+        HKI_COUNT(worker->timers_fired,
+                  hki_wheel_fire(&worker->wheel, worker->now_ns));
     if (worker->starved)
         feed_starved(worker);
-    if (!worker->ready_head)
+    /* One of our own in each turn, or tasks that only yield would starve them. */
+    if (!worker->ready_head ||
+        __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
         find_shared(worker);
     if (worker->ready_head) {
         run_tasks(worker);
@@ -334,14 +348,24 @@ void hki_worker_run(struct hki_worker *worker)
 
     hki_worker_current = worker;
     hki_self_current = &worker->loop_self;
+    hki_thread_is_worker(worker);
     worker->thread_id = hki_os_thread_id();
     worker->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     hki_context_init_thread(&worker->loop_context);
     worker->now_ns = hki_worker_now(worker);
     hki_wheel_init(&worker->wheel, worker->now_ns);
+    hki_fault_stack_open(&worker->fault_stack);
+    hki_deadlock_worker_starts(outer);
+    hki_halt_enter(worker);
     while (!is_over(worker))
         turn(worker);
+    hki_halt_leave(worker);
+    while (__atomic_load_n(&worker->posters, __ATOMIC_ACQUIRE))
+        hki_os_yield();
     hki_op_end_all(worker);
+    hki_deadlock_worker_ends(outer);
+    hki_fault_stack_close(&worker->fault_stack);
+    hki_thread_is_worker(NULL);
     hki_worker_current = NULL;
     hki_self_current = outer;
 }

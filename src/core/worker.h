@@ -9,8 +9,11 @@
 #define HKI_CORE_WORKER_H
 
 #include "base/mpsc.h"
+#include "core/halt.h"
 #include "core/task.h"
 #include "core/timer.h"
+#include "core/watch.h"
+#include "sys/fault.h"
 #include "sys/poller.h"
 #include "sys/stack.h"
 
@@ -59,10 +62,14 @@ struct hki_worker {
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
+    uint32_t posters; /* atomic: who is inside hki_worker_post; the worker stays till 0 */
     uint32_t sleeping;                  /* atomic; also the futex it sleeps on */
     uint32_t shared_lock;               /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
     uint32_t shared_count;                      /* atomic: a look without the lock */
+    struct hki_halt halt;
+    struct hki_watch_note watch;
+    struct hki_fault_stack fault_stack; /* the worker's thread's */
     int thread_id;
     pthread_t thread; /* of workers but the first */
 };
@@ -122,7 +129,7 @@ static inline void hki_exceptions_load(struct hki_worker *worker, struct hki_tas
 static inline void hki_make_current(struct hki_worker *worker, struct hki_task *task)
 {
     worker->current = task;
-    worker->switches++;
+    HKI_COUNT(worker->switches, 1);
     worker->ticks--;
     hki_self_current = &task->self;
 }

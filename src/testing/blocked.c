@@ -25,7 +25,9 @@ int hk_test_wait_all_blocked(void)
                   "tasks");
     hk_waiter_init(&w, &blocked_kind, NULL);
     hk_waiter_push(&hki_worker_current->blocked_waiters, &w);
-    return hk_park(&w, blocked_abort);
+    rc = hk_park(&w, blocked_abort);
+    HKI_HB_ACQUIRE(hki_worker_current); /* what all others did until they parked */
+    return rc;
 }
 
 /* Steps from timer to timer, so that each fires at its own time. */

@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shows when a wait that nothing can ever end fails with -EDEADLK, with a report that
+ * names who waits for what: tasks on one worker and on two, plain threads with and
+ * without a runtime. And when it must not: a timer, an operation, a job of the blocking
+ * pool, an external wait or a foreign thread could still wake somebody; or nobody waits.
+ * Where nothing can be undone the process ends with a sentence. Each scenario is a child
+ * process, since it must know all of its threads.
+ */
+#include "child.h"
+
+#include <hocket.h>
+#include <hocket/lowlevel.h>
+#include <hocket/select.h>
+
+#include <pthread.h>
+#include <sys/time.h>
+#include <time.h>
+
+/* Longer than the census takes to give up: what has not failed by then does not. */
+#define LONG_NS (600 * HK_MILLISECOND)
+
+static bool is_dead(int rc)
+{
+    return rc == -EDEADLK;
+}
+
+/* ---- tasks ---- */
+
+static hk_event never = {.name = "never"};
+static hk_mutex first = {.name = "first"}, second = {.name = "second"};
+
+static int waits_for_the_event(void *arg)
+{
+    (void)arg;
+    return is_dead(hk_event_wait(&never)) ? 0 : -1;
+}
+
+static int waits_for_the_channel(void *arg)
+{
+    hk_chan *chan = arg;
+    int item;
+
+    return is_dead(hk_chan_recv(chan, &item)) ? 0 : -1;
+}
+
+static int event_and_channel(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    hk_chan *chan;
+    int rc = hk_chan_new(sizeof(int), 8, &chan);
+
+    (void)arg;
+    if (rc < 0)
+        return rc;
+    hk_chan_set_name(chan, "jobs");
+    hk_scope_open(&s);
+    hk_spawn_named(&s, "dreamer", waits_for_the_event, NULL, NULL);
+    hk_spawn_named(&s, "reader", waits_for_the_channel, chan, NULL);
+    rc = hk_scope_join(&s);
+    hk_chan_free(chan);
+    return rc;
+}
+
+static int body_event_and_channel(void)
+{
+    return hk_run(event_and_channel, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void tasks_that_wait_for_ever_are_named_and_fail(void **state)
+{
+    struct child child = run_child(body_event_and_channel);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "deadlock: no task can ever be woken: ");
+    expect_words(&child, "task 'dreamer'");
+    expect_words(&child, "waits for event (name never)");
+    expect_words(&child, "waits for channel receive (capacity 8, 0 items, name jobs)");
+    expect_words(&child, "waits_for_the_event");
+    expect_words(&child, "-EDEADLK goes to task 'reader'"); /* the youngest */
+    expect_words(&child, "-EDEADLK goes to task 'dreamer'");
+}
+
+static int locks_crosswise(void *arg)
+{
+    hk_mutex **mutexes = arg;
+    int rc = hk_mutex_lock(mutexes[0]);
+
+    if (rc < 0)
+        return rc;
+    (void)hk_yield();
+    rc = hk_mutex_lock(mutexes[1]);
+    if (rc == 0)
+        hk_mutex_unlock(mutexes[1]);
+    hk_mutex_unlock(mutexes[0]);
+    return is_dead(rc) ? 1 : rc;
+}
+
+/* One of the two fails; then the other has both. */
+static int crossed_mutexes(void *arg)
+{
+    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn_named(&s, "left", locks_crosswise, one_way, NULL);
+    hk_spawn_named(&s, "right", locks_crosswise, other_way, NULL);
+    return hk_scope_join(&s);
+}
+
+static int body_crossed_mutexes(void)
+{
+    return hk_run(crossed_mutexes, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void crossed_mutexes_end_with_one_failure(void **state)
+{
+    struct child child = run_child(body_crossed_mutexes);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "waits for mutex (second, held)");
+    expect_words(&child, "waits for mutex (first, held)");
+    expect_words(&child, "-EDEADLK goes to task 'right'");
+    expect_no_words(&child, "-EDEADLK goes to task 'left'");
+}
+
+static int selects(void *arg)
+{
+    hk_chan *chan = arg;
+    int item = 0;
+    hk_case cases[] = {HK_CASE_RECV(chan, &item), HK_CASE_EVENT(&never)};
+
+    return is_dead(hk_select(cases, 2)) ? 0 : -1;
+}
+
+static int app_select(void *arg)
+{
+    hk_chan *chan;
+    int rc = hk_chan_new(sizeof(int), 0, &chan);
+
+    (void)arg;
+    if (rc == 0)
+        rc = selects(chan);
+    hk_chan_free(chan);
+    return rc;
+}
+
+static int body_select(void)
+{
+    return hk_run(app_select, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void a_select_fails_too(void **state)
+{
+    struct child child = run_child(body_select);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "-EDEADLK goes to task 'main'");
+}
+
+static int many_workers(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open_with(&s, HK_SCOPE_PARALLEL, "both");
+    for (int i = 0; i < 8; i++)
+        hk_spawn(&s, waits_for_the_event, NULL);
+    return hk_scope_join(&s);
+}
+
+static int body_many_workers(void)
+{
+    const hk_options options = {.workers = 3};
+
+    return hk_run(many_workers, NULL, &options) == 0 ? 0 : 1;
+}
+
+static void it_is_seen_across_workers(void **state)
+{
+    struct child child = run_child(body_many_workers);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "no task can ever be woken: 9 wait for ever");
+    expect_words(&child, "no task can ever be woken: 2 wait for ever");
+}
+
+static int virtual_wait(void *arg)
+{
+    (void)arg;
+    if (hk_sleep(3600 * HK_SECOND) != 0)
+        return -1;
+    return is_dead(hk_event_wait(&never)) ? 0 : -2;
+}
+
+static int body_virtual(void)
+{
+    const hk_options options = {.virtual_clock = true};
+
+    return hk_run(virtual_wait, NULL, &options) == 0 ? 0 : 1;
+}
+
+static void it_is_seen_under_the_virtual_clock(void **state)
+{
+    struct child child = run_child(body_virtual);
+
+    (void)state;
+    expect_exit(&child, 0);
+}
+
+static int locks_crosswise_shielded(void *arg)
+{
+    hk_mutex **mutexes = arg;
+
+    hk_mutex_lock_shielded(mutexes[0]);
+    (void)hk_yield();
+    hk_mutex_lock_shielded(mutexes[1]);
+    return 0;
+}
+
+static int crossed_shielded(void *arg)
+{
+    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn_named(&s, "left", locks_crosswise_shielded, one_way, NULL);
+    hk_spawn_named(&s, "right", locks_crosswise_shielded, other_way, NULL);
+    return hk_scope_join(&s);
+}
+
+static int body_crossed_shielded(void)
+{
+    return hk_run(crossed_shielded, NULL, NULL);
+}
+
+static void when_nothing_can_be_undone_it_panics(void **state)
+{
+    struct child child = run_child(body_crossed_shielded);
+
+    (void)state;
+    expect_abort(&child);
+    expect_words(&child, "task 'left'");
+    expect_words(&child, "waits can be undone: all are joins or shielded");
+}
+
+static int again_and_again(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        if (!is_dead(hk_event_wait(&never)))
+            return -1;
+    return 0;
+}
+
+static int body_again(void)
+{
+    return hk_run(again_and_again, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void the_dump_is_not_repeated_at_once(void **state)
+{
+    struct child child = run_child(body_again);
+    const char *dump;
+
+    (void)state;
+    expect_exit(&child, 0);
+    dump = strstr(child.text, "runtime 1:");
+    assert_non_null(dump);
+    assert_null(strstr(dump + 1, "runtime 1:"));
+}
+
+/* ---- plain threads ---- */
+
+static hk_event for_main, for_thread;
+
+/* Whoever of the two fails releases the other. */
+static int waits_or_releases(hk_event *own, hk_event *others)
+{
+    int rc = hk_event_wait(own);
+
+    if (is_dead(rc))
+        hk_event_set(others);
+    return rc == 0 || is_dead(rc) ? 0 : -1;
+}
+
+static void *thread_waits(void *arg)
+{
+    return waits_or_releases(&for_thread, &for_main) == 0 ? arg : &for_thread;
+}
+
+static int app_waits(void *arg)
+{
+    (void)arg;
+    return waits_or_releases(&for_main, &for_thread);
+}
+
+static int with_a_thread(bool runtime)
+{
+    pthread_t thread;
+    void *result;
+    int rc;
+
+    if (pthread_create(&thread, NULL, thread_waits, NULL) != 0)
+        return 2;
+    rc = runtime ? hk_run(app_waits, NULL, NULL) : app_waits(NULL);
+    (void)pthread_join(thread, &result);
+    return rc == 0 && !result ? 0 : 1;
+}
+
+static int body_thread_and_runtime(void)
+{
+    return with_a_thread(true);
+}
+
+static int body_threads_alone(void)
+{
+    return with_a_thread(false);
+}
+
+static void plain_threads_count(void **state)
+{
+    struct child child = run_child(body_thread_and_runtime);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "deadlock: no task can ever be woken: 2 wait for ever");
+    expect_words(&child, "threads\n");
+}
+
+static void plain_threads_need_no_runtime(void **state)
+{
+    struct child child = run_child(body_threads_alone);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "deadlock: no task can ever be woken: 2 wait for ever");
+    expect_words(&child, "-EDEADLK goes to thread '");
+}
+
+static void *uses_hocket_and_ends(void *arg)
+{
+    const struct timespec while_others_wait = {.tv_nsec = 50 * 1000 * 1000};
+
+    (void)hk_event_is_set(&never);
+    (void)hk_yield();
+    (void)nanosleep(&while_others_wait, NULL);
+    return arg;
+}
+
+static int body_last_thread_ends(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, uses_hocket_and_ends, NULL) != 0)
+        return 2;
+    (void)pthread_detach(thread);
+    return hk_run(waits_for_the_event, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void it_is_seen_when_the_last_thread_ends(void **state)
+{
+    struct child child = run_child(body_last_thread_ends);
+
+    (void)state;
+    expect_exit(&child, 0);
+}
+
+/* ---- what is no deadlock ---- */
+
+static uint32_t foreign_reported; /* atomic */
+
+static void log_line(hk_log_level level, const char *line, void *ctx)
+{
+    (void)ctx;
+    (void)dprintf(STDERR_FILENO, "%s\n", line);
+    if (level == HK_LOG_INFO && strstr(line, "that hocket does not know"))
+        __atomic_add_fetch(&foreign_reported, 1, __ATOMIC_SEQ_CST);
+}
+
+static void nap(int64_t duration_ns)
+{
+    const struct timespec time = {.tv_nsec = (long)duration_ns};
+
+    (void)nanosleep(&time, NULL);
+}
+
+/* Unknown to hocket until it wakes the other. */
+static void *foreigner(void *arg)
+{
+    for (int i = 0; i < 1000 && !__atomic_load_n(&foreign_reported, __ATOMIC_SEQ_CST);
+         i++)
+        nap(10 * HK_MILLISECOND);
+    hk_event_set(&never);
+    return arg;
+}
+
+static int waits_to_be_woken(void *arg)
+{
+    int rc = hk_event_wait(&never);
+
+    (void)arg;
+    return rc;
+}
+
+static int body_foreign(void)
+{
+    pthread_t thread;
+    int rc;
+
+    hk_log_to(log_line, NULL);
+    if (pthread_create(&thread, NULL, foreigner, NULL) != 0)
+        return 2;
+    rc = hk_run(waits_to_be_woken, NULL, NULL);
+    (void)pthread_join(thread, NULL);
+    return rc == 0 && foreign_reported == 1 ? 0 : 1;
+}
+
+static void a_foreign_thread_might_wake_somebody(void **state)
+{
+    struct child child = run_child(body_foreign);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_no_words(&child, "-EDEADLK");
+    expect_words(&child, "1 tasks and 0 threads wait for what only 1 threads that "
+                         "hocket does not know could do");
+}
+
+static int sets_later(void *arg)
+{
+    (void)arg;
+    (void)hk_sleep(LONG_NS);
+    hk_event_set(&never);
+    return 0;
+}
+
+static int waits_for_a_sleeper(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    int rc;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn(&s, sets_later, NULL);
+    rc = hk_event_wait(&never);
+    return hk_scope_join(&s) + rc;
+}
+
+static int body_timer(void)
+{
+    return hk_run(waits_for_a_sleeper, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static int waits_with_a_deadline(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    int rc;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_scope_deadline(&s, hk_now() + LONG_NS);
+    rc = hk_event_wait(&never);
+    return hk_scope_join(&s) == -ETIMEDOUT && rc == -ECANCELED ? 0 : -1;
+}
+
+static int body_deadline(void)
+{
+    return hk_run(waits_with_a_deadline, NULL, NULL) == 0 ? 0 : 1;
+}
+
+/* The thread has a deadline, and then the main thread. */
+static int body_thread_deadline(void)
+{
+    return waits_with_a_deadline(NULL) == 0 ? 0 : 1;
+}
+
+static int pipe_fds[2];
+
+static void writes_to_the_pipe(int signo)
+{
+    (void)signo;
+    if (write(pipe_fds[1], "x", 1) != 1)
+        _exit(3);
+}
+
+static void in_a_while(void (*handler)(int))
+{
+    const struct itimerval time = {.it_value.tv_usec = LONG_NS / 1000};
+
+    (void)signal(SIGALRM, handler);
+    (void)setitimer(ITIMER_REAL, &time, NULL);
+}
+
+static int sets_after_reading(void *arg)
+{
+    hk_fd in;
+    char byte;
+    int rc;
+
+    (void)arg;
+    if (hk_fd_adopt(pipe_fds[0], HK_FD_STREAM, &in) < 0)
+        return -1;
+    rc = (int)hk_read(in, &byte, 1);
+    hk_event_set(&never);
+    (void)hk_close(in);
+    return rc == 1 ? 0 : -1;
+}
+
+static int waits_for_a_reader(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    int rc;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn(&s, sets_after_reading, NULL);
+    rc = hk_event_wait(&never);
+    return hk_scope_join(&s) + rc;
+}
+
+static int body_io(void)
+{
+    if (pipe(pipe_fds) < 0)
+        return 2;
+    in_a_while(writes_to_the_pipe);
+    return hk_run(waits_for_a_reader, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static int blocks_for_long(void *arg)
+{
+    (void)arg;
+    nap(LONG_NS);
+    return 5;
+}
+
+static int sets_after_work(void *arg)
+{
+    hk_op op;
+    int rc;
+
+    (void)arg;
+    hk_op_work(&op, blocks_for_long, NULL);
+    rc = hk_op_run(&op);
+    hk_event_set(&never);
+    return rc == 5 ? 0 : -1;
+}
+
+static int waits_for_work(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    int rc;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn(&s, sets_after_work, NULL);
+    rc = hk_event_wait(&never);
+    return hk_scope_join(&s) + rc;
+}
+
+static int body_work(void)
+{
+    return hk_run(waits_for_work, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static const hk_wait_kind outside_kind = {.name = "the outside", .external = true};
+
+static hk_verdict undo(hk_waiter *w)
+{
+    (void)w;
+    return HK_ABORTED;
+}
+
+static int waits_for_the_outside(void *arg)
+{
+    hk_waiter w;
+
+    (void)arg;
+    hk_waiter_init(&w, &outside_kind, NULL);
+    return hk_park(&w, undo);
+}
+
+static int app_external(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn(&s, waits_for_the_outside, NULL);
+    (void)hk_event_wait(&never);
+    return hk_scope_join(&s);
+}
+
+static void all_is_well(int signo)
+{
+    (void)signo;
+    _exit(0);
+}
+
+static int body_external(void)
+{
+    in_a_while(all_is_well);
+    (void)hk_run(app_external, NULL, NULL);
+    return 1;
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* The background runtime stays, and nobody waits for it. */
+static int body_background(void)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    hk_spawn(&s, nothing, NULL);
+    if (hk_scope_join(&s) != 0)
+        return 1;
+    return hk_sleep(LONG_NS) == 0 ? 0 : 2;
+}
+
+static void expect_no_deadlock(int (*body)(void))
+{
+    struct child child = run_child(body);
+
+    expect_exit(&child, 0);
+    expect_no_words(&child, "deadlock");
+}
+
+static void a_timer_will_wake_somebody(void **state)
+{
+    (void)state;
+    expect_no_deadlock(body_timer);
+    expect_no_deadlock(body_deadline);
+    expect_no_deadlock(body_thread_deadline);
+}
+
+static void an_operation_may_wake_somebody(void **state)
+{
+    (void)state;
+    expect_no_deadlock(body_io);
+}
+
+static void a_job_of_the_pool_will_wake_somebody(void **state)
+{
+    (void)state;
+    expect_no_deadlock(body_work);
+}
+
+static void an_external_wait_never_counts(void **state)
+{
+    (void)state;
+    expect_no_deadlock(body_external);
+}
+
+static void an_idle_background_runtime_is_none(void **state)
+{
+    (void)state;
+    expect_no_deadlock(body_background);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tasks_that_wait_for_ever_are_named_and_fail),
+        cmocka_unit_test(crossed_mutexes_end_with_one_failure),
+        cmocka_unit_test(a_select_fails_too),
+        cmocka_unit_test(it_is_seen_across_workers),
+        cmocka_unit_test(it_is_seen_under_the_virtual_clock),
+        cmocka_unit_test(when_nothing_can_be_undone_it_panics),
+        cmocka_unit_test(the_dump_is_not_repeated_at_once),
+        cmocka_unit_test(plain_threads_count),
+        cmocka_unit_test(plain_threads_need_no_runtime),
+        cmocka_unit_test(it_is_seen_when_the_last_thread_ends),
+        cmocka_unit_test(a_foreign_thread_might_wake_somebody),
+        cmocka_unit_test(a_timer_will_wake_somebody),
+        cmocka_unit_test(an_operation_may_wake_somebody),
+        cmocka_unit_test(a_job_of_the_pool_will_wake_somebody),
+        cmocka_unit_test(an_external_wait_never_counts),
+        cmocka_unit_test(an_idle_background_runtime_is_none),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sizes of the structs that programs keep in their own storage are part of the ABI:
+ * what the headers say, on 64-bit machines. And HK_*_INIT is the same as all bytes zero,
+ * so that "valid when zeroed" holds.
+ */
+#include "support/core_test.h"
+
+#include "core/task.h"
+#include "core/ioop.h"
+
+static void sizes_are_those_of_the_headers(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof(void *), 8);
+    assert_int_equal(sizeof(hk_scope), 176);
+    assert_int_equal(sizeof(hk_mutex), 64);
+    assert_int_equal(sizeof(hk_event), 48);
+    assert_int_equal(sizeof(hk_sem), 56);
+    assert_int_equal(sizeof(hk_op), 256);
+    assert_int_equal(sizeof(hk_timer), 32);
+    assert_int_equal(sizeof(hk_waiter), 112);
+    assert_int_equal(sizeof(hk_inbox_node), 16);
+    assert_int_equal(sizeof(hk_waiter_queue), 16);
+    assert_int_equal(sizeof(hk_lock), 4);
+    assert_int_equal(sizeof(hk_sequencer), 24);
+    assert_int_equal(sizeof(hk_task_id), 8);
+    assert_int_equal(sizeof(hk_fd), 8);
+    assert_int_equal(sizeof(hk_local), 16);
+    assert_int_equal(sizeof(hk_case), 40);
+    assert_int_equal(sizeof(hk_waitable), 40);
+    assert_int_equal(sizeof(hk_options), 104);
+    assert_int_equal(sizeof(hk_stats), 168);
+    assert_int_equal(sizeof(hk_ledger), 64);
+    assert_int_equal(sizeof(hk_addr), 132);
+    assert_int_equal(sizeof(hk_listen_options), 40);
+    assert_int_equal(sizeof(hk_stat), 80);
+    assert_int_equal(sizeof(hk_command), 112);
+    assert_int_equal(sizeof(hk_output), 40);
+}
+
+/* Issue 2: a task that has not started costs at most 160 bytes; task.h says 96. */
+static void a_task_that_has_not_started_costs_its_record(void **state)
+{
+    (void)state;
+    assert_int_equal(sizeof(struct hki_task), 96);
+    assert_true(sizeof(struct hki_op) <= sizeof(hk_op));
+}
+
+static void initialisers_are_all_zero(void **state)
+{
+    static const char zero[256];
+    const hk_scope scope = HK_SCOPE_INIT;
+    const hk_mutex mutex = HK_MUTEX_INIT;
+    const hk_event event = HK_EVENT_INIT;
+    const hk_sem sem = HK_SEM_INIT(0);
+    const hk_fd none = HK_FD_NONE;
+
+    (void)state;
+    assert_memory_equal(&scope, zero, sizeof(scope));
+    assert_memory_equal(&mutex, zero, sizeof(mutex));
+    assert_memory_equal(&event, zero, sizeof(event));
+    assert_memory_equal(&sem, zero, sizeof(sem));
+    assert_memory_equal(&none, zero, sizeof(none));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_those_of_the_headers),
+        cmocka_unit_test(a_task_that_has_not_started_costs_its_record),
+        cmocka_unit_test(initialisers_are_all_zero),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
