@@ -33,7 +33,7 @@ typedef struct hk_options {
     /* Most stacks alive at once; a task beyond that starts when one is free. Default:
      * unlimited where guards are cheap (Linux 6.13), 30,000 elsewhere. */
     uint32_t stacks_max;
-    /* Run a virtual clock, see <hocket/testing.h>. */
+    /* Run a virtual clock, see <hocket/testing.h>. With one worker only. */
     bool virtual_clock;
     /* Check the ledger at the end: a leaked descriptor, operation or task panics. */
     bool check_ledger;
@@ -52,7 +52,7 @@ typedef struct hk_options {
  * Blocks:  until main has returned.
  * Returns: main's result; or before main ran -EINVAL (an option is out of range),
  *          -ENOSYS (io_uring was demanded and is not allowed), -ENOMEM, -EMFILE,
- *          -EAGAIN (no thread could be started).
+ *          -EAGAIN (no thread could be started), -EBADF (exit handlers are running).
  * Threads: a plain thread. On a thread that already runs a runtime it panics. Several
  *          threads may each run one; objects may be shared among them.
  * Process: SIGPIPE is ignored meanwhile if its disposition was the default, and is

@@ -89,7 +89,7 @@ HK_API void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name
  *          shortens the wait.
  * Returns: the first of these that holds:
  *          the first error of a child, or of hk_scope_fail (with FIRST_SUCCESS: 0 if
- *          any child succeeded or there were none);
+ *          any child succeeded, also after a cancel or the deadline);
  *          -ECANCELED: some call inside returned -ECANCELED because an outer scope was
  *          cancelled (the caller should return soon, too);
  *          -ETIMEDOUT: some call inside returned -ECANCELED because of this scope's
@@ -118,7 +118,8 @@ HK_API void hk_scope_cancel(hk_scope *scope);
 
 /*
  * Records the body's own error `rc` (< 0, else panic) as if a child had returned it,
- * and cancels. Only code inside the scope.
+ * and cancels; -ECANCELED under a cancel is an echo of it, and no error. Only code
+ * inside the scope.
  */
 HK_API void hk_scope_fail(hk_scope *scope, int rc);
 

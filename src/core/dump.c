@@ -62,7 +62,9 @@ void hki_dump_add_wait(struct hki_report *report, const hk_waiter *waiter)
     hki_report_add(report, "%s", kind ? kind->name : "something");
     if (kind && kind->describe) {
         HKI_HB_ACQUIRE(waiter); /* the park released it */
+        HKI_READS_OF_ALL_BEGIN();
         kind->describe(waiter->object, text, sizeof(text));
+        HKI_READS_OF_ALL_END();
         hki_report_add(report, " (%s)", text);
     }
 }

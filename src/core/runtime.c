@@ -218,7 +218,8 @@ static void *worker_thread(void *arg)
     if (rc < 0)
         return NULL;
     hki_worker_run(worker);
-    close_poller(worker);
+    if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
+        close_poller(worker); /* else operations may still be in flight */
     return NULL;
 }
 

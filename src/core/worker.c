@@ -362,7 +362,9 @@ void hki_worker_run(struct hki_worker *worker)
     hki_halt_leave(worker);
     while (__atomic_load_n(&worker->posters, __ATOMIC_ACQUIRE))
         hki_os_yield();
-    hki_op_end_all(worker);
+    /* At the exit of the process nobody waits for a blocking call to return. */
+    if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
+        hki_op_end_all(worker);
     hki_deadlock_worker_ends(outer);
     hki_fault_stack_close(&worker->fault_stack);
     hki_thread_is_worker(NULL);

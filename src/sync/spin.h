@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lock for a few nanoseconds of work whose release is a plain store: half the price of
- * a futex lock, whose release must be an atomic exchange, as it learns by that who
- * sleeps. Here nobody sleeps: who waits looks again, more and more slowly, after 4 us by
- * yielding the processor, after many yields by naps. So use it only where two parties
- * seldom meet, and never across a wait.
+ * A lock for a few nanoseconds of work whose release is a plain store: half the price
+ * of a futex lock, whose release must be an atomic exchange, as it learns by that who
+ * sleeps. Here nobody sleeps: who waits looks again, more and more slowly, after 4 us
+ * by yielding the processor, after many yields by naps. So use it only where two
+ * parties seldom meet, and never across a wait.
  *
  * The release is the last access: whoever takes the lock next may free the memory.
  */

@@ -20,6 +20,7 @@
 #include "sys/poller.h"
 
 #include "base/alloc.h"
+#include "base/annotate.h"
 #include "sys/io_perform.h"
 #include "sys/os.h"
 #include "sys/poller_base.h"
@@ -464,6 +465,10 @@ static int probe(struct uring_poller *p)
 
 /* Every flag is of Linux 6.1 or older. A kernel that refuses one is too old, and one
  * that refuses us is a sandbox: both have epoll. */
+/* liburing maps memory by raw system calls, which TSan does not see: it takes a new ring
+ * for the old one at the same address. This orders the two. */
+static char ring_memory;
+
 static int set_up_ring(struct uring_poller *p)
 {
     const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP |
@@ -478,6 +483,7 @@ static int set_up_ring(struct uring_poller *p)
 
     if (rc < 0)
         return rc == -ENOMEM || rc == -EMFILE ? rc : -ENOSYS;
+    HKI_HB_ACQUIRE(&ring_memory);
     if ((params.features & features) != features || io_uring_ring_dontfork(&p->ring)) {
         io_uring_queue_exit(&p->ring);
         return -ENOSYS;
@@ -496,6 +502,7 @@ static void uring_fini(struct hki_poller *poller)
 {
     struct uring_poller *p = of(poller);
 
+    HKI_HB_RELEASE(&ring_memory);
     io_uring_queue_exit(&p->ring);
     hki_poller_base_fini(poller);
     hki_free(p);

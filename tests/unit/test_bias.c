@@ -8,6 +8,7 @@
 #include "contract/sync_kit.h"
 
 #include "sync/chan.h"
+#include "sync/fence.h"
 
 static hk_chan *new_chan(size_t item_size, size_t capacity)
 {
@@ -41,7 +42,12 @@ static void the_first_worker_owns_the_channel_until_another_comes(void **state)
 
     (void)state;
     assert_int_equal(hk_run(pass_items_alone, chan, NULL), 0);
-    assert_true(is_biased(chan)); /* needs membarrier(2) */
+    if (!hki_fence_is_available()) {
+        assert_true(hki_bias_is_over(&chan->bias));
+        hk_chan_free(chan);
+        skip(); /* no membarrier(2) here */
+    }
+    assert_true(is_biased(chan));
     assert_int_equal(hk_chan_send(chan, &item), 0);
     assert_true(hki_bias_is_over(&chan->bias));
     assert_int_equal(hk_run(pass_items_alone, chan, NULL), 0);

@@ -396,6 +396,7 @@ static void run_fails_with_emfile_when_there_is_no_descriptor(void **state)
 static int look_at_stats(void *arg)
 {
     hk_scope s = HK_SCOPE_INIT;
+    int64_t five = 5;
     hk_stats a, b;
 
     (void)arg;
@@ -404,7 +405,7 @@ static int look_at_stats(void *arg)
     CHECK_EQ(a.tasks_alive, 1);
     hk_scope_open(&s);
     for (int i = 0; i < 10; i++)
-        hk_spawn(&s, sleep_for, &(int64_t){5});
+        hk_spawn(&s, sleep_for, &five);
     CHECK_EQ(hk_test_wait_all_blocked(), 0);
     hk_stats_read(&b);
     CHECK_EQ(b.tasks_alive, 11);
