@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An echo server: one task for each connection, straight-line code. Three clients talk
- * to it, then its scope is cancelled, which ends the accepting and every connection that
- * is still open, and only then does the join return. Give a port to keep it running
- * until Ctrl-C.
+ * to it, then its scope is cancelled, which ends the accepting and every connection
+ * that is still open, and only then does the join return. Give a port to keep it
+ * running until Ctrl-C.
  *
  * Prints:
  *   client 0 got "hello 0"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Writing your own primitive: a turnstile that lets a fixed number through at each
- * turn. It is written on <hocket/lowlevel.h> alone, in the four steps that every waiting
- * call makes (cancel, try, budget, park), and so it works for tasks and plain threads,
- * honours deadlines, shows up in dumps, and loses nobody when a waiter is cancelled:
- * hocket's own locks are made of the same.
+ * turn. It is written on <hocket/lowlevel.h> alone, in the four steps that every
+ * waiting call makes (cancel, try, budget, park), and so it works for tasks and plain
+ * threads, honours deadlines, shows up in dumps, and loses nobody when a waiter is
+ * cancelled: hocket's own locks are made of the same.
  *
  * Prints:
  *   through on turn 1: walker 0
@@ -36,8 +36,8 @@ static void turnstile_describe(const void *object, char *text, size_t size)
 static const hk_wait_kind turnstile_kind = {
     .name = "turnstile", .describe = turnstile_describe};
 
-/* Asked when a waiter is cancelled. No longer in the queue means: it is already through,
- * and its wake is on the way. */
+/* Asked when a waiter is cancelled. No longer in the queue means: it is already
+ * through, and its wake is on the way. */
 static hk_verdict turnstile_abort(hk_waiter *w)
 {
     struct turnstile *t = (struct turnstile *)w->object;

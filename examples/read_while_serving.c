@@ -94,7 +94,8 @@ static int app(void *arg)
     hk_close(show.server);
     hk_close(show.client);
     if (rc == 0 && show.reads > 0)
-        printf("100 questions answered, while the file was read %d times\n", show.reads);
+        printf("100 questions answered, while the file was read %d times\n",
+               show.reads);
     return rc;
 }
 

@@ -38,7 +38,8 @@ HK_API void hk_mutex_lock_shielded(hk_mutex *mutex);
 /* 0, or -EAGAIN when it is held. Never blocks, not a cancel point. */
 HK_API HK_WARN_UNUSED int hk_mutex_try_lock(hk_mutex *mutex);
 
-/* Unlocks; panics when the caller is not the holder. Never blocks, not a cancel point. */
+/* Unlocks; panics when the caller is not the holder. Never blocks, not a cancel
+ * point. */
 HK_API void hk_mutex_unlock(hk_mutex *mutex);
 
 /* True when the caller holds it. */

@@ -89,7 +89,8 @@ HK_API void hk_op_recvmsg(hk_op *op, hk_fd fd, struct msghdr *msg, int flags);
 HK_API void hk_op_sendmsg(hk_op *op, hk_fd fd, const struct msghdr *msg, int flags);
 /* Result: a new descriptor (a plain int, close-on-exec), the caller's. `addr` and
  * `*addr_len` as accept(2), both may be NULL. */
-HK_API void hk_op_accept(hk_op *op, hk_fd fd, struct sockaddr *addr, unsigned *addr_len);
+HK_API void hk_op_accept(hk_op *op, hk_fd fd, struct sockaddr *addr,
+                         unsigned *addr_len);
 HK_API void hk_op_connect(hk_op *op, hk_fd fd, const struct sockaddr *addr,
                           unsigned addr_len);
 /* Result: the poll(2) events that are ready, of those in `events`, POLLERR, POLLHUP. */

@@ -86,7 +86,8 @@ typedef struct hk_stats {
  */
 HK_API void hk_stats_read(hk_stats *out);
 
-/* How many workers the caller's runtime has (0 on a plain thread), and which it is on. */
+/* How many workers the caller's runtime has (0 on a plain thread), and which it is
+ * on. */
 HK_API uint32_t hk_worker_count(void);
 HK_API uint32_t hk_worker_index(void);
 

@@ -75,9 +75,9 @@ HK_API void hk_ledger_read(hk_ledger *out);
  * Runs `scenario(arg)` in a fresh runtime once to count its suspension points, then
  * once for each point with the task that parks there cancelled at that moment; returns
  * the number of runs, or the first failure: the scenario returned neither >= 0 nor
- * -ECANCELED nor -ETIMEDOUT, or the ledger was not balanced after a run (-ENOTRECOVERABLE).
- * `options` may be NULL. Call it on a plain thread. `*out_failed_point` (may be NULL)
- * is the point at which a run failed.
+ * -ECANCELED nor -ETIMEDOUT, or the ledger was not balanced after a run
+ * (-ENOTRECOVERABLE). `options` may be NULL. Call it on a plain thread.
+ * `*out_failed_point` (may be NULL) is the point at which a run failed.
  */
 HK_API int hk_cancel_torture(hk_task_fn *scenario, void *arg, const hk_options *options,
                              int *out_failed_point);

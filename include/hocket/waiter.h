@@ -88,7 +88,7 @@ struct hk_waiter {
     hk_waiter *next, *prev;
     const hk_wait_kind *kind;
     const void *object; /* what is waited for: the primitive */
-    void *data;         /* free for the primitive (the item to send, the count wanted) */
+    void *data;         /* free for the primitive: the item to send, the count */
     uint32_t *claim;    /* shared by the cases of one select; else NULL */
     hk_waiter *leader;  /* of a select: who is really parked; else NULL */
     void *hki_target;   /* the task or thread (hki_self), or the worker of a callback */
@@ -175,7 +175,8 @@ HK_API void hk_lock_release(hk_lock *lock);
 typedef struct hk_waitable {
     const hk_wait_kind *kind;
     hk_lock *(*lock)(void *object);
-    /* Commits now if it can: >= 0 or an error (both end the select); -EAGAIN: not yet. */
+    /* Commits now if it can: >= 0 or an error (both end the select); -EAGAIN: not
+     * yet. */
     int (*attempt)(void *object, void *data);
     void (*enqueue)(void *object, hk_waiter *w); /* w->data is the case's data */
     void (*dequeue)(void *object, hk_waiter *w); /* also when it is not queued */

@@ -16,7 +16,8 @@
 
 static bool task_outside_is_cancelled(const struct hki_task *task)
 {
-    return (__atomic_load_n(&task->self.flags, __ATOMIC_RELAXED) & HKI_TASK_CANCELLED) ||
+    return (__atomic_load_n(&task->self.flags, __ATOMIC_RELAXED) &
+            HKI_TASK_CANCELLED) ||
            (task->parent && (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE));
 }
 
@@ -40,11 +41,11 @@ static bool thread_has_deadline(const struct hki_self *self)
 
 uint8_t hki_self_attention(const struct hki_self *self)
 {
-    bool cancelled = self->scope ? hki_scope_flags_of(self->scope) & HKI_SCOPE_EFFECTIVE
-                     : self->kind == HKI_SELF_TASK
-                         ? task_outside_is_cancelled(
-                               (const struct hki_task *)(const void *)self)
-                         : false;
+    bool cancelled =
+        self->scope ? hki_scope_flags_of(self->scope) & HKI_SCOPE_EFFECTIVE
+        : self->kind == HKI_SELF_TASK
+            ? task_outside_is_cancelled((const struct hki_task *)(const void *)self)
+            : false;
     uint8_t bits = cancelled ? HKI_CANCELLED : 0;
 
     if (self->kind == HKI_SELF_THREAD && thread_has_deadline(self))
@@ -184,8 +185,7 @@ void hki_scope_cancel_here(hk_scope *scope, hk_scope_why why)
     if (scope->hki_deadline.hki_link)
         hki_wheel_cancel(&scope->hki_owner->worker->wheel, &scope->hki_deadline);
     __atomic_store_n(&scope->hki_flags,
-                     flags | HKI_SCOPE_CANCELLED |
-                         (uint32_t)why << HKI_SCOPE_WHY_SHIFT,
+                     flags | HKI_SCOPE_CANCELLED | (uint32_t)why << HKI_SCOPE_WHY_SHIFT,
                      __ATOMIC_RELAXED);
     hki_cancel_spread(scope);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The census: one word that counts who is awake (workers, attached threads) in its lower
- * half and who ever woke up in its upper half. Whoever brings the count to 0 is the
- * last. It sleeps for a moment on its own word; if the census still has the very value
- * that it left there, nobody has stirred since, and it looks around.
+ * The census: one word that counts who is awake (workers, attached threads) in its
+ * lower half and who ever woke up in its upper half. Whoever brings the count to 0 is
+ * the last. It sleeps for a moment on its own word; if the census still has the very
+ * value that it left there, nobody has stirred since, and it looks around.
  *
  * It may still be that someone was called and did not get a processor yet, that a
  * thread which we do not know is about to call, or that a thread which ended a moment

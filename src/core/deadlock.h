@@ -25,14 +25,15 @@ void hki_deadlock_thread_joins(void);
 void hki_deadlock_thread_leaves(void);
 
 /*
- * `worker` is about to sleep with nothing of its own that could wake it. Returns when it
- * shall do so, or has been woken meanwhile: the last of all waits here for a moment and
- * then looks around.
+ * `worker` is about to sleep with nothing of its own that could wake it. Returns when
+ * it shall do so, or has been woken meanwhile: the last of all waits here for a moment
+ * and then looks around.
  */
 void hki_deadlock_quiet(struct hki_worker *worker);
 void hki_deadlock_stirs(struct hki_worker *worker);
 
-/* The same for a plain thread that parks without a deadline until `sequence` changes. */
+/* The same for a plain thread that parks without a deadline until `sequence`
+ * changes. */
 void hki_deadlock_thread_quiet(struct hki_thread *thread, uint32_t sequence);
 void hki_deadlock_thread_stirs(struct hki_thread *thread);
 

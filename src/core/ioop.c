@@ -28,15 +28,12 @@ static uint32_t stream_side(enum hki_io_code code)
     case HKI_IO_READ:
     case HKI_IO_READV:
     case HKI_IO_RECV:
-    case HKI_IO_RECVMSG:
-        return HKI_OP_READS;
+    case HKI_IO_RECVMSG: return HKI_OP_READS;
     case HKI_IO_WRITE:
     case HKI_IO_WRITEV:
     case HKI_IO_SEND:
-    case HKI_IO_SENDMSG:
-        return HKI_OP_WRITES;
-    default:
-        return 0;
+    case HKI_IO_SENDMSG: return HKI_OP_WRITES;
+    default: return 0;
     }
 }
 
@@ -235,10 +232,8 @@ static bool is_file_request(const struct hki_op *op)
     case HKI_IO_FSYNC:
     case HKI_IO_OPEN:
     case HKI_IO_STATX:
-    case HKI_IO_WORK:
-        return true;
-    default:
-        return op->req.fd_flags & HKI_FD_FILE;
+    case HKI_IO_WORK: return true;
+    default: return op->req.fd_flags & HKI_FD_FILE;
     }
 }
 
@@ -283,7 +278,8 @@ static int wait_ready(struct hki_thread *thread, struct hki_op *op)
 /* A call that does not block. */
 static int attempt(struct hki_op *op)
 {
-    bool lent = (op->req.fd_flags & (HKI_FD_BORROWED | HKI_FD_SOCKET)) == HKI_FD_BORROWED;
+    bool lent =
+        (op->req.fd_flags & (HKI_FD_BORROWED | HKI_FD_SOCKET)) == HKI_FD_BORROWED;
 
     return lent ? hki_io_attempt_ready(&op->req) : hki_io_attempt(&op->req);
 }
@@ -324,8 +320,8 @@ static int perform_waiting(struct hki_thread *thread, struct hki_op *op)
 /* Blocks the calling thread until the operation is through. */
 static int perform(struct hki_thread *thread, struct hki_op *op)
 {
-    op->req.result = is_file_request(op) ? hki_io_perform(&op->req)
-                                         : perform_waiting(thread, op);
+    op->req.result =
+        is_file_request(op) ? hki_io_perform(&op->req) : perform_waiting(thread, op);
     (void)leave_handle(op);
     return result_of(op);
 }

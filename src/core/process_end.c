@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends that a runtime cannot survive: fork, whose child has the memory of all workers but
- * none of their threads, and pthread_exit in a task, which would take the worker away
- * from all other tasks. Both are said with a sentence instead of a hang.
+ * Ends that a runtime cannot survive: fork, whose child has the memory of all workers
+ * but none of their threads, and pthread_exit in a task, which would take the worker
+ * away from all other tasks. Both are said with a sentence instead of a hang.
  */
 #include "core/runtime.h"
 

@@ -29,8 +29,8 @@ void hki_report_add(struct hki_report *report, const char *format, ...)
 /* "1.5 s", "20 ms", "3 us" */
 void hki_report_add_time(struct hki_report *report, int64_t duration_ns);
 
-/* One line for each frame that is the program's: where hocket parks, and where it begins
- * a task, is left out. */
+/* One line for each frame that is the program's: where hocket parks, and where it
+ * begins a task, is left out. */
 void hki_report_add_frames(struct hki_report *report, int indent,
                            const struct hki_frames *frames);
 

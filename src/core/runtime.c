@@ -22,7 +22,8 @@ enum {
     STACK_SIZE_DEFAULT = 256 * 1024,
     STACK_SIZE_MIN = 128 * 1024,
     STACK_SIZE_MAX = 64 * 1024 * 1024,
-    STACKS_MAX_WITHOUT_CHEAP_GUARDS = 30000, /* two mappings each; the limit is 65,530 */
+    STACKS_MAX_WITHOUT_CHEAP_GUARDS =
+        30000, /* two mappings each; the limit is 65,530 */
 };
 
 /* ---- the registry ---- */
@@ -53,7 +54,8 @@ static void registry_remove(struct hki_runtime *runtime)
     pthread_mutex_unlock(&registry_lock);
 }
 
-void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx), void *ctx)
+void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx),
+                        void *ctx)
 {
     pthread_mutex_lock(&registry_lock);
     for (struct hki_runtime *r = registry; r; r = r->next)
@@ -411,8 +413,6 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
         check_ledger(&before);
     return rc;
 }
-
-
 
 static int background_start(void)
 {

@@ -28,7 +28,8 @@ enum hki_scope_flags {
     HKI_SCOPE_CANCELLED = 1 << 5, /* by itself; why is in the next bits */
     HKI_SCOPE_EFFECTIVE = 1 << 6,
     HKI_SCOPE_WHY_SHIFT = 8, /* an hk_scope_why of the own cancel, 3 bits */
-    /* The upper half of an open scope's flags; tells it from memory that never was one. */
+    /* The upper half of an open scope's flags; tells it from memory that never was
+     * one. */
     HKI_SCOPE_MAGIC = 0x5c0e << 16,
     HKI_SCOPE_MAGIC_MASK = (int)0xffff0000u,
 };

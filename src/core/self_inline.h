@@ -35,8 +35,8 @@ enum hki_attention {
 enum hki_self_kind { HKI_SELF_THREAD, HKI_SELF_TASK, HKI_SELF_LOOP };
 
 struct hki_self {
-    uint8_t attention; /* atomic: hki_attention bits; written by the owner's worker, on a
-                        * plain thread by whoever cancels its scope */
+    uint8_t attention; /* atomic: hki_attention bits; written by the owner's worker, on
+                        * a plain thread by whoever cancels its scope */
     uint8_t kind;      /* immutable */
     uint16_t budget;   /* owner only */
     uint32_t flags;    /* core only */
@@ -53,6 +53,9 @@ _Noreturn void hki_panic_no_waiting(void); /* the caller is no task and no threa
 int hki_self_checkpoint(struct hki_self *self); /* attention: 0 or -ECANCELED */
 void hki_self_exhausted(struct hki_self *self); /* budget is 0: yields, refills */
 uint64_t hki_random(void);                      /* of the worker's seeded source */
+
+/* For messages: the name of a task or thread, never NULL. */
+const char *hki_self_name(const struct hki_self *self);
 
 static inline struct hki_self *hki_self(void)
 {
@@ -72,6 +75,33 @@ static inline void hki_spend(struct hki_self *self)
 {
     if (HKI_UNLIKELY(--self->budget == 0))
         hki_self_exhausted(self);
+}
+
+/* The low bits of a waiter's state: whom it wakes, immutable once armed. */
+enum hki_waiter_kind {
+    HKI_WAIT_TASK = 1 << 0,
+    HKI_WAIT_THREAD = 1 << 1,
+    HKI_WAIT_CALLBACK = 1 << 2,
+};
+
+/* What a task's waiter does when it arrives at the task's worker. */
+void hki_waiter_deliver(hk_inbox_node *node, struct hki_worker *worker);
+
+/* hk_waiter_init, for who knows `self`. */
+static inline void hki_waiter_arm(hk_waiter *w, struct hki_self *self,
+                                  const hk_wait_kind *kind, const void *object)
+{
+    w->hki_node.hki_run = hki_waiter_deliver;
+    w->next = w->prev = NULL;
+    w->kind = kind;
+    w->object = object;
+    w->claim = NULL;
+    w->leader = NULL;
+    w->hki_target = self;
+    w->hki_callback = NULL;
+    w->hki_abort = NULL;
+    w->result = 0;
+    w->hki_state = self->kind == HKI_SELF_THREAD ? HKI_WAIT_THREAD : HKI_WAIT_TASK;
 }
 
 #endif

@@ -27,6 +27,8 @@ static struct hki_task *record_get(struct hki_worker *worker)
     return task;
 }
 
+/* All but LIVE, which is set last: who walks the slabs (core/dump.c) believes the rest
+ * when it sees that. The other flags of a free record are 0. */
 static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
                                const char *name, hk_task_fn *fn, void *arg)
 {
@@ -40,8 +42,6 @@ static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
     task->fn = fn;
     task->arg = arg;
     task->name = name;
-    /* Last: who walks the slabs (core/dump.c) believes the rest when it sees LIVE. */
-    __atomic_store_n(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
     HKI_HB_RELEASE(task); /* what the spawner did is seen by the task */
 }
 
@@ -53,6 +53,7 @@ struct hki_task *hki_task_new(struct hki_worker *worker, const char *name,
     if (HKI_UNLIKELY(!task))
         return NULL;
     fill_record(task, worker, name, fn, arg);
+    __atomic_store_n(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
     HKI_COUNT(worker->tasks_spawned, 1);
     return task;
 }
@@ -101,9 +102,9 @@ static void adopt_stack(struct hki_task *task, struct hki_stack *stack)
     } else {
         task->self.flags |= HKI_TASK_STARTED;
     }
-    if (HKI_UNLIKELY((task->self.flags & HKI_TASK_CANCELLED) ||
-                     (task->parent && (hki_scope_flags_of(task->parent) &
-                                       HKI_SCOPE_EFFECTIVE))))
+    if (HKI_UNLIKELY(
+            (task->self.flags & HKI_TASK_CANCELLED) ||
+            (task->parent && (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE))))
         task->self.attention = HKI_CANCELLED;
 }
 
@@ -176,7 +177,8 @@ static void check_end(struct hki_task *task)
 
 /* Ends the current task and makes the next one that needs a stack current on this one;
  * when there is none, leaves for good. */
-static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task, int result)
+static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
+                            int result)
 {
     struct hki_stack *stack = hki_stack_of(task->stack);
     struct hki_task *next;
@@ -366,6 +368,7 @@ static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
     hki_scope_add_child(scope, self, task);
+    __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
     node = (hk_inbox_node *)(void *)&task->self.scope;
     node->hki_run = far_task_arrives;
     hki_worker_post(worker, node);
@@ -396,7 +399,7 @@ int hk_yield(void)
         return 0;
     }
     hki_ready_push(worker, hki_task_of(self));
-    return hki_switch_away(worker, hki_task_of(self));
+    return hki_switch_away(hki_switch, worker, hki_task_of(self));
 }
 
 void hki_self_exhausted(struct hki_self *self)
@@ -407,7 +410,7 @@ void hki_self_exhausted(struct hki_self *self)
     if (self->kind != HKI_SELF_TASK)
         return;
     hki_ready_push(worker, hki_task_of(self));
-    (void)hki_switch_away(worker, hki_task_of(self));
+    (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
 }
 
 int hk_budget(void)

@@ -107,9 +107,6 @@ void hki_task_cancel_here(struct hki_task *task);
 
 const char *hki_task_display_name(const struct hki_task *task);
 
-/* The name of a task or thread that has not ended. */
-const char *hki_self_name(const struct hki_self *self);
-
 /* Task-local values (core/local.c). */
 void hki_locals_destroy(struct hki_locals **locals);
 

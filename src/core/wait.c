@@ -78,24 +78,11 @@ bool hk_waiter_remove(hk_waiter_queue *queue, hk_waiter *w)
 
 /* ---- arming ---- */
 
-static void deliver_to_task(hk_inbox_node *node, struct hki_worker *worker);
 static void deliver_callback(hk_inbox_node *node, struct hki_worker *worker);
 
 void hk_waiter_init(hk_waiter *w, const hk_wait_kind *kind, const void *object)
 {
-    struct hki_self *self = hki_self();
-
-    w->hki_node.hki_run = deliver_to_task;
-    w->next = w->prev = NULL;
-    w->kind = kind;
-    w->object = object;
-    w->claim = NULL;
-    w->leader = NULL;
-    w->hki_target = self;
-    w->hki_callback = NULL;
-    w->hki_abort = NULL;
-    w->result = 0;
-    w->hki_state = self->kind == HKI_SELF_THREAD ? HKI_WAIT_THREAD : HKI_WAIT_TASK;
+    hki_waiter_arm(w, hki_self(), kind, object);
 }
 
 int hk_waiter_init_callback(hk_waiter *w, const hk_wait_kind *kind, const void *object,
@@ -126,7 +113,7 @@ static inline void set_state(hk_waiter *w, uint32_t state)
 }
 
 /* On the worker of the task that waits. */
-static void deliver_to_task(hk_inbox_node *node, struct hki_worker *worker)
+void hki_waiter_deliver(hk_inbox_node *node, struct hki_worker *worker)
 {
     hk_waiter *w = hki_container_of(node, hk_waiter, hki_node);
     struct hki_self *self = w->hki_target;
@@ -183,7 +170,7 @@ void hk_wake(hk_waiter *w, int result)
     }
     self = w->hki_target;
     if (HKI_LIKELY(self->worker == hki_worker_current))
-        deliver_to_task(&w->hki_node, self->worker);
+        hki_waiter_deliver(&w->hki_node, self->worker);
     else
         hki_worker_post(self->worker, &w->hki_node);
 }
@@ -260,7 +247,7 @@ int hk_park(hk_waiter *w, hk_abort_fn *abort)
         hki_park_observer(self);
     HKI_HB_RELEASE(w);      /* to an abort, which another task or the loop runs */
     HKI_HB_RELEASE(worker); /* to hk_test_wait_all_blocked */
-    (void)hki_switch_away(worker, hki_task_of(self));
+    (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
     HKI_HB_ACQUIRE(w);
     return w->result;
 }

@@ -6,10 +6,8 @@
 #include "base/list.h"
 #include "core/self_inline.h"
 
+/* Besides whom it wakes (enum hki_waiter_kind). */
 enum hki_wait_state {
-    HKI_WAIT_TASK = 1 << 0, /* whom it wakes: one of these three, immutable */
-    HKI_WAIT_THREAD = 1 << 1,
-    HKI_WAIT_CALLBACK = 1 << 2,
     HKI_WAIT_PARKED = 1 << 3,
     HKI_WAIT_WOKEN = 1 << 4,
     HKI_WAIT_ABORTED = 1 << 5,
@@ -24,8 +22,8 @@ extern const hk_wait_kind hki_sleep_kind;
  */
 bool hki_wait_abort(struct hki_self *self, int error);
 
-/* The testing kit's look at every task that is about to park (cancel torture). NULL, and
- * one predictable branch, everywhere else. Set while no runtime runs. */
+/* The testing kit's look at every task that is about to park (cancel torture). NULL,
+ * and one predictable branch, everywhere else. Set while no runtime runs. */
 extern void (*hki_park_observer)(struct hki_self *self);
 
 #endif

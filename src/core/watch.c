@@ -33,14 +33,14 @@
 uint32_t hki_watch_sleeps;
 
 static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned users; /* runtimes that run; guarded by users_lock, like the next four */
+static unsigned users; /* runtimes that run; guarded by users_lock, as the next 4 */
 static pthread_t thread;
 static bool has_quit_handler;
 static struct sigaction quit_former;
 static pid_t process; /* a forked child has our handlers, but no watchman */
 
 static uint32_t thread_runs;  /* atomic */
-static uint32_t bell;         /* atomic; futex: grows with every call for the watchman */
+static uint32_t bell;         /* atomic; futex: grows with each call for the watchman */
 static uint32_t is_over;      /* atomic */
 static uint32_t dump_wanted;  /* atomic */
 
@@ -85,7 +85,8 @@ static __attribute__((no_sanitize("thread"))) uint64_t progress_of(
     return w->switches + w->polls + (uint64_t)w->now_ns;
 }
 
-/* Pairs with hki_watch_stirs: a worker becomes awake before it looks whether we sleep. */
+/* Pairs with hki_watch_stirs: a worker becomes awake before it looks whether we
+ * sleep. */
 static bool is_awake(const struct hki_worker *worker)
 {
     return hki_halt_runs(worker) &&

@@ -57,8 +57,8 @@ void hki_worker_notify(struct hki_worker *worker)
         worker->poller_ops->wake(worker->poller);
 }
 
-/* What the message wakes may be the last task of its runtime: it has been read before we
- * have looked whether the worker sleeps. So the worker's end waits for us. */
+/* What the message wakes may be the last task of its runtime: it has been read before
+ * we have looked whether the worker sleeps. So the worker's end waits for us. */
 void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node)
 {
     __atomic_add_fetch(&worker->posters, 1, __ATOMIC_RELAXED);
@@ -187,7 +187,8 @@ static void run_tasks(struct hki_worker *worker)
                sizeof(worker->loop_exceptions));
     hki_exceptions_load(worker, task);
     hki_make_current(worker, task);
-    (void)hki_context_switch(&worker->loop_sp, task->sp, &worker->loop_context,
+    (void)hki_context_switch(hki_switch_by_return, &worker->loop_sp, task->sp,
+                             &worker->loop_context,
                              &hki_stack_of(task->stack)->context);
     if (worker->exceptions)
         memcpy(worker->exceptions, worker->loop_exceptions,
@@ -212,13 +213,13 @@ int hki_switch_slow(struct hki_worker *worker, struct hki_task *task)
     if (next && next != task && worker->ticks > 0 && !hki_task_is_started(next) &&
         hki_task_start(worker, next) == 0) {
         worker->ready_head = next->next;
-        return hki_switch_tasks(worker, task, next);
+        return hki_switch_tasks(hki_switch_by_return, worker, task, next);
     }
     /* To the loop, which also deals with a stack that could not be had. */
     hki_exceptions_save(worker, task);
     worker->current = NULL;
     hki_self_current = &worker->loop_self;
-    return hki_context_switch(&task->sp, worker->loop_sp,
+    return hki_context_switch(hki_switch_by_return, &task->sp, worker->loop_sp,
                               &hki_stack_of(task->stack)->context,
                               &worker->loop_context);
 }
@@ -252,8 +253,7 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
     bool io = worker->ops_in_flight > 0;
 
     __atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&worker->sleeping,
-                     io ? HKI_SLEEPS_IN_POLLER : HKI_SLEEPS_ON_FUTEX,
+    __atomic_store_n(&worker->sleeping, io ? HKI_SLEEPS_IN_POLLER : HKI_SLEEPS_ON_FUTEX,
                      __ATOMIC_SEQ_CST);
     if (!has_news(worker)) {
         if (!io) {
@@ -316,13 +316,11 @@ static void turn(struct hki_worker *worker)
     read_inbox(worker);
     worker->now_ns = hki_worker_now(worker);
     if (worker->wheel.count)
-        HKI_COUNT(worker->timers_fired,
-                  hki_wheel_fire(&worker->wheel, worker->now_ns));
+        HKI_COUNT(worker->timers_fired, hki_wheel_fire(&worker->wheel, worker->now_ns));
     if (worker->starved)
         feed_starved(worker);
     /* One of our own in each turn, or tasks that only yield would starve them. */
-    if (!worker->ready_head ||
-        __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
+    if (!worker->ready_head || __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
         find_shared(worker);
     if (worker->ready_head) {
         run_tasks(worker);
@@ -338,8 +336,7 @@ static bool is_over(struct hki_worker *worker)
     if (__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         return true;
     return __atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE) &&
-           !worker->ready_head && !worker->zombies &&
-           hki_mpsc_is_empty(&worker->inbox);
+           !worker->ready_head && !worker->zombies && hki_mpsc_is_empty(&worker->inbox);
 }
 
 void hki_worker_run(struct hki_worker *worker)

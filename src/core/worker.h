@@ -27,7 +27,7 @@ enum {
 /* What `sleeping` says. */
 enum {
     HKI_AWAKE,
-    HKI_SLEEPS_ON_FUTEX,  /* no I/O is in flight: on this very word */
+    HKI_SLEEPS_ON_FUTEX, /* no I/O is in flight: on this very word */
     HKI_SLEEPS_IN_POLLER,
 };
 
@@ -51,7 +51,7 @@ struct hki_worker {
     hk_waiter_queue blocked_waiters; /* hk_test_wait_all_blocked */
     uint64_t tasks_spawned, tasks_ended, timers_fired, ops_started, polls, stalls;
     uint64_t errors_unreported;
-    uint32_t zombies; /* ended tasks whose cancel message is still on its way */
+    uint32_t zombies;       /* ended tasks whose cancel message is still on its way */
     uint64_t ops_in_flight; /* given to the poller and not back */
     struct hki_op *ops;     /* those, for the dump and the end */
 
@@ -62,9 +62,10 @@ struct hki_worker {
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
-    uint32_t posters; /* atomic: who is inside hki_worker_post; the worker stays till 0 */
-    uint32_t sleeping;                  /* atomic; also the futex it sleeps on */
-    uint32_t shared_lock;               /* guards the next two */
+    uint32_t
+        posters; /* atomic: who is inside hki_worker_post; the worker stays till 0 */
+    uint32_t sleeping;    /* atomic; also the futex it sleeps on */
+    uint32_t shared_lock; /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
     uint32_t shared_count;                      /* atomic: a look without the lock */
     struct hki_halt halt;
@@ -109,7 +110,8 @@ static inline struct hki_task *hki_ready_pop(struct hki_worker *worker)
     return task;
 }
 
-/* C++'s exception globals belong to a stack, not to a thread: swapped at each switch. */
+/* C++'s exception globals belong to a stack, not to a thread: swapped at each
+ * switch. */
 static inline void hki_exceptions_save(struct hki_worker *worker, struct hki_task *task)
 {
     if (worker->exceptions) {
@@ -134,28 +136,31 @@ static inline void hki_make_current(struct hki_worker *worker, struct hki_task *
     hki_self_current = &task->self;
 }
 
-static inline int hki_switch_tasks(struct hki_worker *worker, struct hki_task *from,
-                                   struct hki_task *to)
+static inline int hki_switch_tasks(hki_switch_fn *how, struct hki_worker *worker,
+                                   struct hki_task *from, struct hki_task *to)
 {
     hki_exceptions_save(worker, from);
     hki_exceptions_load(worker, to);
     hki_make_current(worker, to);
-    return hki_context_switch(&from->sp, to->sp, &hki_stack_of(from->stack)->context,
+    return hki_context_switch(how, &from->sp, to->sp,
+                              &hki_stack_of(from->stack)->context,
                               &hki_stack_of(to->stack)->context);
 }
 
 /*
- * Leaves the calling task, which is parked or in the ready queue, and runs what is next.
+ * Leaves the calling task, which is parked or in the ready queue, and runs what is
+ * next.
  * Returns 0 when it is resumed. To be called last, so that it is a jump.
  */
-static inline int hki_switch_away(struct hki_worker *worker, struct hki_task *task)
+static inline int hki_switch_away(hki_switch_fn *how, struct hki_worker *worker,
+                                  struct hki_task *task)
 {
     struct hki_task *next = worker->ready_head;
 
     if (HKI_LIKELY(next && next != task && worker->ticks > 0 &&
                    hki_task_is_started(next))) {
         worker->ready_head = next->next;
-        return hki_switch_tasks(worker, task, next);
+        return hki_switch_tasks(how, worker, task, next);
     }
     return hki_switch_slow(worker, task);
 }

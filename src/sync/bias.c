@@ -2,7 +2,7 @@
 /* How a bias begins and ends; the argument is in bias.h. */
 #include "sync/bias.h"
 
-#include "sync/fence.h"
+#include "base/fence.h"
 
 static void revoke(struct hki_bias *bias)
 {

@@ -70,6 +70,7 @@ static inline bool hki_bias_is_owner(const struct hki_bias *bias,
 
 static inline void hki_bias_leave(struct hki_bias *bias)
 {
+    HKI_HB_RELEASE(&bias->busy); /* pairs with hki_fence_await_zero */
     __atomic_store_n(&bias->busy, 0, __ATOMIC_RELEASE);
 }
 

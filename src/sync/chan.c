@@ -138,7 +138,7 @@ static __attribute__((noinline)) int wait_for_other(hk_chan *chan, enum hki_hold
 {
     hk_waiter w;
 
-    hk_waiter_init(&w, kind, chan);
+    hki_waiter_arm(&w, hki_self(), kind, chan);
     w.data = item;
     hki_queue_push(queue_of(chan, kind), &w);
     hki_chan_drop(chan, hold);

@@ -26,7 +26,7 @@
 #include "core/self_inline.h"
 #include "sync/bias.h"
 #include "sync/queue.h"
-#include "sync/spin.h"
+#include "base/spin.h"
 
 #include <hocket/chan.h>
 

@@ -97,9 +97,6 @@ static const hk_wait_kind lock_kind = {.name = "mutex", .describe = describe};
 
 /* ---- misuse ---- */
 
-/* Core's (task.h): the name of a task or thread that has not ended. */
-const char *hki_self_name(const struct hki_self *self);
-
 static _Noreturn __attribute__((cold, noinline)) void panic_relock(
     const hk_mutex *mutex)
 {

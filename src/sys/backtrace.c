@@ -5,8 +5,8 @@
  * frame of every task.
  *
  * A sample is one static request. Who asks owns it by `turn`; the sampled thread claims
- * it in the handler by a compare-and-swap, so that a signal that arrives after the asker
- * gave up finds nothing to do.
+ * it in the handler by a compare-and-swap, so that a signal that arrives after the
+ * asker gave up finds nothing to do.
  */
 #include "sys/backtrace.h"
 

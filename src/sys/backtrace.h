@@ -24,7 +24,8 @@ struct hki_frames {
 /* The first unwinding of a process loads a library: not in a signal handler. */
 void hki_backtrace_warm_up(void);
 
-/* Of a stack that is parked at `sp` and stays so meanwhile. Nothing is written to it. */
+/* Of a stack that is parked at `sp` and stays so meanwhile. Nothing is written to
+ * it. */
 void hki_backtrace_parked(void *sp, struct hki_frames *out);
 
 /* Of what a signal interrupted; `context` is the handler's ucontext_t. For handlers. */
@@ -41,8 +42,8 @@ struct hki_sample {
 /*
  * Installs the handler of the signal that is used (SIGURG: ignored by default, so one
  * that comes late harms nobody). A handler that the program had there is called for
- * signals that are not ours. `note` is called on the sampled thread, inside the handler,
- * with text[0] == 0.
+ * signals that are not ours. `note` is called on the sampled thread, inside the
+ * handler, with text[0] == 0.
  */
 void hki_sample_start(void (*note)(char *text, size_t size));
 /* Restores what was there. No sample is being taken. */

@@ -36,6 +36,11 @@ struct hki_context {
  * where `load` was saved. Returns 0 when switched back to. */
 int hki_switch(void **save, void *load);
 
+/* The same, but leaves by a return: for functions that go on after the switch, and
+ * whose own return would be mispredicted after a jump (docs/design/switch.md). */
+int hki_switch_by_return(void **save, void *load);
+typedef int hki_switch_fn(void **save, void *load);
+
 /* Goes on where `load` was saved and forgets the caller. */
 _Noreturn void hki_switch_for_good(void *load);
 
@@ -59,18 +64,19 @@ void hki_context_reuse(struct hki_context *context);
 void hki_context_leave(struct hki_context *from, struct hki_context *to, bool dying);
 void hki_context_arrive(struct hki_context *self, bool first);
 
-static inline int hki_context_switch(void **save, void *load, struct hki_context *from,
-                                     struct hki_context *to)
+/* `how`: one of the two; a constant. */
+static inline int hki_context_switch(hki_switch_fn *how, void **save, void *load,
+                                     struct hki_context *from, struct hki_context *to)
 {
 #ifdef HKI_CONTEXT_TOOLS
     hki_context_leave(from, to, false);
-    hki_switch(save, load);
+    how(save, load);
     hki_context_arrive(from, false);
     return 0;
 #else
     (void)from;
     (void)to;
-    return hki_switch(save, load);
+    return how(save, load);
 #endif
 }
 

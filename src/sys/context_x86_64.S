@@ -11,13 +11,9 @@
 
         .text
 
-        .globl hki_switch
-        .hidden hki_switch
-        .type hki_switch, @function
-        .p2align 4
-hki_switch:
-        .cfi_startproc
-        endbr64
+        /* Saves on the stack that is left, loads from the other; the return address of
+         * the latter is on top at the end. */
+        .macro change_stacks
         pushq %rbp
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbp, 0
@@ -38,7 +34,6 @@ hki_switch:
         .cfi_rel_offset %r15, 0
         movq %rsp, (%rdi)
         movq %rsi, %rsp
-.Lresume:
         popq %r15
         .cfi_adjust_cfa_offset -8
         popq %r14
@@ -52,12 +47,34 @@ hki_switch:
         popq %rbp
         .cfi_adjust_cfa_offset -8
         xorl %eax, %eax
+        .endm
+
+        .globl hki_switch
+        .hidden hki_switch
+        .type hki_switch, @function
+        .p2align 4
+hki_switch:
+        .cfi_startproc
+        endbr64
+        change_stacks
         popq %rcx
         .cfi_adjust_cfa_offset -8
         .cfi_register %rip, %rcx
         notrack jmp *%rcx
         .cfi_endproc
         .size hki_switch, .-hki_switch
+
+        .globl hki_switch_by_return
+        .hidden hki_switch_by_return
+        .type hki_switch_by_return, @function
+        .p2align 4
+hki_switch_by_return:
+        .cfi_startproc
+        endbr64
+        change_stacks
+        ret
+        .cfi_endproc
+        .size hki_switch_by_return, .-hki_switch_by_return
 
         .globl hki_switch_for_good
         .hidden hki_switch_for_good

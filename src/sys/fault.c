@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The handler runs on an alternate stack, since the task's own is used up. It touches
- * no heap and waits for no lock for ever: the overflow may have struck anywhere, also in
- * malloc. The sentence that names the task is written before anything that could go
+ * no heap and waits for no lock for ever: the overflow may have struck anywhere, also
+ * in malloc. The sentence that names the task is written before anything that could go
  * wrong, and a second fault on the way ends in the same abort.
  */
 #include "sys/fault.h"
@@ -53,8 +53,9 @@ static void say_frame(const void *pc, bool exact, bool first)
     struct hki_symbol symbol;
     char text[256];
     size_t len;
-    int start = snprintf(text, sizeof(text), "%s",
-                         first ? "hocket: the frame that overflowed: " : "hocket:     ");
+    int start =
+        snprintf(text, sizeof(text), "%s",
+                 first ? "hocket: the frame that overflowed: " : "hocket:     ");
 
     hki_symbol_find(pc, exact, false, &symbol);
     len = (size_t)start +
@@ -135,10 +136,10 @@ static uintptr_t interrupted_sp(const ucontext_t *context)
 }
 
 /*
- * True when a task whose stack begins at `own_low` has overflowed it: it touched its own
- * guard, or (code built without -fstack-clash-protection) its frame reaches from the
- * stack over the guard to beyond `address`. The guard of another's stack, touched by a
- * task that stands well on its own, means a stray pointer.
+ * True when a task whose stack begins at `own_low` has overflowed it: it touched its
+ * own guard, or (code built without -fstack-clash-protection) its frame reaches from
+ * the stack over the guard to beyond `address`. The guard of another's stack, touched
+ * by a task that stands well on its own, means a stray pointer.
  */
 static bool is_overflow(const char *own_low, const void *address, const void *context)
 {

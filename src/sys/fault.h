@@ -10,8 +10,8 @@
 
 /*
  * Installs the handlers of SIGSEGV and SIGBUS. `name_of` is called inside them: the
- * name of the task that runs on the calling thread, and the lowest address of its stack,
- * above the guard; NULL when none runs there.
+ * name of the task that runs on the calling thread, and the lowest address of its
+ * stack, above the guard; NULL when none runs there.
  */
 void hki_fault_start(const char *(*name_of)(const char **out_low));
 /* Restores what was there. */

@@ -39,8 +39,8 @@ void hki_os_thread_name(const char *name);
 /* Sends a signal to one thread of this process. */
 int hki_os_thread_signal(int thread_id, int signo);
 
-/* Threads of this process by /proc, kernel helpers (iou-*) left out, and on demand those
- * that block all signals; 0: unknown. */
+/* Threads of this process by /proc, kernel helpers (iou-*) left out, and on demand
+ * those that block all signals; 0: unknown. */
 unsigned hki_os_thread_count(bool with_deaf);
 
 /* An eventfd: close-on-exec, non-blocking. */

@@ -465,8 +465,8 @@ static int probe(struct uring_poller *p)
 
 /* Every flag is of Linux 6.1 or older. A kernel that refuses one is too old, and one
  * that refuses us is a sandbox: both have epoll. */
-/* liburing maps memory by raw system calls, which TSan does not see: it takes a new ring
- * for the old one at the same address. This orders the two. */
+/* liburing maps memory by raw system calls, which TSan does not see: it takes a new
+ * ring for the old one at the same address. This orders the two. */
 static char ring_memory;
 
 static int set_up_ring(struct uring_poller *p)

@@ -117,7 +117,8 @@ static int cut(struct hki_stack_pool *pool, struct hki_stack **out)
         return -ENOMEM; /* vm.max_map_count, where guards cost a mapping */
     stack = stack_at(slab, slab->cut++);
     HKI_COUNT(pool->cut, 1);
-    hki_context_init(&stack->context, low + guard, (size_t)((char *)stack - low) - guard);
+    hki_context_init(&stack->context, low + guard,
+                     (size_t)((char *)stack - low) - guard);
     *out = stack;
     return 0;
 }

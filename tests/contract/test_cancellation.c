@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RELIABILITY.md's cancellation checklist, C1 to C5, C15 and C17, each as tests named after its
- * line; the others, which concern I/O, are in test_cancellation_io.c.
- * The driver runs them on both pollers. Where a race is the subject both orders are tried
+ * RELIABILITY.md's cancellation checklist, C1 to C5, C15 and C17, each as tests named
+ * after its line; the others, which concern I/O, are in test_cancellation_io.c. The
+ * driver runs them on both pollers. Where a race is the subject both orders are tried
  * many times; where an order is, the kit's wait-until-all-wait makes it, never a sleep.
  * C17 with 100,000 tasks is in tests/stress/test_scope_stress.c as well.
  *
@@ -58,7 +58,8 @@ TASK_TEST(c01_an_item_handed_over_is_not_lost_when_the_receiver_is_cancelled)
     return 0;
 }
 
-/* The sender on one worker, the cancel from another: every item sent is received once. */
+/* The sender on one worker, the cancel from another: every item sent is received
+ * once. */
 struct stream {
     hk_chan *chan;
     int64_t sent, received; /* sums */

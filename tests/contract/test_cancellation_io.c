@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RELIABILITY.md's cancellation checklist, what concerns I/O, C6 to C14 and C16, each as tests named
- * after its line; and a cancel at every suspension point of a scenario with all of it.
- * The driver runs them on both pollers. Where a race is the subject both orders are tried
- * many times; where an order is, the kit's wait-until-all-wait makes it, never a sleep.
+ * RELIABILITY.md's cancellation checklist, what concerns I/O, C6 to C14 and C16, each
+ * as tests named after its line; and a cancel at every suspension point of a scenario
+ * with all of it. The driver runs them on both pollers. Where a race is the subject
+ * both orders are tried many times; where an order is, the kit's wait-until-all-wait
+ * makes it, never a sleep.
  *
  * Run: limit=240
  */
@@ -164,8 +165,8 @@ TASK_TEST(c08_an_operation_in_reused_storage_is_not_hit_by_an_old_cancel)
 
 /* ---- C9: buffers after a cancel ---- */
 
-/* After a cancelled read the buffer is the caller's: data that comes later must not land
- * in it. (Where a backend provides buffers they must come back: many rounds.) */
+/* After a cancelled read the buffer is the caller's: data that comes later must not
+ * land in it. (Where a backend provides buffers they must come back: many rounds.) */
 TASK_TEST(c09_the_buffer_is_the_callers_again_after_a_cancel)
 {
     int rounds = scaled(2000, 300);
@@ -600,8 +601,8 @@ static int pass_items(void *arg)
     return rc;
 }
 
-/* Sockets, a channel, a mutex, sleeps, a deadline: whatever is cancelled where, all that
- * was opened is closed. */
+/* Sockets, a channel, a mutex, sleeps, a deadline: whatever is cancelled where, all
+ * that was opened is closed. */
 static int everything(void *arg)
 {
     hk_mutex mutex = HK_MUTEX_INIT;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random trees of scopes, tasks, cancels, deadlines, shields, errors and parallel scopes
- * on one to three workers, from a seed (HOCKET_SEED replays one). Shown of each tree:
- * every spawned task ran to its end, every join returned what rule 4 allows and not before
- * the last child, cancelled calls stay cancelled, the ledger is balanced. Then the large:
- * 200,000 parked tasks, a cancel of 100,000 (C17), a chain of 20,000 nested scopes.
+ * Random trees of scopes, tasks, cancels, deadlines, shields, errors and parallel
+ * scopes on one to three workers, from a seed (HOCKET_SEED replays one). Shown of each
+ * tree: every spawned task ran to its end, every join returned what rule 4 allows and
+ * not before the last child, cancelled calls stay cancelled, the ledger is balanced.
+ * Then the large: 200,000 parked tasks, a cancel of 100,000 (C17), a chain of 20,000
+ * nested scopes.
  *
  * Run: full, limit=240
  */
@@ -18,7 +19,7 @@ struct tree {
     int budget;         /* atomic: nodes that may still be made */
     bool threads;
     bool
-        toggles; /* shields go up over running children: what was cancelled may not stay */
+        toggles; /* shields go up over running children: a cancel may not stay */
 };
 
 struct node {
@@ -227,7 +228,8 @@ static int expect_cancelled_sleep(void *arg)
     return -ECANCELED;
 }
 
-/* How long a cancel and its join take, in ns of processor time, with `tasks` children. */
+/* How long a cancel and its join take, in ns of processor time, with `tasks`
+ * children. */
 static int64_t time_a_cancel(int tasks)
 {
     hk_scope s = HK_SCOPE_INIT;

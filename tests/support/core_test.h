@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For the tests of core/: a TASK_TEST is one function that is the first task of a runtime
- * with a virtual clock and a checked ledger; expect_panic runs a function in a child
- * process and looks for its sentence on standard error.
+ * For the tests of core/: a TASK_TEST is one function that is the first task of a
+ * runtime with a virtual clock and a checked ledger; expect_panic runs a function in a
+ * child process and looks for its sentence on standard error.
  *
  * A failed CHECK ends the program: an assertion of cmocka would longjmp off the task.
  * A program with panic tests has them first: a child of fork must not find a runtime.
@@ -115,8 +115,8 @@ static inline int sleep_and_swallow(void *arg)
     return 0;
 }
 
-/* For what a callback of the loop and a task share: nothing that the API promises orders
- * the two, and the logical build of TSan says so. */
+/* For what a callback of the loop and a task share: nothing that the API promises
+ * orders the two, and the logical build of TSan says so. */
 static inline int peek(const int *value)
 {
     return __atomic_load_n(value, __ATOMIC_ACQUIRE);
@@ -151,8 +151,9 @@ static inline void close_reading(int fd, pid_t child, char *text, size_t size)
     close(fd);
 }
 
-/* A child that ends in the middle has leaks that are none: LSan asks this before it looks.
- * Its own stack is the task's then, and what only main's holds counts as lost. */
+/* A child that ends in the middle has leaks that are none: LSan asks this before it
+ * looks. Its own stack is the task's then, and what only main's holds counts as
+ * lost. */
 static bool in_a_child;
 
 int __lsan_is_turned_off(void);

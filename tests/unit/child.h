@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scenarios in a process of their own, for what ends a process or changes its signals: a
- * child runs `body`, and what it writes to standard error is collected. The parent must
- * not have a runtime running.
+ * Scenarios in a process of their own, for what ends a process or changes its signals:
+ * a child runs `body`, and what it writes to standard error is collected. The parent
+ * must not have a runtime running.
  */
 #ifndef TESTS_UNIT_CHILD_H
 #define TESTS_UNIT_CHILD_H

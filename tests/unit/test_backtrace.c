@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows that return addresses are found and named: of a parked stack, without writing to
- * it; of a busy thread, by a signal, also when the program has a handler of that signal;
- * and that addresses get the names of static and exported functions, in the program and
- * in libraries, or the module's name when there is no symbol.
+ * Shows that return addresses are found and named: of a parked stack, without writing
+ * to it; of a busy thread, by a signal, also when the program has a handler of that
+ * signal; and that addresses get the names of static and exported functions, in the
+ * program and in libraries, or the module's name when there is no symbol.
  *
  * Run: once
  */
@@ -73,7 +73,8 @@ static struct {
 
 static NOINLINE void parks(void)
 {
-    (void)hki_context_switch(&fiber.task_sp, fiber.main_sp, &fiber.task, &fiber.main);
+    (void)hki_context_switch(hki_switch, &fiber.task_sp, fiber.main_sp, &fiber.task,
+                             &fiber.main);
     __asm__ volatile(""); /* no tail call: this frame stays */
 }
 
@@ -97,13 +98,14 @@ static void fiber_main(void)
 
 static void start_fiber(void)
 {
-    fiber.stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+    fiber.stack =
+        mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(fiber.stack != MAP_FAILED);
     hki_context_init(&fiber.task, fiber.stack, STACK);
     hki_context_init_thread(&fiber.main);
     fiber.task_sp = hki_context_make(fiber.stack + STACK, fiber_main);
-    (void)hki_context_switch(&fiber.main_sp, fiber.task_sp, &fiber.main, &fiber.task);
+    (void)hki_context_switch(hki_switch, &fiber.main_sp, fiber.task_sp, &fiber.main,
+                             &fiber.task);
 }
 
 static void a_parked_stack_is_unwound_to_its_first_frame(void **state)
@@ -153,7 +155,8 @@ static void of_a_deep_stack_the_innermost_frames_are_kept(void **state)
 
     (void)state;
     fiber.task_sp = hki_context_make(fiber.stack + STACK, deep_main);
-    (void)hki_context_switch(&fiber.main_sp, fiber.task_sp, &fiber.main, &fiber.task);
+    (void)hki_context_switch(hki_switch, &fiber.main_sp, fiber.task_sp, &fiber.main,
+                             &fiber.task);
     hki_backtrace_parked(fiber.task_sp, &frames);
     assert_int_equal(frames.count, HKI_FRAMES_MAX);
     expect_name(&frames, "parks");

@@ -8,7 +8,7 @@
 #include "contract/sync_kit.h"
 
 #include "sync/chan.h"
-#include "sync/fence.h"
+#include "base/fence.h"
 
 static hk_chan *new_chan(size_t item_size, size_t capacity)
 {

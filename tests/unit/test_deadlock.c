@@ -3,9 +3,9 @@
  * Shows when a wait that nothing can ever end fails with -EDEADLK, with a report that
  * names who waits for what: tasks on one worker and on two, plain threads with and
  * without a runtime. And when it must not: a timer, an operation, a job of the blocking
- * pool, an external wait or a foreign thread could still wake somebody; or nobody waits.
- * Where nothing can be undone the process ends with a sentence. Each scenario is a child
- * process, since it must know all of its threads.
+ * pool, an external wait or a foreign thread could still wake somebody; or nobody
+ * waits. Where nothing can be undone the process ends with a sentence. Each scenario is
+ * a child process, since it must know all of its threads.
  */
 #include "child.h"
 
@@ -14,7 +14,6 @@
 #include <hocket/select.h>
 
 #include <pthread.h>
-#include <sys/time.h>
 #include <time.h>
 
 /* Longer than the census takes to give up: what has not failed by then does not. */
@@ -483,19 +482,13 @@ static int body_thread_deadline(void)
 
 static int pipe_fds[2];
 
-static void writes_to_the_pipe(int signo)
+/* Another process: no thread of ours, and no signal, which TSan would hold back. */
+static void writes_in_a_while(void)
 {
-    (void)signo;
-    if (write(pipe_fds[1], "x", 1) != 1)
-        _exit(3);
-}
-
-static void in_a_while(void (*handler)(int))
-{
-    const struct itimerval time = {.it_value.tv_usec = LONG_NS / 1000};
-
-    (void)signal(SIGALRM, handler);
-    (void)setitimer(ITIMER_REAL, &time, NULL);
+    if (fork() != 0)
+        return;
+    nap(LONG_NS);
+    _exit(write(pipe_fds[1], "x", 1) == 1 ? 0 : 1);
 }
 
 static int sets_after_reading(void *arg)
@@ -529,7 +522,7 @@ static int body_io(void)
 {
     if (pipe(pipe_fds) < 0)
         return 2;
-    in_a_while(writes_to_the_pipe);
+    writes_in_a_while();
     return hk_run(waits_for_a_reader, NULL, NULL) == 0 ? 0 : 1;
 }
 
@@ -597,17 +590,19 @@ static int app_external(void *arg)
     return hk_scope_join(&s);
 }
 
-static void all_is_well(int signo)
-{
-    (void)signo;
-    _exit(0);
-}
-
+/* It waits for ever: so in a process that is looked at, and ended, from here. */
 static int body_external(void)
 {
-    in_a_while(all_is_well);
-    (void)hk_run(app_external, NULL, NULL);
-    return 1;
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(hk_run(app_external, NULL, NULL) == 0 ? 1 : 2);
+    nap(LONG_NS);
+    if (waitpid(pid, &status, WNOHANG) != 0)
+        return 1;
+    (void)kill(pid, SIGKILL);
+    return waitpid(pid, &status, 0) == pid ? 0 : 2;
 }
 
 static int nothing(void *arg)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows what hk_dump_tasks tells: every task with its name, state and what it waits for,
- * scopes with their flags and deadlines, stacks with static functions, several workers
- * and runtimes, plain threads; called by a task, a callback's loop, a plain thread, and
- * when one worker is busy or there is no memory. The dump goes to a memfd, whose text is
- * searched.
+ * Shows what hk_dump_tasks tells: every task with its name, state and what it waits
+ * for, scopes with their flags and deadlines, stacks with static functions, several
+ * workers and runtimes, plain threads; called by a task, a callback's loop, a plain
+ * thread, and when one worker is busy or there is no memory. The dump goes to a memfd,
+ * whose text is searched.
  */
 #include "base/annotate.h"
 #include "child.h"
@@ -513,7 +513,8 @@ static int app_threads(void *arg)
     do {
         (void)hk_sleep(HK_MILLISECOND);
         take_dump();
-    } while (!strstr(text, "thread 'bystander'") || !strstr(text, "waits for event for"));
+    } while (!strstr(text, "thread 'bystander'") ||
+             !strstr(text, "waits for event for"));
     hk_event_set(&gate);
     return -pthread_join(thread, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations without tasks, and handles: started with callback waiters from a task, from a
- * callback and from a plain thread; cancelled; closed under their feet from the same
- * worker, from another worker and from a thread (DESIGN.md, rules 28 and 29); handles that
- * are stale, released, busy.
+ * Operations without tasks, and handles: started with callback waiters from a task,
+ * from a callback and from a plain thread; cancelled; closed under their feet from the
+ * same worker, from another worker and from a thread (DESIGN.md, rules 28 and 29);
+ * handles that are stale, released, busy.
  */
 #include "support/core_test.h"
 
@@ -115,7 +115,8 @@ TASK_TEST(op_cancel_ends_it_with_ecanceled_and_twice_is_as_once)
     return 0;
 }
 
-/* C2 of RELIABILITY.md's io_uring facts: the cancel that comes too late loses nothing. */
+/* C2 of RELIABILITY.md's io_uring facts: the cancel that comes too late loses
+ * nothing. */
 TASK_TEST(op_cancelled_too_late_brings_its_result)
 {
     int rounds = scaled(300, 100), got = 0;
@@ -350,7 +351,8 @@ static void rule_28_close_by_a_thread_ends_an_operation_of_a_worker(void **state
     assert_int_equal(run_workers(1, read_while_a_thread_closes, NULL), 0);
 }
 
-/* A cancel by the operation's own worker and a close from elsewhere at the same time. */
+/* A cancel by the operation's own worker and a close from elsewhere at the same
+ * time. */
 static int cancel_and_close(void *arg)
 {
     int rounds = scaled(500, 100);
@@ -598,8 +600,8 @@ static int leave_an_operation(void *arg)
     return 0;
 }
 
-/* C14: a callback's operation is in flight when main returns: it is given up, its buffer
- * is not touched afterwards. */
+/* C14: a callback's operation is in flight when main returns: it is given up, its
+ * buffer is not touched afterwards. */
 static void op_in_flight_at_the_end_of_the_runtime_is_given_up(void **state)
 {
     hk_ledger ledger;

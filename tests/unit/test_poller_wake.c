@@ -136,7 +136,7 @@ static void *signaller_main(void *arg)
 static void a_signal_handler_may_wake(void **state)
 {
 #ifdef HKI_TSAN
-    skip(); /* TSan holds a signal back until its thread calls libc; a poller does not */
+    skip(); /* TSan holds a signal back until its thread calls libc */
 #endif
     RIG(state);
     struct sigaction handler = {.sa_handler = on_signal}, before;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * DESIGN.md, section 6, rules 14 to 20, 31 and 32 as far as they can be shown by calls
- * that exist; each test is named after its rule. Virtual clock, one worker, unless said.
+ * that exist; each test is named after its rule. Virtual clock, one worker, unless
+ * said.
  */
 #include "support/core_test.h"
 
@@ -86,8 +87,8 @@ TASK_TEST(rule_14_a_task_yields_after_128_calls_that_finished_at_once)
     return 0;
 }
 
-/* The budget's yield does not swallow a call: what had succeeded is reported, the cancel
- * that came during the yield by the next call. */
+/* The budget's yield does not swallow a call: what had succeeded is reported, the
+ * cancel that came during the yield by the next call. */
 static int cancel_scope(void *arg)
 {
     hk_scope_cancel(arg);

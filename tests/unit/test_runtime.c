@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hk_run: its options, its results, its misuse; several workers; several runtimes at once;
- * what a failing allocation or system call at each point of the start makes of it.
+ * hk_run: its options, its results, its misuse; several workers; several runtimes at
+ * once; what a failing allocation or system call at each point of the start makes of
+ * it.
  */
 #include "support/core_test.h"
 
@@ -302,8 +303,8 @@ static void run_many_times_one_after_the_other(void **state)
         assert_int_equal(hk_run(answer, &zero, NULL), 0);
 }
 
-/* Yielding tasks keep every worker busy; the unstarted tasks of a parallel scope must get
- * their turn all the same. */
+/* Yielding tasks keep every worker busy; the unstarted tasks of a parallel scope must
+ * get their turn all the same. */
 static int yield_until(void *arg)
 {
     while (!__atomic_load_n((int *)arg, __ATOMIC_ACQUIRE))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a cancel spreads: through scopes in scopes, over tasks and workers, around shields;
- * deadlines in all orders; and a scope that is looked at from other workers and threads.
- * Rules as such are in test_rules_scope.c; here are the shapes that the code can take.
+ * How a cancel spreads: through scopes in scopes, over tasks and workers, around
+ * shields; deadlines in all orders; and a scope that is looked at from other workers
+ * and threads. Rules as such are in test_rules_scope.c; here are the shapes that the
+ * code can take.
  */
 #include "support/core_test.h"
 

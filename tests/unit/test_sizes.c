@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sizes of the structs that programs keep in their own storage are part of the ABI:
- * what the headers say, on 64-bit machines. And HK_*_INIT is the same as all bytes zero,
- * so that "valid when zeroed" holds.
+ * what the headers say, on 64-bit machines. And HK_*_INIT is the same as all bytes
+ * zero, so that "valid when zeroed" holds.
  */
 #include "support/core_test.h"
 

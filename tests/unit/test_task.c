@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks: order, names, ids, yield and sleep, stacks that are passed on, what is kept over
- * a switch. On the virtual clock, one worker, unless said.
+ * Tasks: order, names, ids, yield and sleep, stacks that are passed on, what is kept
+ * over a switch. On the virtual clock, one worker, unless said.
  */
 #include "support/core_test.h"
 
@@ -298,7 +298,8 @@ TASK_TEST(task_keeps_its_registers_and_its_frame_over_switches)
     return hk_scope_join(&s);
 }
 
-/* A stack that is 16-byte aligned at each call is what vector code of the compiler needs. */
+/* A stack that is 16-byte aligned at each call is what vector code of the compiler
+ * needs. */
 static int check_alignment(void *arg)
 {
     _Alignas(16) volatile char aligned[16] = {0};

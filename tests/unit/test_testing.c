@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The testing kit itself: virtual clock, waiting until all wait, sequencer, faults ("fail
- * the Nth call, then the N+1st" over spawns, channels, sleeps), ledger, cancel torture.
+ * The testing kit itself: virtual clock, waiting until all wait, sequencer, faults
+ * ("fail the Nth call, then the N+1st" over spawns, channels, sleeps), ledger, cancel
+ * torture.
  */
 #include "support/core_test.h"
 

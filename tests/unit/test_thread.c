@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plain threads: the same calls block them (DESIGN.md, rule 25). Deadlines, cancels from
- * other threads, spawns to the background runtime, primitives shared with tasks. Where one
- * thread must be known to wait before another acts, the order does not matter for the
- * result: both are tried by many repetitions, never by a sleep.
+ * Plain threads: the same calls block them (DESIGN.md, rule 25). Deadlines, cancels
+ * from other threads, spawns to the background runtime, primitives shared with tasks.
+ * Where one thread must be known to wait before another acts, the order does not matter
+ * for the result: both are tried by many repetitions, never by a sleep.
  */
 #include "support/core_test.h"
 
@@ -122,8 +122,8 @@ static void thread_deadline_can_be_taken_away_and_moved(void **state)
     assert_int_equal(hk_scope_join(&s), -ETIMEDOUT);
 }
 
-/* The thread waits in the join, which no cancel ends; its children must be cancelled all
- * the same when the time is over. */
+/* The thread waits in the join, which no cancel ends; its children must be cancelled
+ * all the same when the time is over. */
 static void thread_deadline_cancels_the_children_during_the_join(void **state)
 {
     hk_scope s = HK_SCOPE_INIT;
@@ -224,7 +224,8 @@ static void thread_children_are_cancelled_from_another_thread(void **state)
     }
 }
 
-/* A shield goes up and down while another thread cancels: the cancel must not get lost. */
+/* A shield goes up and down while another thread cancels: the cancel must not get
+ * lost. */
 static void thread_shield_does_not_lose_a_cancel_from_another_thread(void **state)
 {
     (void)state;
@@ -343,8 +344,8 @@ static void *run_and_end(void *arg)
     return NULL;
 }
 
-/* The woken task is its runtime's last: the runtime must outlive the waker's last access
- * to it. (Found as a use after free under ASan.) */
+/* The woken task is its runtime's last: the runtime must outlive the waker's last
+ * access to it. (Found as a use after free under ASan.) */
 static void thread_may_wake_the_last_task_of_a_runtime(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The timer wheel: first alone, against a naive model (an array that is searched from end
- * to end) with a seeded random source, on an invented clock; then through the public calls,
- * on the virtual clock, where every time is exact.
+ * The timer wheel: first alone, against a naive model (an array that is searched from
+ * end to end) with a seeded random source, on an invented clock; then through the
+ * public calls, on the virtual clock, where every time is exact.
  */
 #include "support/core_test.h"
 
@@ -294,8 +294,8 @@ static void count_fire(hk_timer *timer)
 
 /*
  * A million live timers: setting and cancelling cost the same as with a thousand. The
- * bound is generous, since a machine under load is no stop-watch: a structure that walked
- * would be slower by a factor of hundreds.
+ * bound is generous, since a machine under load is no stop-watch: a structure that
+ * walked would be slower by a factor of hundreds.
  */
 static double cost_of_set_and_cancel(hk_timer *timers, int live)
 {

@@ -2,8 +2,8 @@
 /*
  * The contract of <hocket/waiter.h>, shown with a primitive of our own: the gate of its
  * first page, word for word, and one whose wake is under way when it is asked to abort.
- * Waits of tasks, of plain threads and of callbacks; wakes before the park, from the same
- * worker, from another worker, from a thread.
+ * Waits of tasks, of plain threads and of callbacks; wakes before the park, from the
+ * same worker, from another worker, from a thread.
  */
 #include "support/core_test.h"
 
@@ -482,8 +482,8 @@ static void waiter_is_woken_by_a_thread_before_during_and_after_the_park(void **
     pthread_join(thread, NULL);
 }
 
-/* Cancel and wake race for one waiter; exactly one of them ends it, and the gate's queue
- * never keeps a waiter that is gone. */
+/* Cancel and wake race for one waiter; exactly one of them ends it, and the gate's
+ * queue never keeps a waiter that is gone. */
 static int gate_waits;
 
 static int wait_in_a_loop(void *arg)

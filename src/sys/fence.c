@@ -3,9 +3,11 @@
  * membarrier(2), Linux 4.14: the kernel interrupts the other processors that run this
  * process. Registered at first use; before that the expedited form is refused.
  */
-#include "sync/fence.h"
+#include "base/fence.h"
 
-#include "sync/spin.h"
+#include "base/annotate.h"
+
+#include "base/spin.h"
 
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
@@ -53,4 +55,5 @@ void hki_fence_await_zero(const uint32_t *word)
     /* Not zero: its owner is in the middle of a few instructions, or was preempted. */
     for (unsigned turn = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) != 0; turn++)
         hki_spin_pause(turn);
+    HKI_HB_ACQUIRE(word); /* pairs with hki_bias_leave, in the logical mode */
 }

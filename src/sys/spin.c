@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sync/spin.h"
+#include "base/spin.h"
 
 #include <sched.h>
 #include <time.h>
@@ -30,4 +30,5 @@ void hki_spin_wait(struct hki_spin *spin)
     do
         hki_spin_pause(turn++);
     while (__atomic_load_n(&spin->word, __ATOMIC_RELAXED) || !hki_spin_try(spin));
+    HKI_HB_ACQUIRE(spin); /* the logical mode does not see into this file */
 }

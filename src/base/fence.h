@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A memory fence on every thread of the process, paid by its caller alone. */
-#ifndef HKI_SYNC_FENCE_H
-#define HKI_SYNC_FENCE_H
+#ifndef HKI_BASE_FENCE_H
+#define HKI_BASE_FENCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,9 +8,10 @@
  *
  * The release is the last access: whoever takes the lock next may free the memory.
  */
-#ifndef HKI_SYNC_SPIN_H
-#define HKI_SYNC_SPIN_H
+#ifndef HKI_BASE_SPIN_H
+#define HKI_BASE_SPIN_H
 
+#include "base/annotate.h"
 #include "base/assert.h"
 
 #include <stdbool.h>
@@ -38,6 +39,7 @@ static inline void hki_spin_acquire(struct hki_spin *spin)
 
 static inline void hki_spin_release(struct hki_spin *spin)
 {
+    HKI_HB_RELEASE(spin); /* pairs with hki_spin_wait */
     __atomic_store_n(&spin->word, 0, __ATOMIC_RELEASE);
 }
 
