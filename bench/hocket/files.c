@@ -25,16 +25,28 @@ static int reader(void *arg)
     return 0;
 }
 
-static int read_all(void *arg)
+static void read_all(struct work *work)
 {
-    double start = bench_cpu_now_ns();
     hk_scope s;
 
+    work->next = 0;
     hk_scope_open(&s);
     for (int i = 0; i < FILES_AT_ONCE; i++)
-        hk_spawn(&s, reader, arg);
+        hk_spawn(&s, reader, work);
     must(hk_scope_join(&s), "join");
-    bench_report_cpu(start, FILES_COUNT);
+}
+
+/* As the floor: the mean of as many rounds as fit into 0.3 s. */
+static int rounds(void *arg)
+{
+    double start = bench_cpu_now_ns();
+    int done = 0;
+
+    do {
+        read_all(arg);
+        done++;
+    } while (bench_cpu_now_ns() - start < 3e8);
+    bench_report_cpu(start, (double)done * FILES_COUNT);
     return 0;
 }
 
@@ -42,5 +54,5 @@ void hocket_files(int argc, char **args)
 {
     struct work work = {.paths = bench_file_paths(argc, args)};
 
-    must(hk_run(read_all, &work, NULL), "hk_run");
+    must(hk_run(rounds, &work, NULL), "hk_run");
 }

@@ -147,7 +147,7 @@ static inline void bench_pin(int cpu)
     cpu_set_t set;
 
     CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
+    CPU_SET((size_t)cpu, &set);
     if (sched_setaffinity(0, sizeof set, &set))
         bench_die("sched_setaffinity"); /* a one-core machine cannot run this bench */
 }

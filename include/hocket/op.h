@@ -41,6 +41,9 @@ enum {
     HK_FD_SOCKET = 1 << 2,
     /* A regular file, directory or block device: never "ready", may block. */
     HK_FD_FILE = 1 << 3,
+    /* Not known: the kernel is asked when it first matters, which for positioned reads
+     * and writes it never does. Whatever can be opened by a path. */
+    HK_FD_ASK = 1 << 4,
 };
 
 /*

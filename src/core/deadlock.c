@@ -63,9 +63,9 @@ static bool claim(uint64_t stamp)
 
 struct people {
     uint64_t tasks;
-    unsigned threads;  /* that we know: workers and attached ones */
-    unsigned waiting;  /* attached threads that wait */
-    bool was_called;   /* somebody wakes in a moment */
+    unsigned threads; /* that we know: workers and attached ones */
+    unsigned waiting; /* attached threads that wait */
+    bool was_called;  /* somebody wakes in a moment */
 };
 
 static void count_runtime(struct hki_runtime *runtime, void *ctx)
@@ -88,7 +88,7 @@ static void count_runtime(struct hki_runtime *runtime, void *ctx)
 static bool is_plain(const struct hki_thread *thread)
 {
     return __atomic_load_n(&thread->thread_id, __ATOMIC_ACQUIRE) &&
-           !__atomic_load_n(&thread->runs_worker, __ATOMIC_ACQUIRE);
+           !__atomic_load_n(&thread->is_ours, __ATOMIC_ACQUIRE);
 }
 
 static bool is_stuck_thread(const struct hki_thread *thread)
@@ -177,8 +177,8 @@ static void add_wait(struct waits *waits, struct hki_self *self)
     waits->count++;
     if (w->kind && w->kind->external)
         waits->has_external = true;
-    if (w->hki_abort && (!waits->victim ||
-                         w->hki_since_ns >= waits->victim->waiter->hki_since_ns))
+    if (w->hki_abort &&
+        (!waits->victim || w->hki_since_ns >= waits->victim->waiter->hki_since_ns))
         waits->victim = self;
 }
 
@@ -244,7 +244,6 @@ static void add_verdict(struct hki_report *report, struct hki_runtime *pinned,
                         const struct waits *waits)
 {
     static int64_t last_ns; /* guarded by the halt: one at a time */
-    const struct hki_self *victim = waits->victim;
     int64_t now_ns = hki_os_now_ns();
 
     hki_report_add(report, "deadlock: no task can ever be woken: %u wait%s for ever\n",
@@ -252,8 +251,10 @@ static void add_verdict(struct hki_report *report, struct hki_runtime *pinned,
     if (!last_ns || now_ns - last_ns > AFTERMATH_NS)
         hki_dump_add(report, pinned, true);
     last_ns = now_ns;
-    if (!victim)
-        return;
+}
+
+static void add_victim(struct hki_report *report, const struct hki_self *victim)
+{
     hki_report_add(report, "deadlock: -EDEADLK goes to %s '%s', which waits for ",
                    victim->kind == HKI_SELF_THREAD ? "thread" : "task",
                    hki_self_name(victim));
@@ -266,8 +267,8 @@ static enum verdict judge_standing(void)
 {
     struct hki_runtime *pinned = hki_halt_all();
     bool threads_stuck = true;
+    struct hki_report report, end;
     struct waits waits = {0};
-    struct hki_report report;
 
     hki_threads_visit(look_at_thread, &threads_stuck);
     if (threads_stuck && are_workers_stuck(pinned)) {
@@ -280,9 +281,14 @@ static enum verdict judge_standing(void)
         return NO_DEADLOCK;
     }
     hki_report_init(&report, -1);
+    hki_report_init(&end, -1);
     add_verdict(&report, pinned, &waits);
+    if (waits.victim)
+        add_victim(&end, waits.victim);
     hki_halt_release(pinned);
     hki_report_log(&report, HK_LOG_ERROR);
+    hki_report_log(&end, HK_LOG_ERROR);
+    hki_report_fini(&end);
     hki_report_fini(&report);
     if (!waits.victim)
         hki_panic("deadlock: no task can ever be woken, and none of the %u waits can "
@@ -370,7 +376,7 @@ void hki_deadlock_thread_stirs(struct hki_thread *thread)
 void hki_deadlock_worker_starts(struct hki_self *outer)
 {
     if (outer)
-        __atomic_store_n(&hki_thread_of(outer)->runs_worker, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&hki_thread_of(outer)->is_ours, 1, __ATOMIC_RELEASE);
     else
         stir();
 }
@@ -378,14 +384,18 @@ void hki_deadlock_worker_starts(struct hki_self *outer)
 void hki_deadlock_worker_ends(struct hki_self *outer)
 {
     if (outer)
-        __atomic_store_n(&hki_thread_of(outer)->runs_worker, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&hki_thread_of(outer)->is_ours, 0, __ATOMIC_RELEASE);
     else
         (void)go_quiet();
 }
 
-void hki_deadlock_thread_joins(void)
+/* The watchman becomes known when a log hook of the program uses hocket: it is counted
+ * as what it is, and never as awake. */
+void hki_deadlock_thread_joins(struct hki_thread *thread)
 {
-    stir();
+    __atomic_store_n(&thread->is_ours, hki_watch_is_me(), __ATOMIC_RELEASE);
+    if (!thread->is_ours)
+        stir();
 }
 
 static void nudge_worker(struct hki_runtime *runtime, void *ctx)
@@ -412,11 +422,11 @@ static void nudge_thread(struct hki_thread *thread, void *ctx)
 
 /* The last one awake ends. It cannot look around itself, since it is still there: so it
  * makes someone stir, who then is the last. */
-void hki_deadlock_thread_leaves(void)
+void hki_deadlock_thread_leaves(struct hki_thread *thread)
 {
     bool done = false;
 
-    if (go_quiet() & AWAKE_MASK)
+    if (thread->is_ours || (go_quiet() & AWAKE_MASK))
         return;
     hki_runtimes_visit(nudge_worker, &done);
     hki_threads_visit(nudge_thread, &done);

@@ -20,9 +20,9 @@ struct hki_thread;
 void hki_deadlock_worker_starts(struct hki_self *outer);
 void hki_deadlock_worker_ends(struct hki_self *outer);
 
-/* A plain thread becomes known, and ends. */
-void hki_deadlock_thread_joins(void);
-void hki_deadlock_thread_leaves(void);
+/* The calling thread becomes known, and ends. */
+void hki_deadlock_thread_joins(struct hki_thread *thread);
+void hki_deadlock_thread_leaves(struct hki_thread *thread);
 
 /*
  * `worker` is about to sleep with nothing of its own that could wake it. Returns when

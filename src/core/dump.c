@@ -376,19 +376,19 @@ static void show_worker(struct dump *dump, const struct hki_worker *worker)
 
 static void show_runtime(struct hki_report *report, struct hki_runtime *runtime)
 {
-    struct dump dump = {
-        .report = report,
-        .runtime = runtime,
-        .all_stand = true,
-        .now_ns = hki_worker_now(&runtime->workers[0]),
-    };
-    const struct hki_poller_ops *poller = runtime->workers[0].poller_ops;
+    struct dump dump = {.report = report, .runtime = runtime, .all_stand = true};
 
+    if (!hki_halt_runs(&runtime->workers[0])) { /* nothing of it may be read */
+        hki_report_add(report, "runtime %u starts or ends\n", runtime->serial);
+        return;
+    }
+    if (!runtime->options.virtual_clock || hki_halt_is_still(&runtime->workers[0]))
+        dump.now_ns = hki_worker_now(&runtime->workers[0]);
     hki_report_add(report, "%s %u: %u worker%s on %s, %llu tasks\n",
                    runtime->background ? "background runtime" : "runtime",
                    runtime->serial, runtime->worker_count,
                    runtime->worker_count == 1 ? "" : "s",
-                   poller ? poller->name : "no poller",
+                   runtime->workers[0].poller_ops->name,
                    (unsigned long long)hki_dump_count_tasks(runtime));
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         show_worker(&dump, &runtime->workers[i]);
@@ -413,7 +413,7 @@ static void show_thread(struct hki_thread *thread, void *ctx)
     int thread_id = __atomic_load_n(&thread->thread_id, __ATOMIC_ACQUIRE);
     int64_t since_ns = __atomic_load_n(&thread->waits_since_ns, __ATOMIC_RELAXED);
 
-    if (!thread_id || __atomic_load_n(&thread->runs_worker, __ATOMIC_ACQUIRE))
+    if (!thread_id || __atomic_load_n(&thread->is_ours, __ATOMIC_ACQUIRE))
         return;
     if (!dump->any)
         hki_report_add(dump->report, "threads\n");
@@ -423,11 +423,15 @@ static void show_thread(struct hki_thread *thread, void *ctx)
         hki_report_add(dump->report, "runs\n");
         return;
     }
-    hki_report_add(dump->report, "waits for ");
-    if (dump->stand && thread->self.waiter)
-        hki_dump_add_wait(dump->report, thread->self.waiter);
-    else
-        hki_report_add(dump->report, "%s", kind->name);
+    if (kind == &hki_sleep_kind) {
+        hki_report_add(dump->report, "sleeps");
+    } else {
+        hki_report_add(dump->report, "waits for ");
+        if (dump->stand && thread->self.waiter)
+            hki_dump_add_wait(dump->report, thread->self.waiter);
+        else
+            hki_report_add(dump->report, "%s", kind->name);
+    }
     hki_report_add(dump->report, " for ");
     hki_report_add_time(dump->report, hki_os_now_ns() - since_ns);
     hki_report_add(dump->report, "\n");

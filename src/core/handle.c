@@ -104,6 +104,16 @@ static struct hki_handle *lock_open(hk_fd fd)
     return NULL;
 }
 
+void hki_handle_ask(struct hki_handle *handle)
+{
+    bool is_stream;
+
+    if (handle->fd < 0 || hki_os_is_stream(handle->fd, &is_stream) < 0)
+        return; /* closed: the caller finds out */
+    handle->flags &= (uint16_t)~HK_FD_ASK;
+    handle->flags |= is_stream ? HK_FD_STREAM : HK_FD_FILE;
+}
+
 int hk_fd_number(hk_fd fd)
 {
     struct hki_handle *handle = lock_open(fd);

@@ -34,6 +34,9 @@ static inline uint32_t hki_fd_generation(hk_fd fd)
     return (uint32_t)(fd.value >> 32);
 }
 
+/* Finds out what an HK_FD_ASK handle is. With its lock. */
+void hki_handle_ask(struct hki_handle *handle);
+
 /* True when `fd` names the entry's present file. With its lock. */
 static inline bool hki_handle_is(const struct hki_handle *handle, hk_fd fd)
 {

@@ -37,6 +37,14 @@ static uint32_t stream_side(enum hki_io_code code)
     }
 }
 
+/* A handle that does not know yet what it is: true when this operation must know. */
+static bool must_ask(const struct hki_handle *handle, const struct hki_op *op)
+{
+    bool positioned = op->req.code <= HKI_IO_WRITEV && op->req.offset >= 0;
+
+    return (handle->flags & HK_FD_ASK) && !positioned && op->req.code < HKI_IO_FSYNC;
+}
+
 static uint8_t request_flags(const struct hki_handle *handle)
 {
     return (uint8_t)((handle->flags & HK_FD_BORROWED ? HKI_FD_BORROWED : 0) |
@@ -44,7 +52,7 @@ static uint8_t request_flags(const struct hki_handle *handle)
                      ((handle->flags & (HK_FD_SOCKET | HK_FD_STREAM)) == HK_FD_SOCKET
                           ? HKI_FD_DATAGRAM
                           : 0) |
-                     (handle->flags & HK_FD_FILE ? HKI_FD_FILE : 0) |
+                     (handle->flags & (HK_FD_FILE | HK_FD_ASK) ? HKI_FD_FILE : 0) |
                      (handle->nonblocking ? HKI_FD_NONBLOCK : 0));
 }
 
@@ -57,6 +65,8 @@ static int enter_handle(struct hki_op *op)
     if (!handle)
         return -EBADF;
     hki_lock_acquire(&handle->lock);
+    if (must_ask(handle, op))
+        hki_handle_ask(handle);
     if (!hki_handle_is(handle, op->fd) || handle->closing) {
         rc = -EBADF;
     } else if ((handle->flags & HK_FD_STREAM) &&

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MAX = 12 }; /* frames */
+enum {
+    SHOWN_MAX = 12,   /* frames of a stack */
+    LINES_MAX = 1000, /* given to the log */
+};
 
 /* Address space, of which only what is written costs memory. */
 #define ROOM_MAX ((size_t)1 << 30)
@@ -127,15 +130,20 @@ int hki_report_write(struct hki_report *report)
     return report->rc;
 }
 
-void hki_report_log(const struct hki_report *report, hk_log_level level)
+void hki_report_log(struct hki_report *report, hk_log_level level)
 {
     const char *at = report->text, *end = report->text + report->used;
 
-    while (at < end) {
+    for (int lines = 0; at < end; lines++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *next = newline ? newline + 1 : end;
+        size_t len = (size_t)((newline ? newline : end) - at);
 
-        hki_log(level, "%.*s", (int)((newline ? newline : end) - at), at);
-        at = next;
+        if (lines == LINES_MAX) {
+            hki_log(level, "(and more: hk_dump_tasks writes all of it)");
+            break;
+        }
+        hki_log(level, "%.*s", (int)len, at);
+        at += len + 1;
     }
+    report->used = 0;
 }

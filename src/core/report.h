@@ -36,7 +36,7 @@ void hki_report_add_frames(struct hki_report *report, int indent,
 
 /* All of it to the descriptor: 0, or what write(2) said. */
 int hki_report_write(struct hki_report *report);
-/* Each line to the log. */
-void hki_report_log(const struct hki_report *report, hk_log_level level);
+/* Its lines to the log, the first thousand; then it is empty again. */
+void hki_report_log(struct hki_report *report, hk_log_level level);
 
 #endif

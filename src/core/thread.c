@@ -36,8 +36,8 @@ static void thread_exits(void *record)
         hki_locals_destroy(&thread->locals);
     hki_self_current = NULL;
     HKI_HB_RELEASE(thread);
+    hki_deadlock_thread_leaves(thread);
     __atomic_store_n(&thread->in_use, 0, __ATOMIC_RELEASE);
-    hki_deadlock_thread_leaves();
 }
 
 static void make_exit_key(void)
@@ -89,7 +89,7 @@ struct hki_self *hki_self_attach(void)
     pthread_setspecific(exit_key, thread);
     hki_self_current = &thread->self;
     __atomic_store_n(&thread->thread_id, hki_os_thread_id(), __ATOMIC_RELEASE);
-    hki_deadlock_thread_joins();
+    hki_deadlock_thread_joins(thread);
     return &thread->self;
 }
 
@@ -253,9 +253,13 @@ int hki_thread_sleep_until(struct hki_thread *thread, int64_t time_ns)
             return rc;
         if (hki_os_now_ns() >= time_ns)
             return 0;
+        publish_wait(thread, &hki_sleep_kind);
         sleep_while(thread, sequence, time_ns < until ? time_ns : until);
+        publish_wait(thread, NULL);
     }
 }
+
+static const hk_wait_kind poll_kind = {.name = "I/O", .external = true};
 
 int hki_thread_poll(struct hki_thread *thread, uint32_t sequence, int fd, short events,
                     bool cancellable)
@@ -269,12 +273,14 @@ int hki_thread_poll(struct hki_thread *thread, uint32_t sequence, int fd, short 
             return event_fd;
         thread->event_fd = event_fd;
     }
+    publish_wait(thread, &poll_kind);
     __atomic_store_n(&thread->polling, 1, __ATOMIC_SEQ_CST);
     rc = cancellable ? hki_thread_checkpoint(thread) : 0;
     if (rc == 0 && __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST) == sequence)
         rc = hki_os_poll_two(fd, events, thread->event_fd,
                              cancellable ? hki_thread_deadline(thread) : HK_NEVER);
     __atomic_store_n(&thread->polling, 0, __ATOMIC_SEQ_CST);
+    publish_wait(thread, NULL);
     hki_os_eventfd_clear(thread->event_fd);
     return rc;
 }

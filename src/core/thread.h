@@ -20,7 +20,7 @@ struct hki_thread {
     uint32_t scopes_lock;    /* guards the chain of its scopes */
     uint32_t quiet;          /* atomic: sleeps for ever (core/deadlock.c) ... */
     uint32_t quiet_sequence; /* atomic: ... while `sequence` is this */
-    uint32_t runs_worker;    /* atomic: in hk_run, a worker now and no plain thread */
+    uint32_t is_ours;        /* atomic: not plain now: in hk_run, or the watchman */
     int event_fd;            /* -1 until first needed */
     int thread_id;           /* atomic; 0: the record is being filled in, or unused */
     const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */

@@ -39,10 +39,11 @@ static bool has_quit_handler;
 static struct sigaction quit_former;
 static pid_t process; /* a forked child has our handlers, but no watchman */
 
-static uint32_t thread_runs;  /* atomic */
-static uint32_t bell;         /* atomic; futex: grows with each call for the watchman */
-static uint32_t is_over;      /* atomic */
-static uint32_t dump_wanted;  /* atomic */
+static __thread bool is_watchman;
+static uint32_t thread_runs; /* atomic */
+static uint32_t bell;        /* atomic; futex: grows with each call for the watchman */
+static uint32_t is_over;     /* atomic */
+static uint32_t dump_wanted; /* atomic */
 
 static void ring(void)
 {
@@ -61,14 +62,19 @@ bool hki_watch_runs(void)
     return __atomic_load_n(&thread_runs, __ATOMIC_ACQUIRE);
 }
 
+bool hki_watch_is_me(void)
+{
+    return is_watchman;
+}
+
 /* ---- stalls ---- */
 
 /* One look at all workers. */
 struct look {
     int64_t now_ns;
-    bool late;         /* he slept, or was kept from looking: begin anew */
-    bool any_awake;    /* or was, since the last look */
-    int64_t period_ns; /* until the next look */
+    bool late;                  /* he slept, or was kept from looking: begin anew */
+    bool any_awake;             /* or was, since the last look */
+    int64_t period_ns;          /* until the next look */
     struct hki_worker *stalled; /* one that is to be reported; its runtime is pinned */
 };
 
@@ -185,22 +191,34 @@ static int64_t look_around(int64_t due_ns)
 
 /* ---- the watchman's thread ---- */
 
-static void count_awake(struct hki_runtime *runtime, void *ctx)
+struct crowd {
+    bool watched; /* somebody wants stalls to be reported */
+    bool awake;   /* one of those is awake */
+};
+
+static void look_for_awake(struct hki_runtime *runtime, void *ctx)
 {
+    struct crowd *crowd = ctx;
+
+    if (runtime->options.stall_ns < 0)
+        return;
+    crowd->watched = true;
     for (uint32_t i = 0; i < runtime->worker_count; i++)
-        if (runtime->options.stall_ns >= 0 && is_awake(&runtime->workers[i]))
-            ++*(unsigned *)ctx;
+        if (is_awake(&runtime->workers[i]))
+            crowd->awake = true;
 }
 
 /* Until somebody calls. A worker that woke before it could see that we sleep is seen
- * here. */
+ * here. Where nobody is watched no worker shall call. */
 static void fall_asleep(uint32_t seen)
 {
-    unsigned awake = 0;
+    struct crowd crowd = {0};
 
     __atomic_store_n(&hki_watch_sleeps, 1, __ATOMIC_SEQ_CST);
-    hki_runtimes_visit(count_awake, &awake);
-    if (!awake)
+    hki_runtimes_visit(look_for_awake, &crowd);
+    if (!crowd.watched)
+        __atomic_store_n(&hki_watch_sleeps, 0, __ATOMIC_SEQ_CST);
+    if (!crowd.awake)
         hki_futex_wait(&bell, seen, HK_NEVER);
     __atomic_store_n(&hki_watch_sleeps, 0, __ATOMIC_SEQ_CST);
 }
@@ -209,6 +227,7 @@ static void *watchman(void *unused)
 {
     int64_t due_ns = hki_os_now_ns();
 
+    is_watchman = true;
     hki_os_thread_name("hocket-watch");
     for (;;) {
         uint32_t seen = __atomic_load_n(&bell, __ATOMIC_SEQ_CST);
@@ -278,9 +297,9 @@ static void catch_quit(void)
 {
     struct sigaction now;
 
-    has_quit_handler =
-        sigaction(SIGQUIT, NULL, &now) == 0 && now.sa_handler == SIG_DFL &&
-        hki_os_signal_catch(SIGQUIT, on_quit, &quit_former) == 0;
+    has_quit_handler = sigaction(SIGQUIT, NULL, &now) == 0 &&
+                       now.sa_handler == SIG_DFL &&
+                       hki_os_signal_catch(SIGQUIT, on_quit, &quit_former) == 0;
 }
 
 static void release_quit(void)
@@ -318,6 +337,8 @@ void hki_watch_start(struct hki_runtime *runtime)
         start_thread();
         if (hki_watch_runs())
             catch_quit();
+    } else {
+        ring(); /* he sleeps for ever if he had nobody to watch */
     }
     pthread_mutex_unlock(&users_lock);
 }

@@ -25,8 +25,9 @@ struct hki_watch_note {
 void hki_watch_start(struct hki_runtime *runtime);
 void hki_watch_stop(struct hki_runtime *runtime);
 
-/* True while its thread exists. */
+/* True while its thread exists. And on that thread. */
 bool hki_watch_runs(void);
+bool hki_watch_is_me(void);
 
 /* Who runs on the calling thread, in words; for hki_sample_take. */
 void hki_watch_describe_self(char *text, size_t size);

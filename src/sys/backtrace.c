@@ -111,9 +111,9 @@ void hki_backtrace_interrupted(const void *context, struct hki_frames *out)
 enum { FREE, ASKED, CLAIMED, ANSWERED };
 
 static struct {
-    uint32_t turn;  /* the lock of who asks */
-    uint32_t state; /* atomic, and a futex; one of the above */
-    int thread_id;  /* atomic: who is asked */
+    uint32_t turn;            /* the lock of who asks */
+    uint32_t state;           /* atomic, and a futex; one of the above */
+    int thread_id;            /* atomic: who is asked */
     struct hki_sample sample; /* the handler's from CLAIMED to ANSWERED */
 } request;
 

@@ -213,9 +213,14 @@ void hki_fault_stack_open(struct hki_fault_stack *stack)
 
 void hki_fault_stack_close(struct hki_fault_stack *stack)
 {
+    stack_t now;
+
     if (!stack->memory)
         return;
-    (void)sigaltstack(&stack->former, NULL);
+    /* Unless the program has put its own in the place. */
+    if (sigaltstack(NULL, &now) == 0 &&
+        now.ss_sp == (char *)stack->memory + hki_os_page_size())
+        (void)sigaltstack(&stack->former, NULL);
     hki_os_release(stack->memory, STACK_SIZE + hki_os_page_size());
     stack->memory = NULL;
 }

@@ -3,6 +3,7 @@
 #include "sys/fd_table.h"
 
 #include "base/alloc.h"
+#include "base/annotate.h"
 
 #include <string.h>
 
@@ -27,6 +28,7 @@ static bool grow(struct hki_fd_table *table, uint32_t chunk)
         return false;
     memset(chunks + table->chunk_count, 0,
            (count - table->chunk_count) * sizeof(struct hki_fd_record *));
+    HKI_HB_RELEASE(chunks); /* grown by a task, freed by the loop */
     table->chunks = chunks;
     table->chunk_count = count;
     return true;

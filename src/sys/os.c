@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -274,6 +275,16 @@ int hki_os_set_nonblocking(int fd)
         return -errno;
     if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
+    return 0;
+}
+
+int hki_os_is_stream(int fd, bool *out)
+{
+    struct stat found;
+
+    if (fstat(fd, &found) < 0)
+        return -errno;
+    *out = S_ISFIFO(found.st_mode) || S_ISCHR(found.st_mode);
     return 0;
 }
 

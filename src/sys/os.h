@@ -57,6 +57,9 @@ int hki_os_poll_two(int fd, short events, int other_fd, int64_t deadline_ns);
 
 int hki_os_close(int fd);
 int hki_os_set_nonblocking(int fd);
+/* Of what can be opened by a path: a FIFO or a character device, or something that is
+ * never "ready". */
+int hki_os_is_stream(int fd, bool *out);
 /* All of it, or what write(2) said. */
 int hki_os_write_all(int fd, const void *text, size_t len);
 

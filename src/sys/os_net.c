@@ -104,7 +104,12 @@ int hki_os_pipe(int out[2])
 
 int hki_os_stat(int fd, struct stat *out)
 {
+    /* Not libc's, which asks by an empty path: that costs a quarter more. */
+#if defined(SYS_fstat) && __SIZEOF_POINTER__ == 8
+    return result((int)syscall(SYS_fstat, fd, out));
+#else
     return result(fstat(fd, out));
+#endif
 }
 
 int hki_os_mkdir(const char *path, unsigned mode)

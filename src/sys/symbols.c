@@ -29,9 +29,12 @@ enum {
     TRIES_MAX = 1000,
 };
 
+typedef ElfW(Sym) elf_symbol;
+typedef ElfW(Shdr) elf_section;
+
 /* The symbols of a mapped file; count 0: it has none. */
 struct table {
-    const ElfW(Sym) *symbols;
+    const elf_symbol *symbols;
     size_t count;
     const char *names;
     size_t names_size;
@@ -51,7 +54,7 @@ struct module {
 struct known {
     uintptr_t address;
     const struct module *module;
-    const ElfW(Sym) *symbol; /* NULL: none */
+    const elf_symbol *symbol; /* NULL: none */
 };
 
 /* Everything below is guarded by it. */
@@ -172,23 +175,24 @@ static const void *part_of(const struct module *module, uint64_t offset, uint64_
     return module->file + offset;
 }
 
-static const ElfW(Shdr) *sections_of(const struct module *module, size_t *out_count)
+static const elf_section *sections_of(const struct module *module, size_t *out_count)
 {
     const ElfW(Ehdr) *head = part_of(module, 0, sizeof(*head));
 
     if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
-        head->e_shentsize != sizeof(ElfW(Shdr)) || head->e_shoff % sizeof(void *) != 0)
+        head->e_shentsize != sizeof(elf_section) || head->e_shoff % sizeof(void *) != 0)
         return NULL;
     *out_count = head->e_shnum;
-    return part_of(module, head->e_shoff, (uint64_t)head->e_shnum * sizeof(ElfW(Shdr)));
+    return part_of(module, head->e_shoff,
+                   (uint64_t)head->e_shnum * sizeof(elf_section));
 }
 
 /* The symbols of one section, if it is of that type and whole. */
-static bool read_table(struct module *module, const ElfW(Shdr) *sections, size_t count,
-                       const ElfW(Shdr) *section)
+static bool read_table(struct module *module, const elf_section *sections, size_t count,
+                       const elf_section *section)
 {
     struct table *table = &module->table;
-    const ElfW(Shdr) *names;
+    const elf_section *names;
 
     if (section->sh_link >= count || section->sh_offset % sizeof(void *) != 0)
         return false;
@@ -199,7 +203,7 @@ static bool read_table(struct module *module, const ElfW(Shdr) *sections, size_t
         table->names[names->sh_size - 1] != '\0')
         return false;
     table->names_size = names->sh_size;
-    table->count = section->sh_size / sizeof(ElfW(Sym));
+    table->count = section->sh_size / sizeof(elf_symbol);
     return true;
 }
 
@@ -207,7 +211,7 @@ static bool read_table(struct module *module, const ElfW(Shdr) *sections, size_t
 static void read_module(struct module *module)
 {
     static const uint32_t types[] = {SHT_SYMTAB, SHT_DYNSYM};
-    const ElfW(Shdr) *sections;
+    const elf_section *sections;
     size_t count = 0;
 
     module->was_read = true;
@@ -222,21 +226,20 @@ static void read_module(struct module *module)
 
 /* ---- lookup ---- */
 
-static bool is_function(const ElfW(Sym) *symbol)
+static bool is_function(const elf_symbol *symbol)
 {
     unsigned type = symbol->st_info & 0xf;
 
-    return (type == STT_FUNC || type == STT_GNU_IFUNC) &&
-           symbol->st_shndx != SHN_UNDEF;
+    return (type == STT_FUNC || type == STT_GNU_IFUNC) && symbol->st_shndx != SHN_UNDEF;
 }
 
 /* Of several names the one that other files see: "f" rather than "f.localalias". */
-static const ElfW(Sym) *symbol_at(const struct table *table, uintptr_t address)
+static const elf_symbol *symbol_at(const struct table *table, uintptr_t address)
 {
-    const ElfW(Sym) *found = NULL;
+    const elf_symbol *found = NULL;
 
     for (size_t i = 0; i < table->count; i++) {
-        const ElfW(Sym) *symbol = &table->symbols[i];
+        const elf_symbol *symbol = &table->symbols[i];
 
         if (address - symbol->st_value >= symbol->st_size || !is_function(symbol) ||
             symbol->st_name >= table->names_size)

@@ -302,8 +302,8 @@ static void dumps_while_threads_spawn(void **state)
     (void)state;
     start_dumpers();
     for (int i = 0; i < 2; i++)
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, spawns_from_a_thread, NULL), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, spawns_from_a_thread, NULL),
+                         0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_true(stop_dumpers() > 0);

@@ -3,6 +3,7 @@
  * Shows that a wake is never lost, from threads and from signal handlers, before and
  * during a wait; and that a wait never ends before its time without a reason.
  */
+#include "base/annotate.h"
 #include "unit/poller_rig.h"
 
 #include <signal.h>

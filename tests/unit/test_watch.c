@@ -435,8 +435,7 @@ static void after_the_last_runtime_sigquit_quits_again(void **state)
     struct child child = run_child(body_restored);
 
     (void)state;
-    child_expect(&child,
-                 WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGQUIT,
+    child_expect(&child, WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGQUIT,
                  "the child is ended by SIGQUIT");
 }
 
