@@ -88,6 +88,15 @@ void hki_os_discard(void *address, size_t size_bytes)
     (void)madvise(address, size_bytes, MADV_DONTNEED); /* only an optimisation */
 }
 
+/* The kernel is asked to read a set of signals there: EFAULT when it cannot. (A zeroed
+ * page blocks no signal.) */
+static bool is_unreadable(const void *address)
+{
+    return syscall(SYS_rt_sigprocmask, SIG_BLOCK, address, NULL, 8) < 0 &&
+           errno == EFAULT;
+}
+
+/* Emulators (qemu-user 7.2) say yes to any advice and do nothing: so we look. */
 bool hki_os_has_cheap_guards(void)
 {
     static int known; /* 0 not yet, 1 yes, 2 no; racing probes agree */
@@ -97,7 +106,10 @@ bool hki_os_has_cheap_guards(void)
         size_t page = hki_os_page_size();
         void *probe = hki_os_reserve(page);
 
-        state = probe && madvise(probe, page, MADV_GUARD_INSTALL) == 0 ? 1 : 2;
+        state = probe && madvise(probe, page, MADV_GUARD_INSTALL) == 0 &&
+                        is_unreadable(probe)
+                    ? 1
+                    : 2;
         if (probe)
             hki_os_release(probe, page);
         __atomic_store_n(&known, state, __ATOMIC_RELAXED);

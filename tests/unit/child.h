@@ -7,6 +7,9 @@
 #ifndef TESTS_UNIT_CHILD_H
 #define TESTS_UNIT_CHILD_H
 
+#include "base/annotate.h"
+#include "sys/os.h"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -67,6 +70,19 @@ static inline struct child run_child(int (*body)(void))
     (void)close(fds[0]);
     assert_int_equal(waitpid(pid, &child.status, 0), pid);
     return child;
+}
+
+/* The same, where the process has no threads but the program's: emulators have. */
+static inline struct child run_child_alone(int (*body)(void))
+{
+#ifdef HKI_TSAN
+    const bool with_deaf = false; /* its own threads are of that kind */
+#else
+    const bool with_deaf = true;
+#endif
+    if (hki_os_thread_count(with_deaf) != 1)
+        skip();
+    return run_child(body);
 }
 
 static inline void child_print(const struct child *child)

@@ -64,7 +64,7 @@ static int body_event_and_channel(void)
 
 static void tasks_that_wait_for_ever_are_named_and_fail(void **state)
 {
-    struct child child = run_child(body_event_and_channel);
+    struct child child = run_child_alone(body_event_and_channel);
 
     (void)state;
     expect_exit(&child, 0);
@@ -112,7 +112,7 @@ static int body_crossed_mutexes(void)
 
 static void crossed_mutexes_end_with_one_failure(void **state)
 {
-    struct child child = run_child(body_crossed_mutexes);
+    struct child child = run_child_alone(body_crossed_mutexes);
 
     (void)state;
     expect_exit(&child, 0);
@@ -150,7 +150,7 @@ static int body_select(void)
 
 static void a_select_fails_too(void **state)
 {
-    struct child child = run_child(body_select);
+    struct child child = run_child_alone(body_select);
 
     (void)state;
     expect_exit(&child, 0);
@@ -177,7 +177,7 @@ static int body_many_workers(void)
 
 static void it_is_seen_across_workers(void **state)
 {
-    struct child child = run_child(body_many_workers);
+    struct child child = run_child_alone(body_many_workers);
 
     (void)state;
     expect_exit(&child, 0);
@@ -202,7 +202,7 @@ static int body_virtual(void)
 
 static void it_is_seen_under_the_virtual_clock(void **state)
 {
-    struct child child = run_child(body_virtual);
+    struct child child = run_child_alone(body_virtual);
 
     (void)state;
     expect_exit(&child, 0);
@@ -237,7 +237,7 @@ static int body_crossed_shielded(void)
 
 static void when_nothing_can_be_undone_it_panics(void **state)
 {
-    struct child child = run_child(body_crossed_shielded);
+    struct child child = run_child_alone(body_crossed_shielded);
 
     (void)state;
     expect_abort(&child);
@@ -261,7 +261,7 @@ static int body_again(void)
 
 static void the_dump_is_not_repeated_at_once(void **state)
 {
-    struct child child = run_child(body_again);
+    struct child child = run_child_alone(body_again);
     const char *dump;
 
     (void)state;
@@ -321,7 +321,7 @@ static int body_threads_alone(void)
 
 static void plain_threads_count(void **state)
 {
-    struct child child = run_child(body_thread_and_runtime);
+    struct child child = run_child_alone(body_thread_and_runtime);
 
     (void)state;
     expect_exit(&child, 0);
@@ -331,7 +331,7 @@ static void plain_threads_count(void **state)
 
 static void plain_threads_need_no_runtime(void **state)
 {
-    struct child child = run_child(body_threads_alone);
+    struct child child = run_child_alone(body_threads_alone);
 
     (void)state;
     expect_exit(&child, 0);
@@ -361,7 +361,7 @@ static int body_last_thread_ends(void)
 
 static void it_is_seen_when_the_last_thread_ends(void **state)
 {
-    struct child child = run_child(body_last_thread_ends);
+    struct child child = run_child_alone(body_last_thread_ends);
 
     (void)state;
     expect_exit(&child, 0);

@@ -70,7 +70,7 @@ static int body_foreign(void)
 
 static void a_foreign_thread_might_wake_somebody(void **state)
 {
-    struct child child = run_child(body_foreign);
+    struct child child = run_child_alone(body_foreign);
 
     (void)state;
     expect_exit(&child, 0);
@@ -272,7 +272,7 @@ static int body_background(void)
 
 static void expect_no_deadlock(int (*body)(void))
 {
-    struct child child = run_child(body);
+    struct child child = run_child_alone(body);
 
     expect_exit(&child, 0);
     expect_no_words(&child, "deadlock");
