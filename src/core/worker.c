@@ -163,6 +163,16 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     hki_task_free(worker, task);
 }
 
+static void starve(struct hki_worker *worker, struct hki_task *task)
+{
+    task->next = NULL;
+    if (worker->starved)
+        worker->starved_tail->next = task;
+    else
+        worker->starved = task;
+    worker->starved_tail = task;
+}
+
 /* Runs the first ready task; comes back when the tasks have nothing more to do, or
  * their ticks are used up. */
 static void run_tasks(struct hki_worker *worker)
@@ -173,8 +183,7 @@ static void run_tasks(struct hki_worker *worker)
         int rc = hki_task_start(worker, task);
 
         if (rc == -EAGAIN) { /* stacks_max: until another task ends */
-            task->next = worker->starved;
-            worker->starved = task;
+            starve(worker, task);
             return;
         }
         if (rc < 0) {
