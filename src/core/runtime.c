@@ -241,7 +241,8 @@ static int launch_worker(struct hki_worker *worker)
 
 static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
 {
-    __atomic_store_n(&runtime->finished, 1, __ATOMIC_RELEASE);
+    /* Before the looks whether they sleep: has_news() reads the two the other way. */
+    __atomic_store_n(&runtime->finished, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = from; i < to; i++)
         hki_worker_notify(&runtime->workers[i]);
     for (uint32_t i = from; i < to; i++)

@@ -63,8 +63,7 @@ struct hki_worker {
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
-    uint32_t
-        posters; /* atomic: who is inside hki_worker_post; the worker stays till 0 */
+    uint32_t posters; /* atomic: who posts or notifies; the worker stays till 0 */
     uint32_t sleeping;    /* atomic; also the futex it sleeps on */
     uint32_t shared_lock; /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
