@@ -86,6 +86,34 @@ static void run_takes_every_allowed_stack_size(void **state)
     }
 }
 
+/* An id's runtime is one of 4,095: the ids of one that is long gone stay stale. */
+static hk_task_id first_id;
+
+static int note_id(void *arg)
+{
+    (void)arg;
+    first_id = hk_task_self();
+    return 0;
+}
+
+static int is_other_id(void *arg)
+{
+    (void)arg;
+    CHECK(hk_task_self().value != first_id.value);
+    CHECK_EQ(hk_task_cancel(first_id), -ESRCH);
+    return hk_cancelled();
+}
+
+static void run_never_gives_an_id_again(void **state)
+{
+    hk_options options = {.poller = HK_POLLER_EPOLL, .stall_ns = -1};
+
+    (void)state;
+    assert_int_equal(hk_run(note_id, NULL, &options), 0);
+    for (int i = 0; i < 4200; i++)
+        assert_int_equal(hk_run(is_other_id, NULL, &options), 0);
+}
+
 /* ---- stacks_max ---- */
 
 static int in_flight, most_in_flight;
@@ -538,6 +566,7 @@ int main(void)
         cmocka_unit_test(run_refuses_options_out_of_range),
         cmocka_unit_test(run_takes_every_allowed_stack_size),
         cmocka_unit_test(run_starts_tasks_beyond_stacks_max_when_one_is_free),
+        cmocka_unit_test(run_never_gives_an_id_again),
         cmocka_unit_test(run_starts_tasks_beyond_stacks_max_in_order),
         cmocka_unit_test(run_uses_stacks_again_that_gave_their_memory_back),
         cmocka_unit_test(run_takes_the_poller_it_is_told),
