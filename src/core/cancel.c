@@ -69,6 +69,12 @@ static void refresh(struct hki_self *self)
         (void)hki_wait_abort(self, -ECANCELED);
 }
 
+/*
+ * The end of every work list: so hki_walk is NULL in no list. An abort may cancel other
+ * scopes, in a walk inside ours; one that lies in our list is left for us.
+ */
+static hk_scope walk_end;
+
 /* Adds the outermost scope of `task` to the work list, or deals with a task that has
  * no scope open. */
 static void visit_task(struct hki_task *task, hk_scope **list)
@@ -81,6 +87,8 @@ static void visit_task(struct hki_task *task, hk_scope **list)
     }
     while (outermost->hki_outer)
         outermost = outermost->hki_outer;
+    if (outermost->hki_walk)
+        return;
     outermost->hki_walk = *list;
     *list = outermost;
 }
@@ -145,16 +153,14 @@ static bool update_effective(hk_scope *scope)
     return true;
 }
 
-void hki_cancel_spread(hk_scope *scope)
+static void walk(hk_scope *list)
 {
-    hk_scope *list = scope;
-
-    scope->hki_walk = NULL;
-    while (list) {
+    while (list != &walk_end) {
         hk_scope *outermost = list;
         struct hki_self *owner = outermost->hki_owner;
 
         list = outermost->hki_walk;
+        outermost->hki_walk = NULL;
         for (hk_scope *s = outermost; s && update_effective(s); s = s->hki_inner) {
             for (struct hki_task *t = s->hki_local; t; t = t->sibling_next)
                 if (hki_task_is_started(t))
@@ -165,13 +171,20 @@ void hki_cancel_spread(hk_scope *scope)
     }
 }
 
+void hki_cancel_spread(hk_scope *scope)
+{
+    if (scope->hki_walk)
+        return;
+    scope->hki_walk = &walk_end;
+    walk(scope);
+}
+
 void hki_cancel_spread_task(struct hki_task *task)
 {
-    hk_scope *list = NULL;
+    hk_scope *list = &walk_end;
 
     visit_task(task, &list);
-    if (list)
-        hki_cancel_spread(list);
+    walk(list);
 }
 
 /* ---- cancelling a scope ---- */

@@ -38,6 +38,8 @@ static void registry_add(struct hki_runtime *runtime)
     runtime->serial = next_serial++ & 0xfff;
     if (!runtime->serial)
         runtime->serial = next_serial++ & 0xfff;
+    /* The golden ratio's fraction: as far apart as can be (Knuth, volume 3, 6.4). */
+    runtime->first_generation = (next_serial >> 12) * 0x9e3779b1u;
     runtime->next = registry;
     registry = runtime;
     pthread_mutex_unlock(&registry_lock);
@@ -83,6 +85,7 @@ static struct hki_task *slab_new(struct hki_runtime *runtime)
     memset(slab, 0, HKI_TASK_SLAB * sizeof(*slab));
     for (uint32_t i = 0; i < HKI_TASK_SLAB; i++) {
         slab[i].slot = index * HKI_TASK_SLAB + i;
+        slab[i].generation = runtime->first_generation;
         slab[i].next = i + 1 < HKI_TASK_SLAB ? &slab[i + 1] : NULL;
         HKI_HB_RELEASE(&slab[i]); /* to the tasks that will use it */
     }
@@ -241,7 +244,8 @@ static int launch_worker(struct hki_worker *worker)
 
 static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
 {
-    __atomic_store_n(&runtime->finished, 1, __ATOMIC_RELEASE);
+    /* Before the looks whether they sleep: has_news() reads the two the other way. */
+    __atomic_store_n(&runtime->finished, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = from; i < to; i++)
         hki_worker_notify(&runtime->workers[i]);
     for (uint32_t i = from; i < to; i++)

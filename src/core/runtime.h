@@ -21,6 +21,7 @@ struct hki_runtime {
     struct hki_runtime *pinned_next; /* of who looks at all of them: core/halt.h */
     uint32_t pins;                   /* atomic; futex: it is not freed while > 0 */
     uint32_t serial;          /* tells an ended runtime's task ids; never 0 */
+    uint32_t first_generation; /* of its records: serials come again, ids do not */
     uint32_t worker_count;
     struct hki_worker *workers;
     hk_options options; /* with the defaults filled in */

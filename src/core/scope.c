@@ -56,6 +56,7 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     scope->hki_deadline.hki_link = NULL;
     scope->hki_deadline.hki_deadline_ns = 0;
     scope->hki_message.hki_run = NULL;
+    scope->hki_walk = NULL;
     lock_chain(self);
     scope->hki_outer = self->scope;
     if (self->scope)

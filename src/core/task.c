@@ -229,7 +229,9 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
                      (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE)))
         task->self.attention = HKI_CANCELLED;
     hki_make_current(worker, task);
-    result = top.fn(top.arg); /* it may wait, and come back here much later */
+    /* It may wait, and come back here much later. Its exceptions stop here: the joiner
+     * must not catch them. */
+    result = hki_call_as_first(top.fn, top.arg);
     check_end(task);
     (void)account_end(worker, task, result);
 }

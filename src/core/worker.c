@@ -47,14 +47,18 @@ void hki_worker_notify(struct hki_worker *worker)
 {
     uint32_t state = __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST);
 
-    if (state == HKI_AWAKE ||
-        !__atomic_compare_exchange_n(&worker->sleeping, &state, HKI_AWAKE, false,
-                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (state == HKI_AWAKE)
         return;
-    if (state == HKI_SLEEPS_ON_FUTEX)
-        hki_futex_wake(&worker->sleeping, 1);
-    else
-        worker->poller_ops->wake(worker->poller);
+    /* It may wake by itself before we come to wake it, and end: not without us. */
+    __atomic_add_fetch(&worker->posters, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_compare_exchange_n(&worker->sleeping, &state, HKI_AWAKE, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+        if (state == HKI_SLEEPS_ON_FUTEX)
+            hki_futex_wake(&worker->sleeping, 1);
+        else
+            worker->poller_ops->wake(worker->poller);
+    }
+    __atomic_sub_fetch(&worker->posters, 1, __ATOMIC_RELEASE);
 }
 
 /* What the message wakes may be the last task of its runtime: it has been read before
@@ -163,6 +167,16 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     hki_task_free(worker, task);
 }
 
+static void starve(struct hki_worker *worker, struct hki_task *task)
+{
+    task->next = NULL;
+    if (worker->starved)
+        worker->starved_tail->next = task;
+    else
+        worker->starved = task;
+    worker->starved_tail = task;
+}
+
 /* Runs the first ready task; comes back when the tasks have nothing more to do, or
  * their ticks are used up. */
 static void run_tasks(struct hki_worker *worker)
@@ -173,8 +187,7 @@ static void run_tasks(struct hki_worker *worker)
         int rc = hki_task_start(worker, task);
 
         if (rc == -EAGAIN) { /* stacks_max: until another task ends */
-            task->next = worker->starved;
-            worker->starved = task;
+            starve(worker, task);
             return;
         }
         if (rc < 0) {
@@ -230,7 +243,7 @@ static bool has_news(struct hki_worker *worker)
 {
     return worker->ready_head || !hki_mpsc_is_empty(&worker->inbox) ||
            any_shared(worker->runtime) ||
-           __atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE);
+           __atomic_load_n(&worker->runtime->finished, __ATOMIC_SEQ_CST);
 }
 
 static void sleep_on_futex(struct hki_worker *worker, int64_t until_ns)
@@ -339,6 +352,16 @@ static bool is_over(struct hki_worker *worker)
            !worker->ready_head && !worker->zombies && hki_mpsc_is_empty(&worker->inbox);
 }
 
+/* What waits for them by callback is called here, where it belongs; what it starts anew
+ * is given up as well. */
+static void end_operations(struct hki_worker *worker)
+{
+    do {
+        hki_op_end_all(worker);
+        read_inbox(worker);
+    } while (worker->ops_in_flight || !hki_mpsc_is_empty(&worker->inbox));
+}
+
 void hki_worker_run(struct hki_worker *worker)
 {
     struct hki_self *outer = hki_self_current;
@@ -357,11 +380,11 @@ void hki_worker_run(struct hki_worker *worker)
     while (!is_over(worker))
         turn(worker);
     hki_halt_leave(worker);
-    while (__atomic_load_n(&worker->posters, __ATOMIC_ACQUIRE))
-        hki_os_yield();
     /* At the exit of the process nobody waits for a blocking call to return. */
     if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
-        hki_op_end_all(worker);
+        end_operations(worker);
+    while (__atomic_load_n(&worker->posters, __ATOMIC_SEQ_CST))
+        hki_os_yield();
     hki_deadlock_worker_ends(outer);
     hki_fault_stack_close(&worker->fault_stack);
     hki_thread_is_worker(NULL);

@@ -47,7 +47,8 @@ struct hki_worker {
 
     struct hki_self loop_self; /* who runs while the loop does */
     struct hki_context loop_context;
-    struct hki_task *starved; /* unstarted tasks that wait for a stack (stacks_max) */
+    /* Unstarted tasks that wait for a stack (stacks_max), oldest first. */
+    struct hki_task *starved, *starved_tail;
     hk_waiter_queue blocked_waiters; /* hk_test_wait_all_blocked */
     uint64_t tasks_spawned, tasks_ended, timers_fired, ops_started, polls, stalls;
     uint64_t errors_unreported;
@@ -62,8 +63,7 @@ struct hki_worker {
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
-    uint32_t
-        posters; /* atomic: who is inside hki_worker_post; the worker stays till 0 */
+    uint32_t posters; /* atomic: who posts or notifies; the worker stays till 0 */
     uint32_t sleeping;    /* atomic; also the futex it sleeps on */
     uint32_t shared_lock; /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */

@@ -50,6 +50,12 @@ _Noreturn void hki_switch_for_good(void *load);
  */
 void hki_call_from(void *parked, void (*fn)(void *arg), void *arg);
 
+/*
+ * Calls fn(arg) and returns its result. Here an unwinder sees the end of the stack, as
+ * below a task's first function: an exception that leaves fn calls std::terminate.
+ */
+int hki_call_as_first(int (*fn)(void *arg), void *arg);
+
 /* The saved registers of a stack that begins with entry(), which must not return. */
 void *hki_context_make(void *top, void (*entry)(void));
 

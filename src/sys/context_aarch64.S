@@ -90,6 +90,27 @@ hki_entry_thunk:
         .cfi_endproc
         .size hki_entry_thunk, .-hki_entry_thunk
 
+        /* hki_call_as_first(fn, arg): see context_x86_64.S. */
+        .globl hki_call_as_first
+        .hidden hki_call_as_first
+        .type hki_call_as_first, %function
+        .p2align 4
+hki_call_as_first:
+        .cfi_startproc
+        .cfi_undefined x30
+        hint #34
+        stp x29, x30, [sp, #-16]!
+        .cfi_adjust_cfa_offset 16
+        mov x29, sp
+        mov x9, x0
+        mov x0, x1
+        blr x9
+        ldp x29, x30, [sp], #16
+        .cfi_adjust_cfa_offset -16
+        ret
+        .cfi_endproc
+        .size hki_call_as_first, .-hki_call_as_first
+
         /* hki_call_from(parked, fn, arg): see context_x86_64.S. */
         .globl hki_call_from
         .hidden hki_call_from

@@ -112,6 +112,26 @@ hki_entry_thunk:
         .cfi_endproc
         .size hki_entry_thunk, .-hki_entry_thunk
 
+        /* hki_call_as_first(fn, arg): for the unwinder, nobody called fn. */
+        .globl hki_call_as_first
+        .hidden hki_call_as_first
+        .type hki_call_as_first, @function
+        .p2align 4
+hki_call_as_first:
+        .cfi_startproc
+        .cfi_undefined %rip
+        endbr64
+        subq $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        movq %rdi, %rax
+        movq %rsi, %rdi
+        call *%rax
+        addq $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        ret
+        .cfi_endproc
+        .size hki_call_as_first, .-hki_call_as_first
+
         /*
          * hki_call_from(parked, fn, arg). The unwinder is told that our caller is who
          * called hki_switch there; fn itself runs on this very stack.

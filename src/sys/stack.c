@@ -149,13 +149,23 @@ void hki_stack_pool_fini(struct hki_stack_pool *pool)
     }
 }
 
+/* One that gave its memory back: its head is zero again, its guard is still there. */
+static int warm_up(struct hki_stack_pool *pool, struct hki_stack **out)
+{
+    struct hki_stack *stack = pool->cold[--pool->cold_count];
+
+    init_context(stack, pool->stack_size);
+    *out = stack;
+    return 0;
+}
+
 int hki_stack_get_new(struct hki_stack_pool *pool, struct hki_stack **out)
 {
     int rc;
 
     if (pool->stacks_max && pool->in_use >= pool->stacks_max)
         return -EAGAIN;
-    rc = cut(pool, out);
+    rc = pool->cold_count ? warm_up(pool, out) : cut(pool, out);
     if (rc == 0)
         HKI_COUNT(pool->in_use, 1);
     return rc;

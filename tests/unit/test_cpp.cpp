@@ -231,8 +231,23 @@ void expect_terminate(hk_task_fn *fn)
     assert_int_equal(WEXITSTATUS(status), 77);
 }
 
+/* The child may run on this very stack while we join it. */
+int join_throw_out_and_catch(void *)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    hk_spawn(&s, throw_out, nullptr);
+    try {
+        return hk_scope_join(&s);
+    } catch (...) {
+        _exit(3);
+    }
+}
+
 void rule_37_an_exception_leaving_a_task_calls_terminate(void **)
 {
+    expect_terminate(join_throw_out_and_catch);
     expect_terminate(spawn_throw_out);
     expect_terminate(throw_out); /* the first task as well */
 }

@@ -616,6 +616,54 @@ static void op_in_flight_at_the_end_of_the_runtime_is_given_up(void **state)
     close_pair(late_fds);
 }
 
+/* Its callback still runs on the worker, and may start another. */
+static struct {
+    hk_waiter waiter;
+    hk_timer timer;
+    hk_op op;
+    int calls;
+    uint32_t workers;
+} last;
+
+static void never_fires(hk_timer *timer)
+{
+    (void)timer;
+    abort();
+}
+
+static void read_once_more(hk_waiter *w)
+{
+    CHECK_EQ(w->result, -ECANCELED);
+    last.workers = hk_worker_count(); /* 0 on a plain thread */
+    hk_timer_set(&last.timer, hk_now() + HK_SECOND, never_fires);
+    CHECK(hk_timer_cancel(&last.timer));
+    if (last.calls++)
+        return;
+    CHECK_EQ(hk_waiter_init_callback(w, &test_kind, NULL, read_once_more), 0);
+    hk_op_recv(&last.op, late_fds[0], late_bytes, 4, 0);
+    CHECK_EQ(hk_op_start(&last.op, w), 0);
+}
+
+static int leave_one_that_goes_on(void *arg)
+{
+    (void)arg;
+    make_pair(late_fds);
+    CHECK_EQ(hk_waiter_init_callback(&last.waiter, &test_kind, NULL, read_once_more),
+             0);
+    hk_op_recv(&last.op, late_fds[0], late_bytes, 4, 0);
+    CHECK_EQ(hk_op_start(&last.op, &last.waiter), 0);
+    return 0;
+}
+
+static void op_given_up_at_the_end_calls_back_on_its_worker(void **state)
+{
+    (void)state;
+    assert_int_equal(hk_run(leave_one_that_goes_on, NULL, NULL), 0);
+    assert_int_equal(last.calls, 2);
+    assert_int_equal(last.workers, 1);
+    close_pair(late_fds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +685,7 @@ int main(void)
         cmocka_unit_test(op_work_runs_on_the_blocking_pool),
         cmocka_unit_test(op_work_of_many_at_once),
         cmocka_unit_test(op_in_flight_at_the_end_of_the_runtime_is_given_up),
+        cmocka_unit_test(op_given_up_at_the_end_calls_back_on_its_worker),
         cmocka_unit_test(op_on_a_plain_thread_blocks_it),
         cmocka_unit_test(op_with_a_callback_starts_on_a_plain_thread),
     };

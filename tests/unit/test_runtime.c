@@ -86,6 +86,36 @@ static void run_takes_every_allowed_stack_size(void **state)
     }
 }
 
+/* An id's runtime is one of 4,095: the ids of one that is long gone stay stale. */
+static hk_task_id first_id;
+
+static int note_id(void *arg)
+{
+    (void)arg;
+    first_id = hk_task_self();
+    return 0;
+}
+
+static int is_other_id(void *arg)
+{
+    (void)arg;
+    CHECK(hk_task_self().value != first_id.value);
+    CHECK_EQ(hk_task_cancel(first_id), -ESRCH);
+    return hk_cancelled();
+}
+
+static void run_never_gives_an_id_again(void **state)
+{
+    hk_options options = {.poller = HK_POLLER_EPOLL, .stall_ns = -1};
+
+    (void)state;
+    if (UNDER_TSAN)
+        skip(); /* half a minute, and nothing that it could see */
+    assert_int_equal(hk_run(note_id, NULL, &options), 0);
+    for (int i = 0; i < 4200; i++)
+        assert_int_equal(hk_run(is_other_id, NULL, &options), 0);
+}
+
 /* ---- stacks_max ---- */
 
 static int in_flight, most_in_flight;
@@ -124,6 +154,86 @@ static void run_starts_tasks_beyond_stacks_max_when_one_is_free(void **state)
     /* Main has the eighth, and may lend it to a child while it joins. */
     assert_true(most_in_flight == 7 || most_in_flight == 8);
     assert_int_equal(in_flight, 0);
+}
+
+/* They start in the order in which they were spawned. */
+struct turns {
+    int next;
+    bool in_order;
+};
+
+struct turn {
+    struct turns *turns;
+    int number;
+};
+
+static int take_turn(void *arg)
+{
+    struct turn *turn = arg;
+
+    if (turn->number != turn->turns->next++)
+        turn->turns->in_order = false;
+    return hk_sleep(5);
+}
+
+static int spawn_turns(void *arg)
+{
+    struct turn turn[20];
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    for (int i = 0; i < 20; i++) {
+        turn[i] = (struct turn){arg, i};
+        hk_spawn(&s, take_turn, &turn[i]);
+    }
+    CHECK_EQ(hk_sleep(1), 0); /* they wait for stacks before we lend ours */
+    return hk_scope_join(&s);
+}
+
+static void run_starts_tasks_beyond_stacks_max_in_order(void **state)
+{
+    hk_options options = {.virtual_clock = true, .stacks_max = 4};
+    struct turns turns = {.in_order = true};
+
+    (void)state;
+    if (UNDER_TSAN)
+        skip(); /* its counters are shared on purpose */
+    assert_int_equal(hk_run(spawn_turns, &turns, &options), 0);
+    assert_int_equal(turns.next, 20);
+    assert_true(turns.in_order);
+}
+
+/* ---- stacks that gave their memory back ---- */
+
+static int sleep_a_moment(void *arg)
+{
+    (void)arg;
+    return hk_sleep(HK_MILLISECOND);
+}
+
+static int park_many_twice(void *arg)
+{
+    hk_stats stats[2];
+
+    (void)arg;
+    for (int round = 0; round < 2; round++) {
+        hk_scope s = HK_SCOPE_INIT;
+
+        hk_scope_open(&s);
+        for (int i = 0; i < 3000; i++)
+            hk_spawn(&s, sleep_a_moment, NULL);
+        CHECK_EQ(hk_scope_join(&s), 0);
+        CHECK_EQ(hk_sleep(50 * HK_MILLISECOND), 0); /* idle: they are trimmed */
+        hk_stats_read(&stats[round]);
+    }
+    CHECK_EQ(stats[1].stacks_mapped, stats[0].stacks_mapped);
+    return 0;
+}
+
+static void run_uses_stacks_again_that_gave_their_memory_back(void **state)
+{
+    (void)state;
+    assert_int_equal(hk_run(park_many_twice, NULL, NULL), 0);
 }
 
 /* ---- pollers ---- */
@@ -458,6 +568,9 @@ int main(void)
         cmocka_unit_test(run_refuses_options_out_of_range),
         cmocka_unit_test(run_takes_every_allowed_stack_size),
         cmocka_unit_test(run_starts_tasks_beyond_stacks_max_when_one_is_free),
+        cmocka_unit_test(run_never_gives_an_id_again),
+        cmocka_unit_test(run_starts_tasks_beyond_stacks_max_in_order),
+        cmocka_unit_test(run_uses_stacks_again_that_gave_their_memory_back),
         cmocka_unit_test(run_takes_the_poller_it_is_told),
         cmocka_unit_test(run_with_many_workers),
         cmocka_unit_test(run_on_several_threads_at_once),

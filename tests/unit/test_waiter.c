@@ -301,6 +301,55 @@ TASK_TEST(waiter_park_without_an_abort_is_uninterruptible)
     return 0;
 }
 
+/* An abort may cancel other scopes: what the cancel around it has not reached yet is
+ * reached all the same. */
+enum { CIRCLE = 5 };
+
+static struct circle {
+    hk_scope *scopes[CIRCLE];
+    int aborted, ended, cancels;
+} circle;
+
+static hk_verdict cancel_one_more(hk_waiter *w)
+{
+    (void)w;
+    if (circle.aborted++ == 0)
+        hk_scope_cancel(circle.scopes[circle.cancels]);
+    return HK_ABORTED;
+}
+
+static int wait_in_the_circle(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    hk_waiter w;
+
+    hk_scope_open(&s);
+    *(hk_scope **)arg = &s;
+    hk_waiter_init(&w, &gate_kind, NULL);
+    CHECK_EQ(hk_park(&w, cancel_one_more), -ECANCELED);
+    circle.ended++;
+    (void)hk_scope_join(&s);
+    return 0;
+}
+
+TASK_TEST(waiter_abort_may_cancel_other_scopes)
+{
+    for (int i = 0; i < CIRCLE; i++) {
+        hk_scope s = HK_SCOPE_INIT;
+
+        circle = (struct circle){.cancels = i};
+        hk_scope_open(&s);
+        for (int k = 0; k < CIRCLE; k++)
+            hk_spawn(&s, wait_in_the_circle, &circle.scopes[k]);
+        CHECK_EQ(hk_sleep(1), 0);
+        hk_scope_cancel(&s);
+        CHECK_EQ(hk_scope_join(&s), 0);
+        CHECK_EQ(circle.aborted, CIRCLE);
+        CHECK_EQ(circle.ended, CIRCLE);
+    }
+    return 0;
+}
+
 /* Woken, but not yet running when the cancel comes: the wake counts, the abort is not
  * asked, the next call reports the cancel. */
 static int woken_then_cancelled(void *arg)
@@ -605,6 +654,7 @@ int main(void)
             waiter_abort_that_is_pending_waits_for_the_wake_and_is_asked_once),
         cmocka_unit_test(waiter_park_of_a_cancelled_task_asks_at_once),
         cmocka_unit_test(waiter_park_without_an_abort_is_uninterruptible),
+        cmocka_unit_test(waiter_abort_may_cancel_other_scopes),
         cmocka_unit_test(waiter_that_was_woken_is_not_asked_to_abort),
         cmocka_unit_test(waiter_callback_runs_on_the_loop_never_inside_the_wake),
         cmocka_unit_test(waiter_callback_may_wake_a_task),
