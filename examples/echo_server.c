@@ -107,8 +107,12 @@ static int app(void *arg)
     hk_scope_open(&scope);
     hk_spawn(&scope, serve, &listener);
     rc = hk_addr_local(listener, &addr);
-    if (port && rc == 0)
+    if (port && rc == 0) {
+        hk_addr_format(&addr, text, sizeof(text));
+        printf("listening on %s until Ctrl-C\n", text);
+        fflush(stdout);
         rc = until_interrupted();
+    }
     for (int i = 0; !port && i < 3 && rc == 0; i++)
         rc = talk(&addr, i);
     hk_scope_cancel(&scope);

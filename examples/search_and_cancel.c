@@ -60,6 +60,8 @@ static int app(void *arg)
     hk_spawn(&scope, wait_for_key, &scope);
     rc = hk_scope_join(&scope);
     printf("%d searchers have cleaned up\n", cleaned_up);
+    if (rc < 0)
+        fprintf(stderr, "the search failed: %s\n", hk_error_text(rc));
     return rc;
 }
 

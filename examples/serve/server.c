@@ -88,10 +88,17 @@ static int start_listening(struct server *server)
     hk_addr addr;
     int rc = bind_address(server->options, &addr);
 
-    if (rc == 0)
-        rc = hk_listen(&addr, NULL, &server->listener);
-    if (rc < 0)
-        return failed(server->options->bind, rc);
+    if (rc < 0) {
+        fprintf(stderr, "hocket-serve: %s: not an IP address\n", server->options->bind);
+        return rc;
+    }
+    rc = hk_listen(&addr, NULL, &server->listener);
+    if (rc < 0) {
+        char text[HK_ADDR_TEXT_MAX];
+
+        hk_addr_format(&addr, text, sizeof text);
+        return failed(text, rc);
+    }
     rc = announce(server);
     if (rc < 0)
         (void)hk_close(server->listener); /* the first error counts */
