@@ -28,7 +28,11 @@ typedef struct hk_fd {
     uint64_t value; /* 0: none */
 } hk_fd;
 
+#ifdef __cplusplus
+#define HK_FD_NONE (hk_fd{0})
+#else
 #define HK_FD_NONE ((hk_fd){0})
+#endif
 
 enum {
     /* The descriptor was inherited or is lent: it is never switched to non-blocking,

@@ -30,8 +30,9 @@ typedef struct hk_options {
     /* Address space of one task's stack, bytes: a power of two, 128 KiB to 64 MiB;
      * default 256 KiB. Only touched pages cost memory. */
     size_t stack_size_bytes;
-    /* Most stacks alive at once; a task beyond that starts when one is free. Default:
-     * unlimited where guards are cheap (Linux 6.13), 30,000 elsewhere. */
+    /* Most stacks alive at once; a task beyond that starts when one is free. Parents
+     * that wait in a join keep theirs: fewer stacks than nested parents is a deadlock.
+     * Default: unlimited where guards are cheap (Linux 6.13), 30,000 elsewhere. */
     uint32_t stacks_max;
     /* Run a virtual clock, see <hocket/testing.h>. With one worker only. */
     bool virtual_clock;
@@ -49,7 +50,7 @@ typedef struct hk_options {
  * Runs `main(arg)` as the first task of a new runtime and returns when it and every
  * task have ended: main's result. The calling thread becomes worker 0.
  *
- * Blocks:  until main has returned.
+ * Blocks:  until main and every task have ended.
  * Returns: main's result; or before main ran -EINVAL (an option is out of range),
  *          -ENOSYS (io_uring was demanded and is not allowed), -ENOMEM, -EMFILE,
  *          -EAGAIN (no thread could be started), -EBADF (exit handlers are running).
@@ -64,18 +65,18 @@ HK_API int hk_run(hk_task_fn *main, void *arg, const hk_options *options);
 /* A snapshot of a runtime's counters; every number since its start unless said. */
 typedef struct hk_stats {
     uint32_t workers;
-    const char *poller;          /* "io_uring" or "epoll" */
-    uint64_t tasks_alive;        /* now, the first task included */
+    const char *poller;   /* "io_uring" or "epoll" */
+    uint64_t tasks_alive; /* now, the first task included */
     uint64_t tasks_spawned;
-    uint64_t switches;           /* times a task was given the processor */
-    uint64_t stacks_in_use;      /* now */
-    uint64_t stacks_mapped;      /* now, free ones included */
+    uint64_t switches;      /* times a task was given the processor */
+    uint64_t stacks_in_use; /* now */
+    uint64_t stacks_mapped; /* now, free ones included */
     uint64_t timers_fired;
-    uint64_t ops_started;        /* I/O operations given to the poller */
-    uint64_t ops_in_flight;      /* now */
-    uint64_t polls;              /* times the kernel was asked for completions */
-    uint64_t stalls;             /* reports of a task that held its worker */
-    uint64_t errors_unreported;  /* child errors after a scope's first */
+    uint64_t ops_started;       /* I/O operations given to the poller */
+    uint64_t ops_in_flight;     /* now */
+    uint64_t polls;             /* times the kernel was asked for completions */
+    uint64_t stalls;            /* reports of a task that held its worker */
+    uint64_t errors_unreported; /* child errors after a scope's first */
     uint64_t reserved[8];
 } hk_stats;
 

@@ -115,7 +115,7 @@ static void cancel_message(hk_inbox_node *node, struct hki_worker *worker)
  * One that has not started will look at the scope's flag when it does. */
 static void visit_remote(hk_scope *scope, hk_scope **list)
 {
-    if (!__atomic_load_n(&scope->hki_remote_used, __ATOMIC_ACQUIRE))
+    if (!__atomic_load_n(&scope->hki_remote_used, __ATOMIC_SEQ_CST))
         return;
     hki_lock_acquire(&scope->hki_lock);
     for (struct hki_task *t = scope->hki_remote; t; t = t->sibling_next) {

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     STACK_SIZE_DEFAULT = 256 * 1024,
@@ -242,6 +243,20 @@ static int launch_worker(struct hki_worker *worker)
     return launch.rc;
 }
 
+/* At the end of the process a task that never gives its worker up is left alone. */
+static void join_worker(struct hki_worker *worker)
+{
+    struct timespec until;
+
+    if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE)) {
+        pthread_join(worker->thread, NULL);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 1;
+    (void)pthread_timedjoin_np(worker->thread, NULL, &until);
+}
+
 static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
 {
     /* Before the looks whether they sleep: has_news() reads the two the other way. */
@@ -249,7 +264,7 @@ static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to
     for (uint32_t i = from; i < to; i++)
         hki_worker_notify(&runtime->workers[i]);
     for (uint32_t i = from; i < to; i++)
-        pthread_join(runtime->workers[i].thread, NULL);
+        join_worker(&runtime->workers[i]);
 }
 
 /* ---- making and ending a runtime ---- */
@@ -403,6 +418,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     rc = check_process();
     if (rc < 0)
         return rc;
+    hki_os_occupy_standard();
     hk_ledger_read(&before);
     rc = runtime_new(options, &runtime);
     if (rc < 0)
@@ -423,6 +439,7 @@ static int background_start(void)
     struct hki_runtime *runtime;
     int rc;
 
+    hki_os_occupy_standard();
     rc = runtime_new(NULL, &runtime);
     if (rc < 0)
         return rc;

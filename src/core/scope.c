@@ -36,9 +36,9 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
         hki_panic("hk_scope_open of scope '%s', which is open", scope_name(scope));
     if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))
         hki_panic_no_waiting();
-    scope->hki_flags = (flags & (HKI_SCOPE_POLICY | HKI_SCOPE_PARALLEL |
-                                 HKI_SCOPE_SHIELDED)) |
-                       HKI_SCOPE_MAGIC;
+    scope->hki_flags =
+        (flags & (HKI_SCOPE_POLICY | HKI_SCOPE_PARALLEL | HKI_SCOPE_SHIELDED)) |
+        HKI_SCOPE_MAGIC;
     scope->hki_delivered = 0;
     scope->hki_error = 0;
     scope->hki_success = 0;
@@ -99,7 +99,7 @@ bool hki_scope_add_child(hk_scope *scope, struct hki_self *spawner,
     if (!local) {
         child->self.flags |= HKI_TASK_REMOTE;
         hki_lock_acquire(&scope->hki_lock);
-        __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
         change_remote_count(scope, 1);
     } else {
         scope->hki_local_count++;
@@ -314,8 +314,7 @@ int hk_scope_join(hk_scope *scope)
 
 int hk_scope_end(hk_scope *scope, int rc)
 {
-    bool echo = rc == -ECANCELED &&
-                (hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE);
+    bool echo = rc == -ECANCELED && (hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE);
     int joined;
 
     if (rc < 0 && !echo)
@@ -420,6 +419,8 @@ void hki_scope_check_inside(const hk_scope *scope, const struct hki_self *self)
         self = at->hki_owner;
     }
     hki_fork_guard();
+    if (!hki_scope_is_open(scope))
+        hki_panic("'%s' uses a scope that is not open", hk_task_name());
     hki_panic("'%s' uses scope '%s' from outside: only its body and descendants may",
               hk_task_name(), scope_name(scope));
 }

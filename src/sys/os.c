@@ -170,17 +170,22 @@ int hki_os_thread_signal(int thread_id, int signo)
 
 static bool is_kernel_helper(const char *task)
 {
-    char path[64], name[16] = "";
-    int fd;
+    enum { PF_IO_WORKER = 0x10 }; /* Linux, include/linux/sched.h */
+    char path[64], text[512] = "", *end_of_name;
+    unsigned flags;
     ssize_t len;
+    int fd;
 
-    snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", task);
+    snprintf(path, sizeof(path), "/proc/self/task/%.20s/stat", task);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return true; /* it has just ended */
-    len = read(fd, name, sizeof(name) - 1);
+    len = read(fd, text, sizeof(text) - 1);
     close(fd);
-    return len < 4 || strncmp(name, "iou-", 4) == 0;
+    end_of_name = strrchr(text, ')'); /* a name is anybody's, and may hold anything */
+    return len <= 0 || !end_of_name ||
+           (sscanf(end_of_name, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+            (flags & PF_IO_WORKER));
 }
 
 /* Blocks all signals but the few that cannot be, or that the C library needs. */
@@ -199,8 +204,8 @@ static bool is_deaf(const char *task)
         close(fd);
     }
     mask = len > 0 ? strstr(text, "SigBlk:") : NULL;
-    return mask && __builtin_popcountll(strtoull(mask + 7, NULL, 16)) >=
-                       64 - OPEN_MAX_BITS;
+    return mask &&
+           __builtin_popcountll(strtoull(mask + 7, NULL, 16)) >= 64 - OPEN_MAX_BITS;
 }
 
 unsigned hki_os_thread_count(bool with_deaf)
@@ -271,6 +276,16 @@ int hki_os_poll_two(int fd, short events, int other_fd, int64_t deadline_ns)
     if (fds[0].revents & POLLNVAL)
         return -EBADF;
     return fds[0].revents;
+}
+
+/* Opened the wrong way round, so that reading and writing say EBADF as if it were
+ * closed; and closed it is in children. */
+void hki_os_occupy_standard(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC) > 2)
+            break; /* another thread was faster; it cannot be helped */
 }
 
 int hki_os_close(int fd)

@@ -55,6 +55,9 @@ void hki_os_eventfd_clear(int fd);
  */
 int hki_os_poll_two(int fd, short events, int other_fd, int64_t deadline_ns);
 
+/* A program started without standard streams must not find our descriptors there. */
+void hki_os_occupy_standard(void);
+
 int hki_os_close(int fd);
 int hki_os_set_nonblocking(int fd);
 /* Of what can be opened by a path: a FIFO or a character device, or something that is

@@ -148,12 +148,14 @@ static struct module *module_at(uintptr_t address)
 
 /* ---- a module's file ---- */
 
+/* Without the memory for it the next lookup tries again. */
 static bool map_file(struct module *module)
 {
     int fd = open(module->path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     void *file = MAP_FAILED;
 
+    module->was_read = fd < 0; /* no file, or none that we may read: for good */
     if (fd < 0)
         return false;
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
@@ -164,6 +166,7 @@ static bool map_file(struct module *module)
         return false;
     module->file = file;
     module->file_size = (size_t)status.st_size;
+    module->was_read = true;
     return true;
 }
 
@@ -214,7 +217,6 @@ static void read_module(struct module *module)
     const elf_section *sections;
     size_t count = 0;
 
-    module->was_read = true;
     if (!map_file(module) || !(sections = sections_of(module, &count)))
         return;
     for (size_t t = 0; t < 2; t++)
@@ -256,7 +258,7 @@ static const struct known *find(uintptr_t address)
     struct known *place = &known[(address ^ address >> 10) % KNOWN_MAX];
     struct module *module;
 
-    if (place->address == address)
+    if (place->address == address && place->module)
         return place;
     module = module_at(address);
     if (!module)
@@ -264,7 +266,7 @@ static const struct known *find(uintptr_t address)
     if (!module->was_read)
         read_module(module);
     *place = (struct known){
-        .address = address,
+        .address = module->was_read ? address : 0,
         .module = module,
         .symbol = symbol_at(&module->table, address - module->base),
     };

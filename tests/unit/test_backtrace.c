@@ -323,6 +323,8 @@ static void without_a_symbol_the_module_is_named(void **state)
     hki_symbol_find(&users_signals, true, true, &symbol); /* data */
     assert_string_equal(symbol.name, "");
     assert_non_null(strstr(symbol.module, "test_backtrace"));
+    hki_symbol_find(NULL, true, true, &symbol); /* a call of a null pointer */
+    assert_string_equal(symbol.module, "?");
     hki_symbol_find((void *)16, true, true, &symbol);
     assert_string_equal(symbol.module, "?");
     assert_int_equal(symbol.offset, 16);

@@ -231,7 +231,7 @@ PANIC_IN_A_TASK(rule_02_spawning_from_outside_panics, "from outside")
     return hk_spawn(foreign_scope(), count_me, &count);
 }
 
-PANIC_IN_A_TASK(rule_02_spawning_into_an_unopened_scope_panics, "from outside")
+PANIC_IN_A_TASK(rule_02_spawning_into_an_unopened_scope_panics, "not open")
 {
     hk_scope s = HK_SCOPE_INIT;
 
