@@ -76,11 +76,11 @@ static void count_runtime(struct hki_runtime *runtime, void *ctx)
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         const struct hki_worker *worker = &runtime->workers[i];
 
-        if (!hki_halt_runs(worker))
-            continue;
-        people->threads++;
-        if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) != HKI_SLEEPS_ON_FUTEX)
+        /* A runtime that starts or ends has a thread which is awake. */
+        if (!hki_halt_runs(worker) ||
+            __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) != HKI_SLEEPS_ON_FUTEX)
             people->was_called = true;
+        people->threads++;
     }
 }
 
@@ -152,7 +152,7 @@ static bool are_workers_stuck(struct hki_runtime *pinned)
 {
     for (struct hki_runtime *r = pinned; r; r = r->pinned_next)
         for (uint32_t i = 0; i < r->worker_count; i++)
-            if (hki_halt_runs(&r->workers[i]) && !is_stuck_worker(&r->workers[i]))
+            if (!is_stuck_worker(&r->workers[i]))
                 return false;
     return true;
 }
@@ -184,7 +184,8 @@ static void add_wait(struct waits *waits, struct hki_self *self)
 
 static void add_task_waits(struct hki_runtime *runtime, struct waits *waits)
 {
-    uint32_t slots = HKI_TASK_SLAB * runtime->slab_count;
+    uint32_t slots =
+        HKI_TASK_SLAB * __atomic_load_n(&runtime->slab_count, __ATOMIC_ACQUIRE);
     const uint32_t wanted = HKI_TASK_LIVE | HKI_TASK_STARTED;
 
     for (uint32_t i = 0; i < slots; i++) {

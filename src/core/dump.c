@@ -29,6 +29,8 @@ enum {
     DEPTH_SHOWN = 30, /* deeper ones say how deep, in place of blanks */
 };
 
+#define SAMPLE_PATIENCE_NS (500 * HK_MILLISECOND)
+
 struct dump {
     struct hki_report *report;
     struct hki_runtime *runtime;
@@ -348,7 +350,7 @@ static void show_busy(struct dump *dump, const struct hki_worker *worker)
     struct hki_sample sample;
 
     hki_report_add(dump->report, "  worker %u is busy with ", worker->index);
-    if (!hki_sample_take(worker->thread_id, &sample)) {
+    if (!hki_sample_take(worker->thread_id, SAMPLE_PATIENCE_NS, &sample)) {
         hki_report_add(dump->report, "something, and its thread takes no signal\n");
         return;
     }

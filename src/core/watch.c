@@ -29,6 +29,7 @@
 #define STACK_BYTES ((size_t)512 << 10)
 #define PERIOD_MIN_NS (1 * HK_MILLISECOND)
 #define LATE_NS (20 * HK_MILLISECOND)
+#define SAMPLE_PATIENCE_NS HK_SECOND
 
 uint32_t hki_watch_sleeps;
 
@@ -113,8 +114,10 @@ static void look_at(struct look *look, struct hki_worker *worker, int64_t stall_
 
     if (is_awake(worker) || moved)
         look->any_awake = true;
-    if (!is_busy(worker) || moved || look->late) {
+    if (!is_busy(worker) || moved) {
         *note = (struct hki_watch_note){.progress = progress, .since_ns = look->now_ns};
+    } else if (look->late) {
+        note->since_ns = look->now_ns;
     } else if (!note->reported && !look->stalled &&
                look->now_ns - note->since_ns >= stall_ns) {
         note->reported = true;
@@ -152,7 +155,7 @@ static void report_stall(struct hki_worker *worker, const struct hki_watch_note 
 {
     struct hki_report report;
     struct hki_sample sample;
-    bool answered = hki_sample_take(worker->thread_id, &sample);
+    bool answered = hki_sample_take(worker->thread_id, SAMPLE_PATIENCE_NS, &sample);
     int64_t held_ns = hki_os_now_ns() - note->since_ns;
 
     if (!is_busy(worker) || progress_of(worker) != note->progress)

@@ -10,6 +10,7 @@
  */
 #include "sys/backtrace.h"
 
+#include "base/annotate.h"
 #include "base/lock.h"
 #include "sys/context.h"
 #include "sys/futex.h"
@@ -26,8 +27,6 @@ enum {
     OWN_FRAMES = 8, /* at most, between backtrace() and what is asked for */
     SIGNAL = SIGURG,
 };
-
-#define PATIENCE_NS INT64_C(100000000)
 
 struct raw {
     void *pc[HKI_FRAMES_MAX + OWN_FRAMES];
@@ -138,9 +137,11 @@ static void on_signal(int signo, siginfo_t *info, void *context)
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         pass_on(signo, info, context);
     } else {
+        HKI_HB_ACQUIRE(&request);
         hki_backtrace_interrupted(context, &request.sample.frames);
         request.sample.note[0] = '\0';
         write_note(request.sample.note, sizeof(request.sample.note));
+        HKI_HB_RELEASE(&request);
         __atomic_store_n(&request.state, ANSWERED, __ATOMIC_RELEASE);
         hki_futex_wake(&request.state, 1);
     }
@@ -171,10 +172,8 @@ void hki_sample_stop(void)
 
 /* The answer, or false when the patience is over: the request is then withdrawn, unless
  * the handler has begun, which then is done soon. */
-static bool await_answer(void)
+static bool await_answer(int64_t deadline_ns)
 {
-    int64_t deadline_ns = hki_os_now_ns() + PATIENCE_NS;
-
     for (;;) {
         uint32_t state = __atomic_load_n(&request.state, __ATOMIC_ACQUIRE);
 
@@ -189,15 +188,17 @@ static bool await_answer(void)
     }
 }
 
-bool hki_sample_take(int thread_id, struct hki_sample *out)
+bool hki_sample_take(int thread_id, int64_t patience_ns, struct hki_sample *out)
 {
     bool answered = false;
 
     hki_lock_acquire(&request.turn);
     __atomic_store_n(&request.thread_id, thread_id, __ATOMIC_RELEASE);
+    HKI_HB_RELEASE(&request);
     __atomic_store_n(&request.state, ASKED, __ATOMIC_RELEASE);
     if (hki_os_thread_signal(thread_id, SIGNAL) == 0)
-        answered = await_answer();
+        answered = await_answer(hki_os_now_ns() + patience_ns);
+    HKI_HB_ACQUIRE(&request);
     if (answered)
         *out = request.sample;
     __atomic_store_n(&request.thread_id, 0, __ATOMIC_RELEASE);

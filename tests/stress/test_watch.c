@@ -36,7 +36,7 @@ static void *sampler(void *arg)
     while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
         struct hki_sample sample;
 
-        if (!hki_sample_take(worker_thread_id, &sample)) {
+        if (!hki_sample_take(worker_thread_id, HK_SECOND, &sample)) {
             refused[me]++;
             continue;
         }

@@ -4,7 +4,10 @@
  * sentence that names the task, the size and the function, whatever the frames: small
  * ones without end, middle ones, or a single one of 1 MiB, which must not step over the
  * guard. And that the stacks beside it are untouched: the child's handler of SIGABRT
- * compares what two parked tasks keep on theirs. Each scenario is a child process.
+ * compares what two parked tasks keep on theirs. Each scenario is a child process. Not
+ * in TSan's logical mode, for which such a look at another task's bytes is a race.
+ *
+ * Run: builds=plain asan tsan-full clang
  */
 #include "child.h"
 
