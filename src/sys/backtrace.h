@@ -50,8 +50,8 @@ void hki_sample_start(void (*note)(char *text, size_t size));
 /* Restores what was there. No sample is being taken. */
 void hki_sample_stop(void);
 
-/* Makes the thread record what it does; false when it has not in time, because it blocks
- * the signal, or the kernel holds it. Any thread but that one. */
+/* Makes the thread record what it does; false when it has not in time, because it
+ * blocks the signal, or the kernel holds it. Any thread but that one. */
 bool hki_sample_take(int thread_id, int64_t patience_ns, struct hki_sample *out);
 
 #endif

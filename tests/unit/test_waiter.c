@@ -313,7 +313,7 @@ static struct circle {
 static hk_verdict cancel_one_more(hk_waiter *w)
 {
     (void)w;
-    if (circle.aborted++ == 0)
+    if (__atomic_fetch_add(&circle.aborted, 1, __ATOMIC_ACQ_REL) == 0)
         hk_scope_cancel(circle.scopes[circle.cancels]);
     return HK_ABORTED;
 }
@@ -327,7 +327,7 @@ static int wait_in_the_circle(void *arg)
     *(hk_scope **)arg = &s;
     hk_waiter_init(&w, &gate_kind, NULL);
     CHECK_EQ(hk_park(&w, cancel_one_more), -ECANCELED);
-    circle.ended++;
+    __atomic_add_fetch(&circle.ended, 1, __ATOMIC_ACQ_REL);
     (void)hk_scope_join(&s);
     return 0;
 }
