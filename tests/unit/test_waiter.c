@@ -314,7 +314,8 @@ static hk_verdict cancel_one_more(hk_waiter *w)
 {
     (void)w;
     if (__atomic_fetch_add(&circle.aborted, 1, __ATOMIC_ACQ_REL) == 0)
-        hk_scope_cancel(circle.scopes[circle.cancels]);
+        hk_scope_cancel(
+            __atomic_load_n(&circle.scopes[circle.cancels], __ATOMIC_ACQUIRE));
     return HK_ABORTED;
 }
 
@@ -324,7 +325,7 @@ static int wait_in_the_circle(void *arg)
     hk_waiter w;
 
     hk_scope_open(&s);
-    *(hk_scope **)arg = &s;
+    __atomic_store_n((hk_scope **)arg, &s, __ATOMIC_RELEASE);
     hk_waiter_init(&w, &gate_kind, NULL);
     CHECK_EQ(hk_park(&w, cancel_one_more), -ECANCELED);
     __atomic_add_fetch(&circle.ended, 1, __ATOMIC_ACQ_REL);
