@@ -6,7 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* False where the kernel has no such call or does not allow it. Asks once. */
+/*
+ * Asks the kernel for it, once; until then it is not available. With one thread that is
+ * quick, with more it can take the kernel 0.1 s: so when a runtime starts, not later.
+ */
+void hki_fence_prepare(void);
+
+/* False where the kernel has no such call or does not allow it. */
 bool hki_fence_is_available(void);
 
 /*

@@ -6,6 +6,7 @@
 #include "core/runtime.h"
 
 #include "base/alloc.h"
+#include "base/fence.h"
 #include "core/halt.h"
 #include "core/handle.h"
 #include "core/watch.h"
@@ -419,6 +420,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     if (rc < 0)
         return rc;
     hki_os_occupy_standard();
+    hki_fence_prepare();
     hk_ledger_read(&before);
     rc = runtime_new(options, &runtime);
     if (rc < 0)
@@ -440,6 +442,7 @@ static int background_start(void)
     int rc;
 
     hki_os_occupy_standard();
+    hki_fence_prepare();
     rc = runtime_new(NULL, &runtime);
     if (rc < 0)
         return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * membarrier(2), Linux 4.14: the kernel interrupts the other processors that run this
- * process. Registered at first use; before that the expedited form is refused.
+ * process. Registered when a runtime starts; before that the expedited form is refused.
  */
 #include "base/fence.h"
 
@@ -23,18 +23,22 @@ static bool barrier(int command)
     return syscall(SYS_membarrier, command, 0, 0) == 0;
 }
 
+void hki_fence_prepare(void)
+{
+    uint32_t found;
+
+    if (__atomic_load_n(&state, __ATOMIC_RELAXED) != UNKNOWN)
+        return;
+    found = barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+                    barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+                ? AVAILABLE
+                : UNAVAILABLE;
+    __atomic_store_n(&state, found, __ATOMIC_RELAXED);
+}
+
 bool hki_fence_is_available(void)
 {
-    uint32_t known = __atomic_load_n(&state, __ATOMIC_RELAXED);
-
-    if (known == UNKNOWN) {
-        known = barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
-                        barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)
-                    ? AVAILABLE
-                    : UNAVAILABLE;
-        __atomic_store_n(&state, known, __ATOMIC_RELAXED);
-    }
-    return known == AVAILABLE;
+    return __atomic_load_n(&state, __ATOMIC_RELAXED) == AVAILABLE;
 }
 
 void hki_fence_everywhere(void)

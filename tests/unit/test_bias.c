@@ -42,6 +42,7 @@ static void the_first_worker_owns_the_channel_until_another_comes(void **state)
 
     (void)state;
     assert_int_equal(hk_run(pass_items_alone, chan, NULL), 0);
+    hki_fence_prepare();
     if (!hki_fence_is_available()) {
         assert_true(hki_bias_is_over(&chan->bias));
         hk_chan_free(chan);
