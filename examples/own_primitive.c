@@ -33,8 +33,8 @@ static void turnstile_describe(const void *object, char *text, size_t size)
     snprintf(text, size, "turn %d", t->turn);
 }
 
-static const hk_wait_kind turnstile_kind = {
-    .name = "turnstile", .describe = turnstile_describe};
+static const hk_wait_kind turnstile_kind = {.name = "turnstile",
+                                            .describe = turnstile_describe};
 
 /* Asked when a waiter is cancelled. No longer in the queue means: it is already
  * through, and its wake is on the way. */

@@ -16,6 +16,7 @@
 #include <hocket/mutex.h>
 #include <hocket/select.h>
 #include <hocket/sem.h>
+#include <hocket/sync_stats.h>
 
 #include <hocket/command.h>
 #include <hocket/fd.h>

@@ -2,12 +2,18 @@
 #include "hocket.h"
 
 static const struct bench table[] = {
-    {"switch", hocket_switch},     {"switch2", hocket_switch2},
-    {"spawn", hocket_spawn},       {"spawn1m", hocket_spawn1m},
-    {"park", hocket_park},         {"chan0", hocket_chan0},
-    {"chan1024", hocket_chan1024}, {"xchan", hocket_xchan},
-    {"mutex", hocket_mutex},       {"timers", hocket_timers},
-    {"files", hocket_files},       {"wake", hocket_wake},
+    {"switch", hocket_switch},
+    {"switch2", hocket_switch2},
+    {"spawn", hocket_spawn},
+    {"spawn1m", hocket_spawn1m},
+    {"park", hocket_park},
+    {"chan0", hocket_chan0},
+    {"chan1024", hocket_chan1024},
+    {"xchan", hocket_xchan},
+    {"mutex", hocket_mutex},
+    {"timers", hocket_timers},
+    {"files", hocket_files},
+    {"wake", hocket_wake},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };

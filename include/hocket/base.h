@@ -22,9 +22,14 @@
 #ifdef __cplusplus
 #define HK_BEGIN_DECLS extern "C" {
 #define HK_END_DECLS }
-#define HK_ZERO_INIT {}
+#define HK_ZERO_INIT                                                                   \
+    {                                                                                  \
+    }
 #else
-#define HK_ZERO_INIT {0}
+#define HK_ZERO_INIT                                                                   \
+    {                                                                                  \
+        0                                                                              \
+    }
 #define HK_BEGIN_DECLS
 #define HK_END_DECLS
 #endif

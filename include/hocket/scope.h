@@ -50,10 +50,10 @@ typedef struct hk_scope {
     uint32_t hki_delivered; /* atomic; likewise */
     int32_t hki_error;      /* the first one; atomic */
     uint32_t hki_success;   /* a child returned >= 0; atomic */
-    struct hki_self *hki_owner; /* NULL while not open */
-    struct hk_scope *hki_outer; /* next scope out on the same owner */
-    struct hk_scope *hki_inner; /* next scope in on the same owner */
-    struct hki_task *hki_local; /* children on the owner's worker: that worker only */
+    struct hki_self *hki_owner;  /* NULL while not open */
+    struct hk_scope *hki_outer;  /* next scope out on the same owner */
+    struct hk_scope *hki_inner;  /* next scope in on the same owner */
+    struct hki_task *hki_local;  /* children on the owner's worker: that worker only */
     struct hki_task *hki_remote; /* other children; guarded by hki_lock, as the next */
     uint32_t hki_remote_count;   /* and messages on their way */
     uint32_t hki_remote_used;
@@ -61,7 +61,7 @@ typedef struct hk_scope {
     uint32_t hki_local_count;
     hk_waiter *hki_joiner;        /* waits for the local children */
     hk_waiter *hki_remote_joiner; /* then for the remote ones; guarded by hki_lock */
-    struct hk_scope *hki_walk; /* link of a cancel's work list */
+    struct hk_scope *hki_walk;    /* link of a cancel's work list */
     const char *hki_name;
     hk_timer hki_deadline;
     hk_inbox_node hki_message; /* brings a cancel to the owner's worker */

@@ -34,11 +34,26 @@ HK_API extern const hk_waitable hk_chan_receiving;
 HK_API extern const hk_waitable hk_event_waiting;
 HK_API extern const hk_waitable hk_sem_acquiring;
 
-#define HK_CASE_SEND(chan, item_in) {&hk_chan_sending, (chan), (void *)(item_in), 0, 0}
-#define HK_CASE_RECV(chan, item_out) {&hk_chan_receiving, (chan), (item_out), 0, 0}
-#define HK_CASE_EVENT(event) {&hk_event_waiting, (event), NULL, 0, 0}
-#define HK_CASE_SEM(sem) {&hk_sem_acquiring, (sem), NULL, 0, 0}
-#define HK_CASE_DEADLINE(time_ns) {NULL, NULL, NULL, (time_ns), 0}
+#define HK_CASE_SEND(chan, item_in)                                                    \
+    {                                                                                  \
+        &hk_chan_sending, (chan), (void *)(item_in), 0, 0                              \
+    }
+#define HK_CASE_RECV(chan, item_out)                                                   \
+    {                                                                                  \
+        &hk_chan_receiving, (chan), (item_out), 0, 0                                   \
+    }
+#define HK_CASE_EVENT(event)                                                           \
+    {                                                                                  \
+        &hk_event_waiting, (event), NULL, 0, 0                                         \
+    }
+#define HK_CASE_SEM(sem)                                                               \
+    {                                                                                  \
+        &hk_sem_acquiring, (sem), NULL, 0, 0                                           \
+    }
+#define HK_CASE_DEADLINE(time_ns)                                                      \
+    {                                                                                  \
+        NULL, NULL, NULL, (time_ns), 0                                                 \
+    }
 
 /*
  * Waits until one of `count` cases (1 to 64) can happen, lets it happen, and returns

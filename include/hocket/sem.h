@@ -19,7 +19,10 @@ typedef struct hk_sem {
 
 #define HK_SEM_INIT(permits)                                                           \
     {                                                                                  \
-        (permits), {0}, 0, {NULL, NULL}, NULL, {0, 0}                                  \
+        (permits), {0}, 0, {NULL, NULL}, NULL,                                         \
+        {                                                                              \
+            0, 0                                                                       \
+        }                                                                              \
     }
 
 HK_API void hk_sem_init(hk_sem *sem, uint32_t permits);

@@ -54,6 +54,10 @@ typedef struct hk_waiter hk_waiter;
 struct hki_self;
 struct hki_worker;
 
+/* A task or plain thread, as nothing but an identity: who holds a lock. Valid as long
+ * as it holds something. */
+typedef const struct hki_self *hk_holder;
+
 /* A message to a worker's loop; private. */
 typedef struct hk_inbox_node {
     struct hk_inbox_node *hki_next;
@@ -69,6 +73,13 @@ typedef struct hk_wait_kind {
     /* True when something outside of tasks can end this wait (a device, another
      * process). Such a wait never counts as a deadlock. */
     bool external;
+    /*
+     * Writes up to `max` of the tasks and threads that could end this wait (who holds
+     * the lock) to `out`, and returns how many there are; 0: nobody knows. By it a
+     * deadlock is named as a cycle. May be NULL. Reads atomics only: must neither wait
+     * nor lock.
+     */
+    size_t (*holders)(const void *object, hk_holder *out, size_t max);
 } hk_wait_kind;
 
 typedef enum hk_verdict {

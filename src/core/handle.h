@@ -17,10 +17,10 @@ struct hki_handle {
     uint32_t lock;       /* guards everything below */
     uint32_t generation; /* odd: open */
     int32_t fd;
-    uint32_t slot; /* immutable */
+    uint32_t slot;  /* immutable */
     uint16_t flags; /* HK_FD_ */
     bool reading, writing, closing;
-    bool nonblocking; /* we have switched it, or know it */
+    bool nonblocking;   /* we have switched it, or know it */
     struct hki_op *ops; /* in flight on it, from any worker or thread */
     hk_waiter *closer;
     struct hki_handle *next_free; /* guarded by the table's lock */

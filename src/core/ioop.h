@@ -14,9 +14,9 @@ struct hki_worker;
 struct hki_thread;
 
 enum hki_op_flags {
-    HKI_OP_READS = 1 << 0,  /* occupies the reading side of a stream */
-    HKI_OP_WRITES = 1 << 1, /* the writing side */
-    HKI_OP_CLOSED = 1 << 2, /* given up by hk_close: -ECANCELED becomes -EBADF */
+    HKI_OP_READS = 1 << 0,   /* occupies the reading side of a stream */
+    HKI_OP_WRITES = 1 << 1,  /* the writing side */
+    HKI_OP_CLOSED = 1 << 2,  /* given up by hk_close: -ECANCELED becomes -EBADF */
     HKI_OP_MESSAGE = 1 << 3, /* `message` is on its way; guarded by the handle's lock */
     HKI_OP_DONE = 1 << 4,    /* completed, but the message must arrive first */
     HKI_OP_CANCELLED = 1 << 5,
@@ -27,9 +27,9 @@ struct hki_op {
     hk_fd fd;                  /* value 0: no handle */
     struct hki_handle *handle; /* NULL: none */
     hk_waiter *waiter;
-    struct hki_worker *worker; /* whose poller has it; NULL: a plain thread's */
-    struct hki_thread *thread; /* that carries it out itself */
-    struct hki_op *next, **link;               /* in handle->ops */
+    struct hki_worker *worker;   /* whose poller has it; NULL: a plain thread's */
+    struct hki_thread *thread;   /* that carries it out itself */
+    struct hki_op *next, **link; /* in handle->ops */
     struct hki_op *worker_next, **worker_link; /* in worker->ops */
     hk_inbox_node message;
     uint32_t flags; /* hki_op_flags; atomic, and but for CANCELLED guarded by the

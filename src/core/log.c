@@ -25,8 +25,8 @@ static void log_to_stderr(hk_log_level level, const char *line, void *ctx)
         return;
     len = snprintf(text, sizeof(text), "hocket: %s\n", line);
     if (len > 0)
-        (void)hki_os_write_all(2, text, (size_t)len < sizeof(text) ? (size_t)len
-                                                                   : sizeof(text) - 1);
+        (void)hki_os_write_all(
+            2, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
 static hk_log_fn *log_fn = log_to_stderr;
@@ -57,14 +57,10 @@ const char *hk_version(void)
 static const char *special_text(int error)
 {
     switch (error) {
-    case -ECANCELED:
-        return "cancelled";
-    case -ETIMEDOUT:
-        return "timed out";
-    case -EDEADLK:
-        return "deadlock: nothing can ever wake this wait";
-    default:
-        return NULL;
+    case -ECANCELED: return "cancelled";
+    case -ETIMEDOUT: return "timed out";
+    case -EDEADLK: return "deadlock: nothing can ever wake this wait";
+    default: return NULL;
     }
 }
 

@@ -165,20 +165,13 @@ void hk_op_work(hk_op *op, int (*fn)(void *arg), void *arg)
 }
 
 static const char *const verbs[HKI_IO_CODES] = {
-    [HKI_IO_READ] = "read from",
-    [HKI_IO_WRITE] = "write to",
-    [HKI_IO_READV] = "read from",
-    [HKI_IO_WRITEV] = "write to",
-    [HKI_IO_RECV] = "receive from",
-    [HKI_IO_SEND] = "send to",
-    [HKI_IO_RECVMSG] = "receive from",
-    [HKI_IO_SENDMSG] = "send to",
-    [HKI_IO_ACCEPT] = "accept on",
-    [HKI_IO_CONNECT] = "connect of",
-    [HKI_IO_POLL] = "readiness of",
-    [HKI_IO_FSYNC] = "fsync of",
-    [HKI_IO_OPEN] = "open of a path in",
-    [HKI_IO_STATX] = "stat of a path in",
+    [HKI_IO_READ] = "read from",         [HKI_IO_WRITE] = "write to",
+    [HKI_IO_READV] = "read from",        [HKI_IO_WRITEV] = "write to",
+    [HKI_IO_RECV] = "receive from",      [HKI_IO_SEND] = "send to",
+    [HKI_IO_RECVMSG] = "receive from",   [HKI_IO_SENDMSG] = "send to",
+    [HKI_IO_ACCEPT] = "accept on",       [HKI_IO_CONNECT] = "connect of",
+    [HKI_IO_POLL] = "readiness of",      [HKI_IO_FSYNC] = "fsync of",
+    [HKI_IO_OPEN] = "open of a path in", [HKI_IO_STATX] = "stat of a path in",
     [HKI_IO_WORK] = "a blocking call",
 };
 

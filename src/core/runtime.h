@@ -17,20 +17,20 @@ enum {
 };
 
 struct hki_runtime {
-    struct hki_runtime *next; /* in the registry */
+    struct hki_runtime *next;        /* in the registry */
     struct hki_runtime *pinned_next; /* of who looks at all of them: core/halt.h */
     uint32_t pins;                   /* atomic; futex: it is not freed while > 0 */
-    uint32_t serial;          /* tells an ended runtime's task ids; never 0 */
+    uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
     uint32_t worker_count;
     struct hki_worker *workers;
     hk_options options; /* with the defaults filled in */
     bool background;    /* serves plain threads; has no first task */
 
-    int result;        /* main's */
-    uint32_t finished; /* atomic: main has ended, or the background was told to stop */
+    int result;         /* main's */
+    uint32_t finished;  /* atomic: main has ended, or the background was told to stop */
     uint32_t abandoned; /* atomic: a background that ends with the process */
-    uint32_t idle;     /* atomic: workers asleep, a hint for whom to wake */
+    uint32_t idle;      /* atomic: workers asleep, a hint for whom to wake */
 
     int64_t virtual_now_ns; /* worker 0 only; valid with options.virtual_clock */
 
@@ -66,8 +66,6 @@ void hki_fork_guard(void);
 
 /* From now on pthread_exit on this thread panics; NULL: no longer. */
 void hki_thread_is_worker(struct hki_worker *worker);
-
-
 
 /* The time as this worker's tasks see it. */
 int64_t hki_worker_now(const struct hki_worker *worker);

@@ -18,6 +18,7 @@
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/lock.h"
+#include "core/check_inline.h"
 
 #include <hocket/scope.h>
 #include <hocket/waiter.h>
@@ -27,8 +28,8 @@ enum {
 };
 
 enum hki_attention {
-    HKI_CANCELLED = 1 << 0, /* inside a cancelled scope, shields considered */
-    HKI_CLOCK = 1 << 1,     /* a plain thread with a deadline: look at the clock */
+    HKI_CANCELLED = 1 << 0,  /* inside a cancelled scope, shields considered */
+    HKI_CLOCK = 1 << 1,      /* a plain thread with a deadline: look at the clock */
     HKI_NO_WAITING = 1 << 2, /* a callback on the loop: every waiting call panics */
 };
 
@@ -48,7 +49,7 @@ struct hki_self {
 extern __thread struct hki_self *hki_self_current
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-struct hki_self *hki_self_attach(void); /* makes a plain thread known; never fails */
+struct hki_self *hki_self_attach(void);    /* makes a plain thread known; never fails */
 _Noreturn void hki_panic_no_waiting(void); /* the caller is no task and no thread */
 int hki_self_checkpoint(struct hki_self *self); /* attention: 0 or -ECANCELED */
 void hki_self_exhausted(struct hki_self *self); /* budget is 0: yields, refills */

@@ -26,7 +26,7 @@ enum hki_task_flags {
     HKI_TASK_REMOTE = 1 << 1,    /* counted in its scope's remote part */
     HKI_TASK_CANCELLED = 1 << 2, /* by hk_task_cancel */
     HKI_TASK_ZOMBIE = 1 << 3,
-    HKI_TASK_LIVE = 1 << 4, /* the record is in use: for walkers of the slabs */
+    HKI_TASK_LIVE = 1 << 4,  /* the record is in use: for walkers of the slabs */
     HKI_TASK_LENDS = 1 << 5, /* waits in a join while a child runs on its stack */
 };
 
@@ -55,11 +55,11 @@ struct hki_stack_top {
     struct hki_task *task;
     hk_task_fn *fn;
     void *arg;
-    void *exceptions[2];         /* C++'s globals while it is off the processor */
-    struct hki_locals *locals;   /* task-local values */
-    const char *low;             /* of the stack, above its guard */
-    hk_inbox_node cancel_node;   /* brings a cancel from another worker */
-    uint32_t cancel_posted;      /* guarded by the parent scope's lock */
+    void *exceptions[2];       /* C++'s globals while it is off the processor */
+    struct hki_locals *locals; /* task-local values */
+    const char *low;           /* of the stack, above its guard */
+    hk_inbox_node cancel_node; /* brings a cancel from another worker */
+    uint32_t cancel_posted;    /* guarded by the parent scope's lock */
     uint32_t unused;
 };
 

@@ -212,7 +212,7 @@ int hki_thread_park(struct hki_thread *thread, hk_waiter *w, hk_abort_fn *abort)
     w->hki_abort = abort; /* the deadlock census asks whether it could be undone */
     publish_wait(thread, w->kind);
     __atomic_store_n(&thread->hopeless, 0, __ATOMIC_RELAXED); /* of an earlier wait */
-    HKI_HB_RELEASE(w); /* to a dump */
+    HKI_HB_RELEASE(w);                                        /* to a dump */
     __atomic_store_n(&thread->self.waiter, w, __ATOMIC_RELEASE);
     for (;;) {
         uint32_t sequence = __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST);

@@ -10,7 +10,7 @@
 #include "core/self_inline.h"
 
 struct hki_thread {
-    struct hki_self self; /* attention is written by anyone, with atomic or/and */
+    struct hki_self self;    /* attention is written by anyone, with atomic or/and */
     struct hki_thread *next; /* in the registry; immutable */
     uint32_t in_use;         /* atomic */
     uint32_t sequence;       /* atomic: grows at every kick; the futex it sleeps on */

@@ -20,8 +20,8 @@ enum {
 };
 
 struct hki_wheel {
-    uint64_t tick;                        /* every earlier tick has been dealt with */
-    uint64_t occupied[HKI_WHEEL_LEVELS];  /* one bit for each slot with a timer */
+    uint64_t tick;                       /* every earlier tick has been dealt with */
+    uint64_t occupied[HKI_WHEEL_LEVELS]; /* one bit for each slot with a timer */
     hk_timer *slots[HKI_WHEEL_LEVELS][HKI_WHEEL_SLOTS];
     uint64_t count;
 };

@@ -186,14 +186,14 @@ bool hki_wait_abort(struct hki_self *self, int error)
     if (!abort)
         return false;
     w->hki_abort = NULL; /* it is asked once */
-    HKI_HB_ACQUIRE(w); /* it works on what the parked task has written, */
+    HKI_HB_ACQUIRE(w);   /* it works on what the parked task has written, */
     verdict = abort(w);
     HKI_HB_RELEASE(w); /* and the task goes on after it */
     if (verdict != HK_ABORTED)
         return false;
     if (error == -ECANCELED)
         hki_cancel_delivered(self); /* now: a shield may go up before it runs again */
-    HKI_HB_RELEASE(w); /* what the abort did is seen by who waited */
+    HKI_HB_RELEASE(w);              /* what the abort did is seen by who waited */
     w->result = error;
     set_state(w, HKI_WAIT_TASK | HKI_WAIT_ABORTED);
     self->waiter = NULL;

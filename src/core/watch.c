@@ -335,7 +335,7 @@ void hki_watch_start(struct hki_runtime *runtime)
     if (users++ == 0) {
         process = hki_os_process_id();
         hki_backtrace_warm_up();
-        hki_fault_start(overflow_name);
+        hki_overflow_start(overflow_name);
         hki_sample_start(hki_watch_describe_self);
         start_thread();
         if (hki_watch_runs())
@@ -354,7 +354,7 @@ void hki_watch_stop(struct hki_runtime *runtime)
         release_quit();
         stop_thread();
         hki_sample_stop();
-        hki_fault_stop();
+        hki_overflow_stop();
     }
     pthread_mutex_unlock(&users_lock);
 }

@@ -374,7 +374,7 @@ void hki_worker_run(struct hki_worker *worker)
     hki_context_init_thread(&worker->loop_context);
     worker->now_ns = hki_worker_now(worker);
     hki_wheel_init(&worker->wheel, worker->now_ns);
-    hki_fault_stack_open(&worker->fault_stack);
+    hki_signal_stack_open(&worker->signal_stack);
     hki_deadlock_worker_starts(outer);
     hki_halt_enter(worker);
     while (!is_over(worker))
@@ -386,7 +386,7 @@ void hki_worker_run(struct hki_worker *worker)
     while (__atomic_load_n(&worker->posters, __ATOMIC_SEQ_CST))
         hki_os_yield();
     hki_deadlock_worker_ends(outer);
-    hki_fault_stack_close(&worker->fault_stack);
+    hki_signal_stack_close(&worker->signal_stack);
     hki_thread_is_worker(NULL);
     hki_worker_current = NULL;
     hki_self_current = outer;

@@ -63,14 +63,14 @@ struct hki_worker {
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
-    uint32_t posters; /* atomic: who posts or notifies; the worker stays till 0 */
+    uint32_t posters;     /* atomic: who posts or notifies; the worker stays till 0 */
     uint32_t sleeping;    /* atomic; also the futex it sleeps on */
     uint32_t shared_lock; /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
     uint32_t shared_count;                      /* atomic: a look without the lock */
     struct hki_halt halt;
     struct hki_watch_note watch;
-    struct hki_fault_stack fault_stack; /* the worker's thread's */
+    struct hki_signal_stack signal_stack; /* the worker's thread's */
     int thread_id;
     pthread_t thread; /* of workers but the first */
 };

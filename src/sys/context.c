@@ -36,8 +36,8 @@
  * TSan follows descriptors through libc: a close must come after every use. What orders
  * them here is the handle's list of operations, which this mode does not see.
  */
-__attribute__((weak, visibility("default"))) const char *
-__tsan_default_suppressions(void)
+__attribute__((weak, visibility("default"))) const char *__tsan_default_suppressions(
+    void)
 {
     return "race:hki_os_close\n";
 }

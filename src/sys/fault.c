@@ -166,7 +166,7 @@ static void on_fault(int signo, siginfo_t *info, void *context)
 
 /* ---- installing ---- */
 
-void hki_fault_start(const char *(*name_of)(const char **out_low))
+void hki_overflow_start(const char *(*name_of)(const char **out_low))
 {
     /* No signal is held off, so that a fault in the report comes to us again, and a
      * former handler that leaves by a long jump leaves nothing blocked. */
@@ -182,7 +182,7 @@ void hki_fault_start(const char *(*name_of)(const char **out_low))
     }
 }
 
-void hki_fault_stop(void)
+void hki_overflow_stop(void)
 {
     for (int i = 0; i < 2; i++) {
         struct sigaction now;
@@ -193,7 +193,7 @@ void hki_fault_stop(void)
     }
 }
 
-void hki_fault_stack_open(struct hki_fault_stack *stack)
+void hki_signal_stack_open(struct hki_signal_stack *stack)
 {
     stack_t ours = {.ss_size = STACK_SIZE};
     size_t page = hki_os_page_size();
@@ -211,7 +211,7 @@ void hki_fault_stack_open(struct hki_fault_stack *stack)
     (void)sigaltstack(&ours, NULL);
 }
 
-void hki_fault_stack_close(struct hki_fault_stack *stack)
+void hki_signal_stack_close(struct hki_signal_stack *stack)
 {
     stack_t now;
 

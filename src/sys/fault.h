@@ -13,19 +13,19 @@
  * name of the task that runs on the calling thread, and the lowest address of its
  * stack, above the guard; NULL when none runs there.
  */
-void hki_fault_start(const char *(*name_of)(const char **out_low));
+void hki_overflow_start(const char *(*name_of)(const char **out_low));
 /* Restores what was there. */
-void hki_fault_stop(void);
+void hki_overflow_stop(void);
 
 /* The stack on which the handlers of one thread run. */
-struct hki_fault_stack {
+struct hki_signal_stack {
     void *memory; /* NULL: the thread had one, or there was no memory */
     stack_t former;
 };
 
 /* Before the calling thread runs tasks, and after. Without memory for it an overflow
  * still ends the process, but namelessly. */
-void hki_fault_stack_open(struct hki_fault_stack *stack);
-void hki_fault_stack_close(struct hki_fault_stack *stack);
+void hki_signal_stack_open(struct hki_signal_stack *stack);
+void hki_signal_stack_close(struct hki_signal_stack *stack);
 
 #endif

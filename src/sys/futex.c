@@ -21,8 +21,7 @@ void hki_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
     /* WAIT_BITSET takes an absolute time on the monotonic clock. Every failure
      * (EAGAIN, EINTR, ETIMEDOUT) means "look again", which the caller does. */
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
-                  deadline_ns == INT64_MAX ? NULL : &at, NULL,
-                  FUTEX_BITSET_MATCH_ANY);
+                  deadline_ns == INT64_MAX ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 void hki_futex_wake(uint32_t *word, uint32_t count)

@@ -34,8 +34,8 @@ struct hki_stack {
 };
 
 struct hki_stack_pool {
-    struct hki_stack *free;   /* still have their pages; last in, first out */
-    struct hki_stack **cold;  /* gave theirs back to the system */
+    struct hki_stack *free;  /* still have their pages; last in, first out */
+    struct hki_stack **cold; /* gave theirs back to the system */
     uint32_t cold_count, cold_room;
     size_t stack_size;   /* reservation of one stack, bytes: a power of two */
     uint32_t stacks_max; /* 0: no limit */

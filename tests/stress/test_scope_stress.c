@@ -18,8 +18,7 @@ struct tree {
     int spawned, ended; /* atomic */
     int budget;         /* atomic: nodes that may still be made */
     bool threads;
-    bool
-        toggles; /* shields go up over running children: a cancel may not stay */
+    bool toggles; /* shields go up over running children: a cancel may not stay */
 };
 
 struct node {
