@@ -12,8 +12,11 @@
 #include <hocket/task.h>
 
 #include <hocket/chan.h>
+#include <hocket/cond.h>
 #include <hocket/event.h>
+#include <hocket/lock_many.h>
 #include <hocket/mutex.h>
+#include <hocket/rwlock.h>
 #include <hocket/select.h>
 #include <hocket/sem.h>
 #include <hocket/sync_stats.h>
