@@ -78,6 +78,32 @@ static inline void hki_spend(struct hki_self *self)
         hki_self_exhausted(self);
 }
 
+/*
+ * What a task or thread holds for reading (core/reads.c): a lock that many hold at once
+ * cannot list them, so each lists its locks. Its owner only. The first few need no
+ * memory, so that a fifth is the first that can fail.
+ */
+enum { HKI_READS_OWN = 4 };
+
+struct hki_read {
+    const void *lock;
+    uint64_t depth; /* how often */
+};
+
+struct hki_reads {
+    uint32_t count;
+    uint32_t more_room;
+    struct hki_read *more; /* heap: those beyond the first few; NULL: there are none */
+    struct hki_read own[HKI_READS_OWN];
+};
+
+/* The entry of `lock`; NULL: it is not held for reading. */
+struct hki_read *hki_reads_find(struct hki_self *self, const void *lock);
+/* The same, made with depth 0 where there is none; NULL: no memory. */
+struct hki_read *hki_reads_need(struct hki_self *self, const void *lock);
+/* Removes an entry; other entries may move. */
+void hki_reads_drop(struct hki_self *self, struct hki_read *read);
+
 /* The low bits of a waiter's state: whom it wakes, immutable once armed. */
 enum hki_waiter_kind {
     HKI_WAIT_TASK = 1 << 0,

@@ -87,6 +87,8 @@ static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
     top->locals = NULL;
     top->low = low;
     top->cancel_posted = 0;
+    top->reads.count = 0;
+    top->reads.more = NULL;
     task->stack = top;
 }
 

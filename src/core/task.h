@@ -61,6 +61,7 @@ struct hki_stack_top {
     hk_inbox_node cancel_node; /* brings a cancel from another worker */
     uint32_t cancel_posted;    /* guarded by the parent scope's lock */
     uint32_t unused;
+    struct hki_reads reads; /* the locks that it holds for reading */
 };
 
 _Static_assert(sizeof(struct hki_stack_top) <= HKI_STACK_HEAD_WORDS * 8,

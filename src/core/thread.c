@@ -83,6 +83,7 @@ struct hki_self *hki_self_attach(void)
     if (!thread)
         thread = new_record();
     thread->self = (struct hki_self){.kind = HKI_SELF_THREAD, .budget = HKI_BUDGET};
+    thread->reads = (struct hki_reads){0};
     if (pthread_getname_np(pthread_self(), thread->name, sizeof(thread->name)) != 0)
         snprintf(thread->name, sizeof(thread->name), "thread");
     pthread_once(&exit_once, make_exit_key);

@@ -26,6 +26,7 @@ struct hki_thread {
     const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
+    struct hki_reads reads; /* the locks that it holds for reading */
     char name[16];
 };
 

@@ -17,6 +17,11 @@
  *              must hand over to it. Set by a waiter that was woken in vain and is old;
  *              cleared by the hand-over, or when the queue runs empty. Never together
  *              with WAKING.
+ *     flags    HK_MUTEX_RECURSIVE and its like, immutable. Since they make the word of a
+ *              free mutex other than 0, all their work is on the slow paths.
+ *
+ * In order (HK_MUTEX_IN_ORDER) every unlock with waiters hands over, and WAKING is never
+ * set: so a mutex that is not HELD has no waiters, and who takes it passes nobody by.
  *
  * No wake-up is lost: a queued waiter implies WAITERS, and then at every moment either
  * HELD (its unlock will look at the queue) or WAKING (that waiter will) is set.
@@ -24,9 +29,8 @@
  * The mutex may be freed by the next holder as soon as it is released: clearing HELD,
  * or the wake of who was handed it, is unlock's last access.
  */
-#include <hocket/mutex.h>
+#include "sync/mutex.h"
 
-#include "core/self_inline.h"
 #include "sync/queue.h"
 
 #include <hocket/task.h>
@@ -38,6 +42,7 @@ enum {
     WAITERS = 1 << 1,
     WAKING = 1 << 2,
     OVERDUE = 1 << 3,
+    FLAGS = HK_MUTEX_RECURSIVE | HK_MUTEX_ERROR_CHECKING | HK_MUTEX_IN_ORDER,
 };
 
 enum {
@@ -45,17 +50,6 @@ enum {
     PASSED_MAX = 64,       /* and so does one that was woken in vain this often: the
                             * bound of a virtual clock, which stands still */
     SPINS = 60,            /* of a plain thread before it sleeps: about 1 us */
-};
-
-/* Results of a waiter's wake. */
-enum { RETRY = 0, HANDED = 1 };
-
-/* A caller on its way through the queue; waiter.data points to it. */
-struct place {
-    hk_waiter waiter;
-    struct hki_self *self;
-    int64_t since_ns; /* when it first queued; kept when it goes back to the head */
-    uint32_t passed;  /* how often it was woken and another was faster */
 };
 
 static inline struct hki_self *holder_of(const hk_mutex *mutex)
@@ -80,7 +74,7 @@ static inline bool change_state(hk_mutex *mutex, uint32_t *state, uint32_t wante
                                        __ATOMIC_RELAXED);
 }
 
-static const char *name_of(const hk_mutex *mutex)
+const char *hki_mutex_name(const hk_mutex *mutex)
 {
     return mutex->name ? mutex->name : "(unnamed)";
 }
@@ -89,11 +83,27 @@ static void describe(const void *object, char *text, size_t size)
 {
     const hk_mutex *mutex = object;
 
-    (void)snprintf(text, size, "%s, %s", name_of(mutex),
+    (void)snprintf(text, size, "%s, %s", hki_mutex_name(mutex),
                    state_of(mutex) & HELD ? "held" : "free");
 }
 
-static const hk_wait_kind lock_kind = {.name = "mutex", .describe = describe};
+size_t hki_mutex_holders(const hk_mutex *mutex, hk_holder *out, size_t max)
+{
+    const struct hki_self *holder = holder_of(mutex);
+
+    if (!holder || max == 0)
+        return 0;
+    out[0] = holder;
+    return 1;
+}
+
+static size_t holders(const void *object, hk_holder *out, size_t max)
+{
+    return hki_mutex_holders(object, out, max);
+}
+
+static const hk_wait_kind lock_kind = {
+    .name = "mutex", .describe = describe, .holders = holders};
 
 /* ---- misuse ---- */
 
@@ -101,7 +111,7 @@ static _Noreturn __attribute__((cold, noinline)) void panic_relock(
     const hk_mutex *mutex)
 {
     hki_panic("hk_mutex_lock: \"%s\" locks mutex %s (%p) that it already holds",
-              hk_task_name(), name_of(mutex), (const void *)mutex);
+              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
 }
 
 static _Noreturn __attribute__((cold, noinline)) void panic_unlock(
@@ -111,10 +121,60 @@ static _Noreturn __attribute__((cold, noinline)) void panic_unlock(
 
     if (!holder)
         hki_panic("hk_mutex_unlock: \"%s\" unlocks mutex %s (%p) that nobody holds",
-                  hk_task_name(), name_of(mutex), (const void *)mutex);
+                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
     hki_panic("hk_mutex_unlock: \"%s\" unlocks mutex %s (%p) that \"%s\" holds",
-              hk_task_name(), name_of(mutex), (const void *)mutex,
+              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
               hki_self_name(holder));
+}
+
+/* ---- beginning and end ---- */
+
+void hk_mutex_init(hk_mutex *mutex, uint32_t flags)
+{
+    const uint32_t either = HK_MUTEX_RECURSIVE | HK_MUTEX_ERROR_CHECKING;
+
+    if ((flags & ~(uint32_t)FLAGS) || (flags & either) == either)
+        hki_panic("hk_mutex_init: flags %#x: unknown ones, or recursive and "
+                  "error-checking at once",
+                  flags);
+    *mutex = (hk_mutex)HK_MUTEX_INIT_WITH(flags);
+    if (hki_is_checking())
+        hki_check_forget(mutex);
+}
+
+void hk_mutex_stats(const hk_mutex *mutex, hk_sync_stats *out_stats)
+{
+    uint32_t *lock = &((hk_mutex *)mutex)->hki_lock;
+
+    hki_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){
+        .holders = state_of(mutex) & HELD ? 1 : 0,
+        .waiters = mutex->hki_waiting,
+        .contended = mutex->hki_contended,
+    };
+    hki_lock_release(lock);
+}
+
+void hk_mutex_fini(hk_mutex *mutex)
+{
+    const struct hki_self *holder;
+    hk_sync_stats stats;
+
+    if (!mutex)
+        return;
+    hk_mutex_stats(mutex, &stats);
+    holder = holder_of(mutex);
+    if (stats.holders)
+        hki_panic("hk_mutex_fini: \"%s\" ends mutex %s (%p) that \"%s\" holds and %u "
+                  "wait for",
+                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
+                  holder ? hki_self_name(holder) : "somebody", stats.waiters);
+    if (stats.waiters)
+        hki_panic("hk_mutex_fini: \"%s\" ends mutex %s (%p) that %u wait for",
+                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
+                  stats.waiters);
+    if (hki_is_checking())
+        hki_check_forget(mutex);
 }
 
 /* ---- lock ---- */
@@ -147,7 +207,7 @@ static bool try_barge(hk_mutex *mutex)
  */
 static bool spin(hk_mutex *mutex, const struct hki_self *self)
 {
-    if (self->kind != HKI_SELF_THREAD)
+    if (self->kind != HKI_SELF_THREAD || (state_of(mutex) & HK_MUTEX_IN_ORDER))
         return false;
     for (int i = 0; i < SPINS; i++) {
         if (try_barge(mutex))
@@ -158,19 +218,41 @@ static bool spin(hk_mutex *mutex, const struct hki_self *self)
     return false;
 }
 
-static bool is_overdue(const struct place *place)
+static bool is_overdue(const struct hki_mutex_place *place)
 {
     return place->passed >= PASSED_MAX || hk_now() - place->since_ns >= BOUND_NS;
 }
 
+/* Under hki_lock, as what follows: the queue, and its length. */
+static void push(hk_mutex *mutex, struct hki_mutex_place *place)
+{
+    if (place->passed) {
+        hki_queue_push_front(&mutex->hki_waiters, &place->waiter);
+    } else {
+        hki_queue_push(&mutex->hki_waiters, &place->waiter);
+        mutex->hki_contended++;
+    }
+    mutex->hki_waiting++;
+}
+
+static struct hki_mutex_place *pop(hk_mutex *mutex)
+{
+    hk_waiter *w = hki_queue_pop(&mutex->hki_waiters);
+
+    if (!w)
+        return NULL;
+    mutex->hki_waiting--;
+    return w->data;
+}
+
 /* Queues, at the head if it was there before. False: it was free, and was taken. */
-static bool enqueue(hk_mutex *mutex, struct place *place)
+static bool enqueue(hk_mutex *mutex, struct hki_mutex_place *place)
 {
     uint32_t woken = place->passed ? WAKING : 0;
     uint32_t overdue = woken && is_overdue(place) ? OVERDUE : 0;
     uint32_t state, wanted;
 
-    hk_waiter_init(&place->waiter, &lock_kind, mutex);
+    hki_waiter_arm(&place->waiter, place->self, place->kind, place->object);
     place->waiter.data = place;
     hki_lock_acquire(&mutex->hki_lock);
     state = state_of(mutex);
@@ -178,23 +260,22 @@ static bool enqueue(hk_mutex *mutex, struct place *place)
         wanted = state & HELD ? (state | WAITERS | overdue) : (state | HELD);
         wanted &= ~woken;
     } while (!change_state(mutex, &state, wanted, __ATOMIC_ACQUIRE));
-    if (state & HELD) {
-        if (woken)
-            hki_queue_push_front(&mutex->hki_waiters, &place->waiter);
-        else
-            hki_queue_push(&mutex->hki_waiters, &place->waiter);
-    }
+    if (state & HELD)
+        push(mutex, place);
     hki_lock_release(&mutex->hki_lock);
     return state & HELD;
 }
 
 static hk_verdict lock_abort(hk_waiter *w)
 {
-    hk_mutex *mutex = (hk_mutex *)w->object;
+    const struct hki_mutex_place *place = w->data;
+    hk_mutex *mutex = place->mutex;
     bool removed;
 
     hki_lock_acquire(&mutex->hki_lock);
     removed = hki_queue_remove(&mutex->hki_waiters, w);
+    if (removed)
+        mutex->hki_waiting--;
     if (removed && !mutex->hki_waiters.head)
         __atomic_fetch_and(&mutex->hki_state, (uint32_t) ~(WAITERS | OVERDUE),
                            __ATOMIC_RELAXED);
@@ -203,75 +284,127 @@ static hk_verdict lock_abort(hk_waiter *w)
 }
 
 /* Waits for its turn. 0 when the mutex is the caller's. */
-static int wait_for_turn(hk_mutex *mutex, struct hki_self *self, hk_abort_fn *abort)
+static int wait_for_turn(struct hki_mutex_place *place, hk_abort_fn *abort)
 {
-    struct place place = {.self = self, .since_ns = hk_now()};
+    hk_mutex *mutex = place->mutex;
 
-    while (enqueue(mutex, &place)) {
-        int rc = hk_park(&place.waiter, abort);
+    while (enqueue(mutex, place)) {
+        int rc = hk_park(&place->waiter, abort);
 
-        if (rc == HANDED)
+        if (rc == HKI_MUTEX_HANDED)
             return 0;
         if (rc < 0)
             return rc;
-        place.passed++;
+        place->passed++;
     }
+    set_holder(mutex, place->self);
+    return 0;
+}
+
+int hki_mutex_enter(hk_mutex *mutex, struct hki_self *self, const hk_wait_kind *kind,
+                    const void *object, bool shielded)
+{
+    struct hki_mutex_place place;
+
+    if (try_barge(mutex) || spin(mutex, self)) {
+        set_holder(mutex, self);
+        return 0;
+    }
+    place.self = self;
+    place.mutex = mutex;
+    place.kind = kind;
+    place.object = object;
+    place.since_ns = hk_now();
+    place.passed = 0;
+    return wait_for_turn(&place, shielded ? NULL : lock_abort);
+}
+
+bool hki_mutex_try_enter(hk_mutex *mutex, struct hki_self *self)
+{
+    if (!try_barge(mutex))
+        return false;
     set_holder(mutex, self);
+    return true;
+}
+
+/* The holder comes again. */
+static int relock(hk_mutex *mutex)
+{
+    uint32_t state = state_of(mutex);
+
+    if (state & HK_MUTEX_ERROR_CHECKING)
+        return -EDEADLK;
+    if (!(state & HK_MUTEX_RECURSIVE) || ++mutex->hki_depth == 0)
+        panic_relock(mutex);
     return 0;
 }
 
 static __attribute__((noinline)) int lock_slow(hk_mutex *mutex, struct hki_self *self,
-                                               hk_abort_fn *abort)
+                                               bool shielded)
 {
     if (HKI_UNLIKELY(holder_of(mutex) == self))
-        panic_relock(mutex);
-    if (!try_barge(mutex) && !spin(mutex, self))
-        return wait_for_turn(mutex, self, abort);
-    set_holder(mutex, self);
-    return 0;
+        return relock(mutex);
+    return hki_mutex_enter(mutex, self, &lock_kind, mutex, shielded);
 }
 
 /* The rest of a call that has to look up, and may have to yield. The budget is spent
  * before the try, not after it: who must yield yields without the mutex. */
-static __attribute__((noinline)) int lock_attentive(hk_mutex *mutex, hk_abort_fn *abort)
+static __attribute__((noinline)) int lock_attentive(hk_mutex *mutex, bool shielded)
 {
     struct hki_self *self = hki_self();
-    int rc = abort ? hki_enter(self) : 0;
+    bool again = holder_of(mutex) == self;
+    int rc;
 
-    if (rc < 0 && holder_of(mutex) == self)
-        panic_relock(mutex);
+    if (again && !(state_of(mutex) & HK_MUTEX_RECURSIVE))
+        return relock(mutex); /* misuse comes before a cancel */
+    rc = shielded ? 0 : hki_enter(self);
     if (rc < 0)
         return rc;
     hki_spend(self);
-    return lock_slow(mutex, self, abort);
+    if (!again && hki_is_checking())
+        hki_check_order(self, mutex, &lock_kind);
+    rc = lock_slow(mutex, self, shielded);
+    if (rc == 0 && hki_is_checking())
+        hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
+    return rc;
 }
 
 /* Small enough to need no frame: what is rare is behind a jump. */
 int hk_mutex_lock(hk_mutex *mutex)
 {
     struct hki_self *self = hki_self_current;
+    uint16_t budget;
 
     if (HKI_UNLIKELY(!self || __atomic_load_n(&self->attention, __ATOMIC_RELAXED) ||
-                     self->budget == 1))
-        return lock_attentive(mutex, lock_abort);
-    self->budget--;
+                     (budget = self->budget) == 1 || hki_is_checking()))
+        return lock_attentive(mutex, false);
+    self->budget = (uint16_t)(budget - 1);
     if (HKI_UNLIKELY(!try_take(mutex, self)))
-        return lock_slow(mutex, self, lock_abort);
+        return lock_slow(mutex, self, false);
     return 0;
 }
 
 void hk_mutex_lock_shielded(hk_mutex *mutex)
 {
-    (void)lock_attentive(mutex, NULL); /* without an abort it cannot fail */
+    if (lock_attentive(mutex, true) < 0)
+        panic_relock(mutex); /* it is error-checking, and has no other way to say so */
 }
 
 int hk_mutex_try_lock(hk_mutex *mutex)
 {
     struct hki_self *self = hki_self();
 
-    if (!try_barge(mutex))
-        return -EAGAIN;
-    set_holder(mutex, self);
+    if (!hki_mutex_try_enter(mutex, self)) {
+        const uint32_t answers = HK_MUTEX_RECURSIVE | HK_MUTEX_ERROR_CHECKING;
+        int rc = -EAGAIN;
+
+        if (holder_of(mutex) == self && (state_of(mutex) & answers))
+            rc = relock(mutex);
+        if (rc < 0)
+            return rc;
+    }
+    if (hki_is_checking())
+        hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
     return 0;
 }
 
@@ -279,63 +412,159 @@ int hk_mutex_try_lock(hk_mutex *mutex)
 
 /* The next waiter, with the mutex handed to it, or with leave to try; NULL when the
  * queue has run empty meanwhile. While we hold it, hki_lock keeps the state still. */
-static hk_waiter *pick_next(hk_mutex *mutex, int *out_result)
+static struct hki_mutex_place *pick_next(hk_mutex *mutex, enum hki_mutex_wake *out_wake)
 {
-    hk_waiter *w;
+    struct hki_mutex_place *place;
 
     hki_lock_acquire(&mutex->hki_lock);
-    w = hki_queue_pop(&mutex->hki_waiters);
-    if (w) {
-        const struct place *place = w->data;
-        uint32_t state = HELD | (mutex->hki_waiters.head ? WAITERS : 0);
+    place = pop(mutex);
+    if (place) {
+        uint32_t before = state_of(mutex);
+        uint32_t state = HELD | (before & FLAGS);
 
-        if ((state_of(mutex) & OVERDUE) || is_overdue(place)) {
+        if (mutex->hki_waiters.head)
+            state |= WAITERS;
+        if ((before & (OVERDUE | HK_MUTEX_IN_ORDER)) || is_overdue(place)) {
             set_holder(mutex, place->self);
-            *out_result = HANDED;
+            *out_wake = HKI_MUTEX_HANDED;
         } else {
             state |= WAKING;
-            *out_result = RETRY;
+            *out_wake = HKI_MUTEX_TRY;
         }
         __atomic_store_n(&mutex->hki_state, state, __ATOMIC_RELAXED);
     }
     hki_lock_release(&mutex->hki_lock);
-    return w;
+    return place;
 }
 
-static __attribute__((noinline)) void unlock_slow(hk_mutex *mutex)
+static void wake_next(hk_mutex *mutex, struct hki_mutex_place *place,
+                      enum hki_mutex_wake wake)
+{
+    if (wake == HKI_MUTEX_TRY)
+        __atomic_fetch_and(&mutex->hki_state, ~(uint32_t)HELD, __ATOMIC_RELEASE);
+    hk_wake(&place->waiter, wake);
+}
+
+static __attribute__((noinline)) void unlock_slow(hk_mutex *mutex,
+                                                  struct hki_self *self)
 {
     uint32_t state = state_of(mutex);
-    hk_waiter *w;
-    int result;
 
+    if (mutex->hki_depth > 0) {
+        mutex->hki_depth--;
+        set_holder(mutex, self);
+        return;
+    }
     for (;;) {
+        enum hki_mutex_wake wake;
+        struct hki_mutex_place *place;
+
         if (!(state & WAITERS) || (state & WAKING)) {
             if (change_state(mutex, &state, state & ~(uint32_t)HELD, __ATOMIC_RELEASE))
                 return;
             continue;
         }
-        w = pick_next(mutex, &result);
-        if (w)
-            break;
+        place = pick_next(mutex, &wake);
+        if (place) {
+            wake_next(mutex, place, wake);
+            return;
+        }
         state = state_of(mutex);
     }
-    if (result == RETRY)
-        __atomic_fetch_and(&mutex->hki_state, ~(uint32_t)HELD, __ATOMIC_RELEASE);
-    hk_wake(w, result);
+}
+
+static inline void leave(hk_mutex *mutex, struct hki_self *self)
+{
+    uint32_t state = HELD;
+
+    set_holder(mutex, NULL);
+    if (HKI_UNLIKELY(!change_state(mutex, &state, 0, __ATOMIC_RELEASE)))
+        unlock_slow(mutex, self);
+}
+
+void hki_mutex_leave(hk_mutex *mutex, struct hki_self *self)
+{
+    leave(mutex, self);
+}
+
+static __attribute__((noinline)) void unlock_checked(hk_mutex *mutex)
+{
+    struct hki_self *self = hki_self_current;
+
+    if (!self || holder_of(mutex) != self)
+        panic_unlock(mutex);
+    hki_check_gave(self, mutex);
+    leave(mutex, self);
 }
 
 void hk_mutex_unlock(hk_mutex *mutex)
 {
-    uint32_t state = HELD;
+    struct hki_self *self = hki_self_current;
 
-    if (HKI_UNLIKELY(!hki_self_current || holder_of(mutex) != hki_self_current))
-        panic_unlock(mutex);
-    set_holder(mutex, NULL);
-    if (HKI_UNLIKELY(!change_state(mutex, &state, 0, __ATOMIC_RELEASE)))
-        unlock_slow(mutex);
+    if (HKI_UNLIKELY(hki_is_checking() || !self || holder_of(mutex) != self))
+        unlock_checked(mutex);
+    else
+        leave(mutex, self);
 }
 
 bool hk_mutex_is_held(const hk_mutex *mutex)
 {
     return hki_self_current && holder_of(mutex) == hki_self_current;
+}
+
+/* ---- for the condition ---- */
+
+int64_t hki_mutex_depth(const hk_mutex *mutex, const struct hki_self *self)
+{
+    return holder_of(mutex) == self ? (int64_t)mutex->hki_depth : -1;
+}
+
+/*
+ * A free mutex is offered, not given, unless in order: while the waiter is on its way
+ * others may use it. One that is on its way already will look after the queue.
+ */
+void hki_mutex_requeue(struct hki_mutex_place *place)
+{
+    hk_mutex *mutex = place->mutex;
+    uint32_t state, wanted;
+
+    place->since_ns = hk_now();
+    place->passed = 0;
+    hki_lock_acquire(&mutex->hki_lock);
+    state = state_of(mutex);
+    do {
+        if (state & (HELD | WAKING))
+            wanted = state | WAITERS;
+        else
+            wanted = state | (state & HK_MUTEX_IN_ORDER ? HELD : WAKING);
+    } while (!change_state(mutex, &state, wanted, __ATOMIC_ACQUIRE));
+    if (state & (HELD | WAKING)) {
+        push(mutex, place);
+        place = NULL;
+    } else if (wanted & HELD) {
+        set_holder(mutex, place->self);
+    }
+    hki_lock_release(&mutex->hki_lock);
+    if (place)
+        hk_wake(&place->waiter, wanted & HELD ? HKI_MUTEX_HANDED : HKI_MUTEX_TRY);
+}
+
+/* Without an abort none of it can fail. */
+void hki_mutex_resume(struct hki_mutex_place *place, int wake)
+{
+    struct hki_self *self = place->self;
+    hk_mutex *mutex = place->mutex;
+
+    if (hki_is_checking())
+        hki_check_order(self, mutex, &lock_kind);
+    if (wake == HKI_MUTEX_AGAIN && !try_take(mutex, self)) {
+        (void)hki_mutex_enter(mutex, self, &lock_kind, mutex, true);
+    } else if (wake == HKI_MUTEX_TRY) {
+        place->kind = &lock_kind; /* now it waits for the mutex and nothing else */
+        place->object = mutex;
+        place->passed++;
+        (void)wait_for_turn(place, NULL);
+    }
+    if (hki_is_checking())
+        hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
 }

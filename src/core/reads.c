@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record of what a task or thread holds for reading. Nearly always it is empty or
+ * has one entry, so it is searched from its end, and what is dropped is replaced by the
+ * last.
+ */
+#include "base/alloc.h"
+#include "core/task.h"
+#include "core/thread.h"
+
+static struct hki_reads *reads_of(struct hki_self *self)
+{
+    if (HKI_LIKELY(self->kind == HKI_SELF_TASK))
+        return &hki_task_of(self)->stack->reads;
+    if (self->kind == HKI_SELF_THREAD)
+        return &hki_thread_of(self)->reads;
+    hki_panic("a lock is held for reading inside a callback of the event loop");
+}
+
+static inline struct hki_read *entry(struct hki_reads *reads, uint32_t i)
+{
+    return i < HKI_READS_OWN ? &reads->own[i] : &reads->more[i - HKI_READS_OWN];
+}
+
+static struct hki_read *find(struct hki_reads *reads, const void *lock)
+{
+    for (uint32_t i = reads->count; i-- > 0;)
+        if (entry(reads, i)->lock == lock)
+            return entry(reads, i);
+    return NULL;
+}
+
+struct hki_read *hki_reads_find(struct hki_self *self, const void *lock)
+{
+    return find(reads_of(self), lock);
+}
+
+static bool make_room(struct hki_reads *reads)
+{
+    uint32_t room = reads->more ? 2 * reads->more_room : 2 * HKI_READS_OWN;
+    struct hki_read *more;
+
+    if (reads->count < HKI_READS_OWN + (reads->more ? reads->more_room : 0))
+        return true;
+    more = hki_realloc(reads->more, room * sizeof(*more));
+    if (!more)
+        return false;
+    reads->more = more;
+    reads->more_room = room;
+    return true;
+}
+
+struct hki_read *hki_reads_need(struct hki_self *self, const void *lock)
+{
+    struct hki_reads *reads = reads_of(self);
+    struct hki_read *read = find(reads, lock);
+
+    if (read)
+        return read;
+    if (HKI_UNLIKELY(reads->count >= HKI_READS_OWN) && !make_room(reads))
+        return NULL;
+    read = entry(reads, reads->count++);
+    read->lock = lock;
+    read->depth = 0;
+    return read;
+}
+
+void hki_reads_drop(struct hki_self *self, struct hki_read *read)
+{
+    struct hki_reads *reads = reads_of(self);
+
+    *read = *entry(reads, --reads->count);
+    if (HKI_UNLIKELY(reads->more && reads->count <= HKI_READS_OWN)) {
+        hki_free(reads->more);
+        reads->more = NULL;
+    }
+}

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lock for many readers or one writer, whose readers do not meet.
+ *
+ * Readers of one core count themselves in one of a few slots, a cache line each, so that
+ * reading needs no line that other cores write. A slot:
+ *
+ *     OPEN     Readers may enter. Set by the first who wants this slot and by a writer
+ *              who leaves; cleared by a writer who comes. All under hki_lock, but read
+ *              and changed by readers without it.
+ *     READER   n times: the readers inside. Only with OPEN may one enter; who leaves
+ *              takes one off, and learns by the same instruction whether it is OPEN.
+ *
+ * Who writes, in this order: holds hki_writers, a mutex, so that writers queue with all
+ * that a mutex promises; closes all slots (CLOSED); waits until hki_leaving is 0.
+ *
+ *     hki_leaving   LEAVER for each reader that was inside when its slot was closed and
+ *                   has not left yet. A reader that finds its slot closed when it leaves
+ *                   takes one off, and touches the lock no more, unless it was the last
+ *                   and the writer is PARKED: then it wakes that writer.
+ *     PARKED        The writer sleeps. Then only the last reader, or the abort of the
+ *                   writer, which does nothing once the last reader has left, may end
+ *                   its wait: so it is gone before the writer can be.
+ *
+ * hki_open: a bit for each slot that was ever opened (the others a writer need not look
+ * at), and CLOSED: a writer is inside, or closes the door behind those who are. It
+ * changes under hki_lock, as does the queue of readers that came too late. A writer that leaves
+ * (or gives up) counts all these in before it opens the slots, and wakes them when it is
+ * done: that bounds their wait to one writer, and that of a writer to the readers that
+ * were there before it.
+ *
+ * Who reads is known to itself alone (hki_reads of self_inline.h): hence a lock that it
+ * reads is free for it to read again, and writing one is refused.
+ */
+#include <hocket/rwlock.h>
+
+#include "base/spin.h"
+#include "sync/mutex.h"
+#include "sync/queue.h"
+
+#include <hocket/task.h>
+
+#include <stdio.h>
+
+/* Of a slot. */
+enum { OPEN = 1, READER = 2 };
+
+/* Of hki_leaving. */
+enum { PARKED = 1, LEAVER = 2 };
+
+/* Of hki_open. */
+enum { CLOSED = 1 << 8 };
+
+enum {
+    SPINS = 60, /* of a plain thread before it sleeps: about 1 us */
+};
+
+enum mode { WAITS, SHIELDED, TRIES };
+
+/* A reader that waits. */
+struct reader {
+    hk_waiter waiter;
+    hk_rwlock *lock;
+    uint32_t slot;
+};
+
+static const char *name_of(const hk_rwlock *lock)
+{
+    return lock->name ? lock->name : "(unnamed)";
+}
+
+static uint32_t readers_of(const hki_rwlock_slot *slot)
+{
+    return __atomic_load_n(&slot->hki_readers, __ATOMIC_RELAXED);
+}
+
+static int32_t leaving_of(const hk_rwlock *lock)
+{
+    return __atomic_load_n(&lock->hki_leaving, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t count_readers(const hk_rwlock *lock)
+{
+    uint32_t count = 0;
+
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
+        count += readers_of(&lock->hki_slots[i]) / READER;
+    return count;
+}
+
+/* Without hki_lock no more than a hint. */
+static bool is_closed(const hk_rwlock *lock)
+{
+    return __atomic_load_n(&lock->hki_open, __ATOMIC_RELAXED) & CLOSED;
+}
+
+/* ---- in words ---- */
+
+static void describe(const void *object, char *text, size_t size)
+{
+    const hk_rwlock *lock = object;
+
+    (void)snprintf(text, size, "%s, %u inside to read", name_of(lock),
+                   count_readers(lock));
+}
+
+/* Who waits to read, or for its turn to write, waits for the writer. */
+static size_t writer_holds(const void *object, hk_holder *out, size_t max)
+{
+    const hk_rwlock *lock = object;
+
+    return hki_mutex_holders(&lock->hki_writers, out, max);
+}
+
+/* That one waits for readers, whom the checks may know. */
+static size_t readers_hold(const void *object, hk_holder *out, size_t max)
+{
+    return hki_check_holders(object, out, max);
+}
+
+static const hk_wait_kind read_kind = {
+    .name = "rwlock, to read", .describe = describe, .holders = writer_holds};
+static const hk_wait_kind write_kind = {
+    .name = "rwlock, to write", .describe = describe, .holders = writer_holds};
+static const hk_wait_kind drain_kind = {.name = "the readers of a rwlock, to write",
+                                        .describe = describe,
+                                        .holders = readers_hold};
+
+static bool is_writer(const hk_rwlock *lock, const struct hki_self *self)
+{
+    return hki_mutex_depth(&lock->hki_writers, self) >= 0;
+}
+
+static _Noreturn __attribute__((cold, noinline)) void panic_misuse(
+    const char *call, const hk_rwlock *lock, const char *what)
+{
+    hk_holder writer;
+
+    if (writer_holds(lock, &writer, 1))
+        hki_panic("%s: \"%s\" %s rwlock %s (%p); \"%s\" writes it", call,
+                  hk_task_name(), what, name_of(lock), (const void *)lock,
+                  hki_self_name(writer));
+    hki_panic("%s: \"%s\" %s rwlock %s (%p); %u read it", call, hk_task_name(), what,
+              name_of(lock), (const void *)lock, count_readers(lock));
+}
+
+/* ---- the door: all under hki_lock ---- */
+
+static void set_open(hk_rwlock *lock, uint32_t open)
+{
+    __atomic_store_n(&lock->hki_open, open, __ATOMIC_RELAXED);
+}
+
+static void open_slot(hk_rwlock *lock, uint32_t slot)
+{
+    set_open(lock, lock->hki_open | 1u << slot);
+    __atomic_fetch_or(&lock->hki_slots[slot].hki_readers, OPEN, __ATOMIC_RELEASE);
+}
+
+static void count_in(hk_rwlock *lock, uint32_t slot)
+{
+    __atomic_fetch_add(&lock->hki_slots[slot].hki_readers, READER, __ATOMIC_ACQUIRE);
+}
+
+/* By who holds hki_writers. Returns hki_leaving: 0, and it may write. */
+static int32_t close_door(hk_rwlock *lock)
+{
+    int32_t inside = 0;
+
+    hki_lock_acquire(&lock->hki_lock);
+    set_open(lock, lock->hki_open | CLOSED);
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
+        if (lock->hki_open & (1u << i))
+            inside += (int32_t)(__atomic_fetch_and(&lock->hki_slots[i].hki_readers,
+                                                   ~(uint32_t)OPEN, __ATOMIC_ACQ_REL) /
+                                READER);
+    hki_lock_release(&lock->hki_lock);
+    if (inside == 0)
+        return leaving_of(lock);
+    return __atomic_add_fetch(&lock->hki_leaving, LEAVER * inside, __ATOMIC_ACQ_REL);
+}
+
+/* By who has closed it. Those who are still inside, when a writer gives up, leave an
+ * open slot. Returns the readers that waited, to be woken: they are inside now. */
+static hk_waiter *open_door(hk_rwlock *lock)
+{
+    hk_waiter *first = NULL, **end = &first, *w;
+    int32_t inside = 0;
+
+    hki_lock_acquire(&lock->hki_lock);
+    set_open(lock, lock->hki_open & ~(uint32_t)CLOSED);
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
+        if (lock->hki_open & (1u << i))
+            inside += (int32_t)(__atomic_fetch_or(&lock->hki_slots[i].hki_readers, OPEN,
+                                                  __ATOMIC_RELEASE) /
+                                READER);
+    while ((w = hki_queue_pop(&lock->hki_readers))) {
+        const struct reader *reader = w->data;
+
+        open_slot(lock, reader->slot);
+        count_in(lock, reader->slot);
+        *end = w;
+        end = &w->next;
+    }
+    lock->hki_waiting = 0;
+    if (inside > 0)
+        __atomic_fetch_sub(&lock->hki_leaving, LEAVER * inside, __ATOMIC_RELAXED);
+    hki_lock_release(&lock->hki_lock);
+    return first;
+}
+
+/* ---- reading ---- */
+
+/* Threads share the slots in turn; a thread, or the tasks of a worker, keep theirs. */
+static uint32_t slot_of_caller(void)
+{
+    static __thread uint32_t mine __attribute__((tls_model("initial-exec")));
+    static uint32_t threads; /* atomic */
+
+    if (HKI_UNLIKELY(mine == 0))
+        mine = 1 + __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % HKI_RWLOCK_SLOTS;
+    return mine - 1;
+}
+
+static inline bool try_read(hk_rwlock *lock, uint32_t slot)
+{
+    uint32_t *word = &lock->hki_slots[slot].hki_readers;
+    uint32_t readers = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+    while (readers & OPEN)
+        if (__atomic_compare_exchange_n(word, &readers, readers + READER, true,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+static hk_verdict read_abort(hk_waiter *w)
+{
+    hk_rwlock *lock = ((struct reader *)w->data)->lock;
+    bool removed;
+
+    hki_lock_acquire(&lock->hki_lock);
+    removed = hki_queue_remove(&lock->hki_readers, w);
+    if (removed)
+        lock->hki_waiting--;
+    hki_lock_release(&lock->hki_lock);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+/* Under hki_lock no writer comes or leaves: so one is inside, or we are. */
+static int read_or_queue(struct reader *reader, enum mode mode)
+{
+    hk_rwlock *lock = reader->lock;
+    int rc = 0;
+
+    hki_lock_acquire(&lock->hki_lock);
+    if (!is_closed(lock)) {
+        open_slot(lock, reader->slot);
+        count_in(lock, reader->slot);
+    } else if (mode == TRIES) {
+        rc = -EAGAIN;
+    } else {
+        hki_queue_push(&lock->hki_readers, &reader->waiter);
+        lock->hki_waiting++;
+        lock->hki_contended++;
+        rc = 1;
+    }
+    hki_lock_release(&lock->hki_lock);
+    return rc;
+}
+
+/* A plain thread looks a few times more; a task never spins, since the writer may be a
+ * task on its own worker. */
+static bool spin_to_read(hk_rwlock *lock, const struct hki_self *self, uint32_t slot)
+{
+    if (self->kind != HKI_SELF_THREAD)
+        return false;
+    for (unsigned i = 0; i < SPINS && is_closed(lock); i++)
+        hki_spin_pause(0);
+    return try_read(lock, slot);
+}
+
+static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self *self,
+                                               uint32_t slot, enum mode mode)
+{
+    struct reader reader;
+    int rc;
+
+    if (is_writer(lock, self))
+        return -EDEADLK;
+    if (mode != TRIES && spin_to_read(lock, self, slot))
+        return 0;
+    reader.lock = lock;
+    reader.slot = slot;
+    hki_waiter_arm(&reader.waiter, self, &read_kind, lock);
+    reader.waiter.data = &reader;
+    rc = read_or_queue(&reader, mode);
+    return rc <= 0 ? rc : hk_park(&reader.waiter, mode == WAITS ? read_abort : NULL);
+}
+
+static inline int read_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
+{
+    struct hki_read *read = hki_reads_need(self, lock);
+    uint32_t slot = slot_of_caller();
+    int rc = 0;
+
+    if (HKI_UNLIKELY(!read))
+        return -ENOMEM;
+    if (read->depth++ > 0)
+        return 0;
+    if (HKI_UNLIKELY(hki_is_checking()) && mode != TRIES)
+        hki_check_order(self, lock, &read_kind);
+    if (HKI_UNLIKELY(!try_read(lock, slot)))
+        rc = read_slow(lock, self, slot, mode);
+    if (HKI_UNLIKELY(rc < 0))
+        hki_reads_drop(self, read);
+    else if (hki_is_checking())
+        hki_check_took(self, lock, &read_kind, HKI_HELD_SHARED);
+    return rc;
+}
+
+int hk_rwlock_read_lock(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+    int rc = hki_enter(self);
+
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    hki_spend(self);
+    return read_lock(lock, self, WAITS);
+}
+
+void hk_rwlock_read_lock_shielded(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+    int rc;
+
+    hki_spend(self);
+    rc = read_lock(lock, self, SHIELDED);
+    if (rc < 0)
+        panic_misuse("hk_rwlock_read_lock_shielded", lock,
+                     rc == -ENOMEM ? "has no memory to note that it reads"
+                                   : "would wait for itself to read");
+}
+
+int hk_rwlock_try_read_lock(hk_rwlock *lock)
+{
+    return read_lock(lock, hki_self(), TRIES);
+}
+
+/* The last reader of those that a writer waits for. When that writer sleeps it cannot
+ * go on, nor go away, before it is woken. */
+static __attribute__((noinline)) void leave_closed(hk_rwlock *lock)
+{
+    hk_waiter *writer;
+
+    if (__atomic_fetch_sub(&lock->hki_leaving, LEAVER, __ATOMIC_ACQ_REL) !=
+        (LEAVER | PARKED))
+        return;
+    hki_lock_acquire(&lock->hki_lock);
+    writer = lock->hki_drain;
+    lock->hki_drain = NULL;
+    __atomic_store_n(&lock->hki_leaving, 0, __ATOMIC_RELAXED);
+    hki_lock_release(&lock->hki_lock);
+    hk_wake(writer, 0);
+}
+
+/* To take it off is the last access, if the slot is open. */
+static inline void leave(hk_rwlock *lock, uint32_t slot)
+{
+    uint32_t *word = &lock->hki_slots[slot].hki_readers;
+
+    if (HKI_UNLIKELY(!(__atomic_fetch_sub(word, READER, __ATOMIC_RELEASE) & OPEN)))
+        leave_closed(lock);
+}
+
+void hk_rwlock_read_unlock(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+    struct hki_read *read = hki_reads_find(self, lock);
+
+    if (HKI_UNLIKELY(!read))
+        panic_misuse("hk_rwlock_read_unlock", lock, "does not read the");
+    if (--read->depth > 0)
+        return;
+    if (hki_is_checking())
+        hki_check_gave(self, lock);
+    hki_reads_drop(self, read);
+    leave(lock, slot_of_caller());
+}
+
+/* ---- writing ---- */
+
+static hk_verdict drain_abort(hk_waiter *w)
+{
+    hk_rwlock *lock = (hk_rwlock *)w->object;
+    hk_verdict verdict = HK_ABORTED;
+    int32_t leaving;
+
+    hki_lock_acquire(&lock->hki_lock);
+    leaving = leaving_of(lock);
+    while (verdict == HK_ABORTED) {
+        if (leaving < LEAVER) /* the last reader is about to wake it, or has */
+            verdict = HK_PENDING;
+        else if (__atomic_compare_exchange_n(&lock->hki_leaving, &leaving,
+                                             leaving & ~PARKED, true, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_ACQUIRE))
+            break;
+    }
+    if (verdict == HK_ABORTED)
+        lock->hki_drain = NULL;
+    hki_lock_release(&lock->hki_lock);
+    return verdict;
+}
+
+/* False: the last reader has left meanwhile. */
+static bool queue_to_drain(hk_rwlock *lock, hk_waiter *w)
+{
+    int32_t leaving;
+
+    hki_lock_acquire(&lock->hki_lock);
+    lock->hki_drain = w;
+    lock->hki_contended++;
+    leaving = leaving_of(lock);
+    while (leaving != 0 &&
+           !__atomic_compare_exchange_n(&lock->hki_leaving, &leaving, leaving | PARKED,
+                                        true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        ;
+    if (leaving == 0)
+        lock->hki_drain = NULL;
+    hki_lock_release(&lock->hki_lock);
+    return leaving != 0;
+}
+
+/* Waits for the readers that are inside. */
+static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *self,
+                                           enum mode mode)
+{
+    hk_waiter w;
+
+    if (mode == TRIES)
+        return -EAGAIN;
+    for (unsigned i = 0; self->kind == HKI_SELF_THREAD && i < SPINS; i++) {
+        if (leaving_of(lock) == 0)
+            return 0;
+        hki_spin_pause(0);
+    }
+    hki_waiter_arm(&w, self, &drain_kind, lock);
+    if (!queue_to_drain(lock, &w))
+        return 0;
+    return hk_park(&w, mode == WAITS ? drain_abort : NULL);
+}
+
+/* Opens the door and lets the next writer come. The readers that waited are inside
+ * before that, and cannot leave before they are woken. */
+static void stop_writing(hk_rwlock *lock, struct hki_self *self)
+{
+    hk_waiter *readers = open_door(lock);
+
+    hki_mutex_leave(&lock->hki_writers, self);
+    hki_queue_wake_all(readers, 0);
+}
+
+static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
+{
+    int rc;
+
+    if (hki_is_checking() && mode != TRIES)
+        hki_check_order(self, lock, &write_kind);
+    if (mode == TRIES)
+        rc = hki_mutex_try_enter(&lock->hki_writers, self) ? 0 : -EAGAIN;
+    else
+        rc = hki_mutex_enter(&lock->hki_writers, self, &write_kind, lock,
+                             mode == SHIELDED);
+    if (rc < 0)
+        return rc;
+    if (close_door(lock) != 0)
+        rc = drain(lock, self, mode);
+    if (rc < 0)
+        stop_writing(lock, self);
+    else if (hki_is_checking())
+        hki_check_took(self, lock, &write_kind, HKI_HELD_ALONE);
+    return rc;
+}
+
+/* It would wait for itself. */
+static bool holds(const hk_rwlock *lock, struct hki_self *self)
+{
+    return is_writer(lock, self) || hki_reads_find(self, lock);
+}
+
+int hk_rwlock_write_lock(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+    int rc;
+
+    if (HKI_UNLIKELY(holds(lock, self)))
+        return -EDEADLK;
+    rc = hki_enter(self);
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    hki_spend(self);
+    return write_lock(lock, self, WAITS);
+}
+
+void hk_rwlock_write_lock_shielded(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+
+    if (HKI_UNLIKELY(holds(lock, self)))
+        panic_misuse("hk_rwlock_write_lock_shielded", lock,
+                     "would wait for itself to write");
+    hki_spend(self);
+    (void)write_lock(lock, self, SHIELDED); /* without an abort it cannot fail */
+}
+
+int hk_rwlock_try_write_lock(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+
+    if (HKI_UNLIKELY(holds(lock, self)))
+        return -EDEADLK;
+    return write_lock(lock, self, TRIES);
+}
+
+void hk_rwlock_write_unlock(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+
+    if (HKI_UNLIKELY(!is_writer(lock, self)))
+        panic_misuse("hk_rwlock_write_unlock", lock, "does not write the");
+    if (hki_is_checking())
+        hki_check_gave(self, lock);
+    stop_writing(lock, self);
+}
+
+/* The caller counts as one of those who have to leave: if it is the only one, it does. */
+int hk_rwlock_try_upgrade(hk_rwlock *lock)
+{
+    struct hki_self *self = hki_self();
+    struct hki_read *read = hki_reads_find(self, lock);
+
+    if (HKI_UNLIKELY(!read || read->depth != 1))
+        panic_misuse("hk_rwlock_try_upgrade", lock,
+                     read ? "reads more than once the" : "does not read the");
+    if (!hki_mutex_try_enter(&lock->hki_writers, self))
+        return -EAGAIN;
+    if (close_door(lock) != LEAVER) {
+        stop_writing(lock, self);
+        return -EAGAIN;
+    }
+    leave(lock, slot_of_caller());
+    if (hki_is_checking()) {
+        hki_check_gave(self, lock);
+        hki_check_took(self, lock, &write_kind, HKI_HELD_ALONE);
+    }
+    hki_reads_drop(self, read);
+    return 0;
+}
+
+/* ---- both ---- */
+
+void hk_rwlock_unlock(hk_rwlock *lock)
+{
+    if (is_writer(lock, hki_self()))
+        hk_rwlock_write_unlock(lock);
+    else
+        hk_rwlock_read_unlock(lock);
+}
+
+bool hk_rwlock_is_read(const hk_rwlock *lock)
+{
+    return hki_reads_find(hki_self(), lock) != NULL;
+}
+
+bool hk_rwlock_is_written(const hk_rwlock *lock)
+{
+    return is_writer(lock, hki_self());
+}
+
+void hk_rwlock_init(hk_rwlock *lock)
+{
+    *lock = (hk_rwlock)HK_RWLOCK_INIT;
+    if (hki_is_checking())
+        hki_check_forget(lock);
+}
+
+void hk_rwlock_stats(const hk_rwlock *lock, hk_sync_stats *out_stats)
+{
+    uint32_t *word = &((hk_rwlock *)lock)->hki_lock;
+    hk_sync_stats writers;
+
+    hk_mutex_stats(&lock->hki_writers, &writers);
+    hki_lock_acquire(word);
+    *out_stats = (hk_sync_stats){
+        .holders = count_readers(lock),
+        .waiters = writers.waiters + lock->hki_waiting + (lock->hki_drain ? 1 : 0),
+        .contended = writers.contended + lock->hki_contended,
+    };
+    if (out_stats->holders == 0 && is_closed(lock))
+        out_stats->holders = 1; /* the writer */
+    hki_lock_release(word);
+}
+
+/* An unlock on its way out holds hki_writers, or is counted in hki_leaving. */
+static bool is_quiet(const hk_rwlock *lock)
+{
+    hk_sync_stats writers;
+
+    hk_mutex_stats(&lock->hki_writers, &writers);
+    return writers.holders == 0 && leaving_of(lock) == 0;
+}
+
+void hk_rwlock_fini(hk_rwlock *lock)
+{
+    hk_sync_stats stats;
+    unsigned turn = 0;
+
+    if (!lock)
+        return;
+    do {
+        hk_rwlock_stats(lock, &stats);
+        if (stats.holders || stats.waiters)
+            panic_misuse("hk_rwlock_fini", lock, "ends a used");
+        hki_spin_pause(turn++);
+    } while (!is_quiet(lock));
+    if (hki_is_checking())
+        hki_check_forget(lock);
+}
