@@ -15,6 +15,9 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(void *), 8);
     assert_int_equal(sizeof(hk_scope), 176);
     assert_int_equal(sizeof(hk_mutex), 64);
+    assert_int_equal(sizeof(hk_rwlock), 384);
+    assert_int_equal(sizeof(hk_cond), 64);
+    assert_int_equal(sizeof(hk_sync_stats), 32);
     assert_int_equal(sizeof(hk_event), 48);
     assert_int_equal(sizeof(hk_sem), 56);
     assert_int_equal(sizeof(hk_op), 256);
@@ -49,9 +52,11 @@ static void a_task_that_has_not_started_costs_its_record(void **state)
 
 static void initialisers_are_all_zero(void **state)
 {
-    static const char zero[256];
+    static const char zero[512];
     const hk_scope scope = HK_SCOPE_INIT;
-    const hk_mutex mutex = HK_MUTEX_INIT;
+    const hk_mutex mutex = HK_MUTEX_INIT, plain = HK_MUTEX_INIT_WITH(0);
+    const hk_rwlock rwlock = HK_RWLOCK_INIT;
+    const hk_cond cond = HK_COND_INIT;
     const hk_event event = HK_EVENT_INIT;
     const hk_sem sem = HK_SEM_INIT(0);
     const hk_fd none = HK_FD_NONE;
@@ -59,6 +64,9 @@ static void initialisers_are_all_zero(void **state)
     (void)state;
     assert_memory_equal(&scope, zero, sizeof(scope));
     assert_memory_equal(&mutex, zero, sizeof(mutex));
+    assert_memory_equal(&plain, zero, sizeof(plain));
+    assert_memory_equal(&rwlock, zero, sizeof(rwlock));
+    assert_memory_equal(&cond, zero, sizeof(cond));
     assert_memory_equal(&event, zero, sizeof(event));
     assert_memory_equal(&sem, zero, sizeof(sem));
     assert_memory_equal(&none, zero, sizeof(none));
