@@ -18,6 +18,7 @@ static const struct bench benches[] = {
 #endif
     {"xchan", floor_xchan},
     {"mutex", floor_mutex},
+    {"cond", floor_cond},
     {"timers", floor_timers},
     {"files", floor_files},
     {"wake", floor_wake},

@@ -14,6 +14,7 @@ void floor_mutex(int argc, char **args);
 void floor_timers(int argc, char **args);
 void floor_files(int argc, char **args);
 void floor_wake(int argc, char **args);
+void floor_cond(int argc, char **args);
 void floor_echo_server(int argc, char **args);
 
 /* A listening socket on 127.0.0.1 with a port of the kernel's choice, announced. */

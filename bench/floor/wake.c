@@ -38,12 +38,10 @@ static void *answer(void *arg)
     return 0;
 }
 
-void floor_wake(int argc, char **args)
+static void play(double operations_per_trip)
 {
     pthread_t thread;
 
-    (void)argc;
-    (void)args;
     bench_pin(0);
     if (pthread_create(&thread, 0, answer, 0))
         bench_die("pthread_create");
@@ -52,6 +50,21 @@ void floor_wake(int argc, char **args)
         hand_over(1, i);
         await(0, i);
     }
-    bench_report_wall(start, ROUND_TRIPS);
+    bench_report_wall(start, ROUND_TRIPS * operations_per_trip);
     pthread_join(thread, 0);
+}
+
+void floor_wake(int argc, char **args)
+{
+    (void)argc;
+    (void)args;
+    play(1);
+}
+
+/* What a condition costs at least, when it hands over from thread to thread. */
+void floor_cond(int argc, char **args)
+{
+    if (argc < 1 || strcmp(args[0], "threads"))
+        exit(BENCH_MISSING);
+    play(2);
 }

@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,6 +34,9 @@
 #define TIMERS_LIVE 1000000
 #define BENCH_SEED 88172645463325252u
 #define TASKS_MANY 1000000
+#define RWLOCK_WRITES 20 /* one turn in so many */
+#define MUTEX1K_TASKS 1000
+#define MUTEX1K_LOCKS 1000 /* of each task */
 
 struct bench {
     const char *name;
@@ -150,6 +154,53 @@ static inline void bench_pin(int cpu)
     CPU_SET((size_t)cpu, &set);
     if (sched_setaffinity(0, sizeof set, &set))
         bench_die("sched_setaffinity"); /* a one-core machine cannot run this bench */
+}
+
+/*
+ * Two pinned threads that want the same lock for a fixed time: with a fixed count the
+ * rest of the slower one would be uncontended. `work` is called over and over with the
+ * number of the turn; one operation for each call.
+ */
+#define BENCH_CONTEND_NS 3e8
+#define BENCH_TURNS 64 /* between two looks at the end */
+
+struct bench_side {
+    void (*work)(uint64_t turn);
+    const int *ended; /* atomic */
+    int cpu;
+    uint64_t turns;
+};
+
+static inline void *bench_contend_side(void *arg)
+{
+    struct bench_side *side = (struct bench_side *)arg;
+    void (*work)(uint64_t) = side->work;
+
+    bench_pin(side->cpu);
+    while (!__atomic_load_n(side->ended, __ATOMIC_RELAXED)) {
+        for (int i = 0; i < BENCH_TURNS; i++)
+            work(side->turns++);
+    }
+    return NULL;
+}
+
+static inline void bench_contend(void (*work)(uint64_t turn))
+{
+    int ended = 0;
+    struct bench_side sides[2] = {{work, &ended, 0, 0}, {work, &ended, 1, 0}};
+    pthread_t threads[2];
+
+    for (int i = 0; i < 2; i++)
+        if (pthread_create(&threads[i], NULL, bench_contend_side, &sides[i]))
+            bench_die("pthread_create");
+    double start = bench_wall_now_ns();
+    while (bench_wall_now_ns() - start < BENCH_CONTEND_NS)
+        usleep(10000);
+    __atomic_store_n(&ended, 1, __ATOMIC_RELAXED);
+    double wall_ns = bench_wall_now_ns() - start;
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    printf("%.2f\n", wall_ns / (double)(sides[0].turns + sides[1].turns));
 }
 
 /* The paths of the files bench, made before the clock starts. */

@@ -30,9 +30,50 @@ static void mutex(int argc, char **args)
     bench_report_cpu(start, (double)locks);
 }
 
+/* ---- two threads that want the same lock ---- */
+
+static nsync_mu shared_mutex = NSYNC_MU_INIT;
+static volatile uint64_t shared_value;
+
+static void lock_once(uint64_t turn)
+{
+    (void)turn;
+    nsync_mu_lock(&shared_mutex);
+    shared_value++;
+    nsync_mu_unlock(&shared_mutex);
+}
+
+static void mutex2(int argc, char **args)
+{
+    (void)argc;
+    (void)args;
+    bench_contend(lock_once);
+}
+
+static void read_or_write(uint64_t turn)
+{
+    if (turn % RWLOCK_WRITES == 0) {
+        nsync_mu_lock(&shared_mutex);
+        shared_value++;
+        nsync_mu_unlock(&shared_mutex);
+    } else {
+        nsync_mu_rlock(&shared_mutex);
+        (void)shared_value;
+        nsync_mu_runlock(&shared_mutex);
+    }
+}
+
+static void rwlock(int argc, char **args)
+{
+    (void)argc;
+    (void)args;
+    bench_contend(read_or_write);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct bench benches[] = {{"mutex", mutex}, {0}};
+    static const struct bench benches[] = {
+        {"mutex", mutex}, {"mutex2", mutex2}, {"rwlock", rwlock}, {0}};
 
     return bench_main(benches, argc, argv);
 }

@@ -86,9 +86,92 @@ static void wake(int argc, char **args)
     pthread_join(thread, 0);
 }
 
+/* ---- two threads that want the same lock ---- */
+
+static pthread_mutex_t shared_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t shared_rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static volatile uint64_t shared_value;
+
+static void lock_once(uint64_t turn)
+{
+    (void)turn;
+    pthread_mutex_lock(&shared_mutex);
+    shared_value++;
+    pthread_mutex_unlock(&shared_mutex);
+}
+
+static void mutex2(int argc, char **args)
+{
+    (void)argc;
+    (void)args;
+    bench_contend(lock_once);
+}
+
+static void read_or_write(uint64_t turn)
+{
+    if (turn % RWLOCK_WRITES == 0) {
+        pthread_rwlock_wrlock(&shared_rwlock);
+        shared_value++;
+    } else {
+        pthread_rwlock_rdlock(&shared_rwlock);
+        (void)shared_value;
+    }
+    pthread_rwlock_unlock(&shared_rwlock);
+}
+
+static void rwlock(int argc, char **args)
+{
+    (void)argc;
+    (void)args;
+    bench_contend(read_or_write);
+}
+
+/* ---- turns, with one condition ---- */
+
+static const long cond_rounds = 10000;
+static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
+static int whose_turn;
+
+static void take_turns(int mine)
+{
+    pthread_mutex_lock(&shared_mutex);
+    for (long i = 0; i < cond_rounds; i++) {
+        while (whose_turn != mine)
+            pthread_cond_wait(&turned, &shared_mutex);
+        whose_turn = !mine;
+        pthread_cond_signal(&turned);
+    }
+    pthread_mutex_unlock(&shared_mutex);
+}
+
+static void *take_odd_turns(void *arg)
+{
+    (void)arg;
+    bench_pin(1);
+    take_turns(1);
+    return 0;
+}
+
+static void cond(int argc, char **args)
+{
+    pthread_t thread;
+
+    if (argc < 1 || strcmp(args[0], "threads"))
+        exit(BENCH_MISSING);
+    bench_pin(0);
+    if (pthread_create(&thread, 0, take_odd_turns, 0))
+        bench_die("pthread_create");
+    double start = bench_wall_now_ns();
+    take_turns(0);
+    pthread_join(thread, 0);
+    bench_report_wall(start, 2 * (double)cond_rounds);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct bench benches[] = {{"mutex", mutex}, {"wake", wake}, {0}};
+    static const struct bench benches[] = {{"mutex", mutex},   {"mutex2", mutex2},
+                                           {"rwlock", rwlock}, {"cond", cond},
+                                           {"wake", wake},     {0}};
 
     return bench_main(benches, argc, argv);
 }

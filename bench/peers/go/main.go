@@ -39,6 +39,10 @@ var benches = map[string]func(args []string){
 	"chan1024":    func([]string) { passItems(1, chanCapacity, 20000000) },
 	"xchan":       func([]string) { passItems(2, chanCapacity, 20000000) },
 	"mutex":       benchMutex,
+	"mutex2":      benchMutex2,
+	"mutex1k":     benchMutex1k,
+	"rwlock":      benchRwlock,
+	"cond":        benchCond,
 	"timers":      benchTimers,
 	"files":       benchFiles,
 	"wake":        benchWake,
@@ -253,6 +257,133 @@ func benchMutex([]string) {
 		m.Unlock()
 	}
 	reportCPU(start, locks)
+}
+
+// The twin of bench_contend: two locked and pinned threads, for a fixed time.
+func contend(work func(turn uint64)) {
+	const forNs, turnsBetweenLooks = 300 * time.Millisecond, 64
+	runtime.GOMAXPROCS(3) // two at work, one to end it
+	var ended atomic.Bool
+	var turns [2]uint64
+	var done sync.WaitGroup
+	done.Add(2)
+	start := time.Now()
+	for side := 0; side < 2; side++ {
+		go func(side int) {
+			pin(uint(side))
+			turn := uint64(0)
+			for !ended.Load() {
+				for i := 0; i < turnsBetweenLooks; i++ {
+					work(turn)
+					turn++
+				}
+			}
+			turns[side] = turn
+			done.Done()
+		}(side)
+	}
+	time.Sleep(forNs)
+	ended.Store(true)
+	wall := time.Since(start)
+	done.Wait()
+	fmt.Printf("%.2f\n", float64(wall.Nanoseconds())/float64(turns[0]+turns[1]))
+}
+
+var sharedValue uint64
+
+func benchMutex2([]string) {
+	var m sync.Mutex
+	contend(func(uint64) {
+		m.Lock()
+		sharedValue++
+		m.Unlock()
+	})
+}
+
+func benchRwlock([]string) {
+	const writes = 20
+	var m sync.RWMutex
+	seen := [2]uint64{}
+	contend(func(turn uint64) {
+		if turn%writes == 0 {
+			m.Lock()
+			sharedValue++
+			m.Unlock()
+		} else {
+			m.RLock()
+			if sharedValue == ^uint64(0) {
+				seen[0]++
+			}
+			m.RUnlock()
+		}
+	})
+}
+
+func benchMutex1k([]string) {
+	const tasks, locks = 1000, 1000
+	runtime.GOMAXPROCS(2)
+	var m sync.Mutex
+	var done sync.WaitGroup
+	done.Add(tasks)
+	start := time.Now()
+	for i := 0; i < tasks; i++ {
+		go func() {
+			for j := 0; j < locks; j++ {
+				m.Lock()
+				sharedValue++
+				m.Unlock()
+			}
+			done.Done()
+		}()
+	}
+	done.Wait()
+	reportWall(start, tasks*locks)
+}
+
+func takeTurns(m *sync.Mutex, turned *sync.Cond, turn *int, mine, rounds int) {
+	m.Lock()
+	for i := 0; i < rounds; i++ {
+		for *turn != mine {
+			turned.Wait()
+		}
+		*turn = 1 - mine
+		turned.Signal()
+	}
+	m.Unlock()
+}
+
+func benchCond(args []string) {
+	threads := len(args) > 0 && args[0] == "threads"
+	rounds := 1000000
+	if threads {
+		rounds = 10000
+		runtime.GOMAXPROCS(2)
+	} else {
+		runtime.GOMAXPROCS(1)
+	}
+	var m sync.Mutex
+	turned := sync.NewCond(&m)
+	turn := 0
+	var done sync.WaitGroup
+	done.Add(1)
+	cpu, wall := cpuNow(), time.Now()
+	go func() {
+		if threads {
+			pin(1)
+		}
+		takeTurns(&m, turned, &turn, 1, rounds)
+		done.Done()
+	}()
+	if threads {
+		pin(0)
+	}
+	takeTurns(&m, turned, &turn, 0, rounds)
+	done.Wait()
+	if threads {
+		reportWall(wall, 2*rounds)
+	} else {
+		reportCPU(cpu, 2*rounds)
+	}
 }
 
 // A timer that is stopped stays in Go's heap until the runtime sweeps; a new one is

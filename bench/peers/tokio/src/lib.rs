@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What the Rust peers share: the bench contract of ../bench.h.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub const MISSING: i32 = 77;
@@ -9,6 +11,7 @@ pub const TIMERS_LIVE: usize = 1_000_000;
 pub const FILES_COUNT: usize = 10_000;
 pub const FILES_AT_ONCE: usize = 50;
 pub const FILE_BYTES: usize = 16_384;
+pub const RWLOCK_WRITES: u64 = 20;
 
 /// The bench's name and its arguments.
 pub fn arguments() -> (String, Vec<String>) {
@@ -79,6 +82,40 @@ pub fn status_bytes(key: &str) -> f64 {
         }
     }
     0.0
+}
+
+/// The twin of bench_contend in bench.h: two pinned threads for a fixed time. A side
+/// works until `has_ended` and returns its turns.
+pub fn contend(side: impl Fn(&dyn Fn() -> bool) -> u64 + Send + Sync + 'static) {
+    static ENDED: AtomicBool = AtomicBool::new(false);
+    let side = Arc::new(side);
+    let threads: Vec<_> = (0..2)
+        .map(|cpu| {
+            let side = side.clone();
+            std::thread::spawn(move || {
+                pin(cpu);
+                side(&|| ENDED.load(Ordering::Relaxed))
+            })
+        })
+        .collect();
+    let start = Instant::now();
+    std::thread::sleep(Duration::from_millis(300));
+    ENDED.store(true, Ordering::Relaxed);
+    let wall = start.elapsed().as_nanos() as f64;
+    let turns: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
+    println!("{:.2}", wall / turns as f64);
+}
+
+/// A side that looks at the end after every 64 turns.
+pub fn take_turns(has_ended: &dyn Fn() -> bool, mut work: impl FnMut(u64)) -> u64 {
+    let mut turn = 0;
+    while !has_ended() {
+        for _ in 0..64 {
+            work(turn);
+            turn += 1;
+        }
+    }
+    turn
 }
 
 pub fn cpu_ns() -> i64 {

@@ -26,6 +26,9 @@ fn main() {
         "chan1024" => bench_chan1024(),
         "xchan" => bench_xchan(),
         "mutex" => bench_mutex(),
+        "mutex2" => bench_mutex2(),
+        "mutex1k" => bench_mutex1k(),
+        "rwlock" => bench_rwlock(),
         "timers" => bench_timers(),
         "files" => bench_files(&args),
         "wake" => bench_wake(),
@@ -211,6 +214,78 @@ fn bench_mutex() {
         }
         report_cpu(start, LOCKS);
     }));
+}
+
+/// A runtime on each thread, one task in each.
+fn bench_mutex2() {
+    let mutex = tokio::sync::Mutex::new(0u64);
+    contend(move |has_ended| {
+        let mut turns = 0;
+        one_worker().block_on(async {
+            while !has_ended() {
+                for _ in 0..64 {
+                    *mutex.lock().await += 1;
+                    turns += 1;
+                }
+            }
+        });
+        turns
+    });
+}
+
+fn bench_rwlock() {
+    let lock = tokio::sync::RwLock::new(0u64);
+    contend(move |has_ended| {
+        let mut turn = 0;
+        one_worker().block_on(async {
+            while !has_ended() {
+                for _ in 0..64 {
+                    if turn % RWLOCK_WRITES == 0 {
+                        *lock.write().await += 1;
+                    } else {
+                        std::hint::black_box(*lock.read().await);
+                    }
+                    turn += 1;
+                }
+            }
+        });
+        turn
+    });
+}
+
+/// Half of the tasks in each of two runtimes.
+fn bench_mutex1k() {
+    const TASKS: usize = 1000;
+    const LOCKS: usize = 1000;
+    let mutex = Arc::new(tokio::sync::Mutex::new(0u64));
+    let start = Instant::now();
+    let threads: Vec<_> = (0..2)
+        .map(|cpu| {
+            let mutex = mutex.clone();
+            std::thread::spawn(move || {
+                pin(cpu);
+                one_worker().block_on(async {
+                    let tasks: Vec<_> = (0..TASKS / 2)
+                        .map(|_| {
+                            let mutex = mutex.clone();
+                            tokio::spawn(async move {
+                                for _ in 0..LOCKS {
+                                    *mutex.lock().await += 1;
+                                }
+                            })
+                        })
+                        .collect();
+                    for task in tasks {
+                        task.await.unwrap();
+                    }
+                });
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    report_wall(start, TASKS * LOCKS);
 }
 
 /// Every timer in place in one pinned slice: no allocation in the loop.
