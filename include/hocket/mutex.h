@@ -4,7 +4,7 @@
  *
  * Barging with a bound: a released mutex may be taken by whoever runs first, since
  * strict hand-over measured 20 times slower; but a waiter older than 0.5 ms gets it
- * handed. HK_MUTEX_IN_ORDER asks for strict hand-over. The holder is the task or thread
+ * handed, one in 0.5 ms. HK_MUTEX_IN_ORDER asks for strict hand-over. The holder is the task or thread
  * that locked it; only it may unlock.
  */
 #ifndef HOCKET_MUTEX_H
@@ -19,13 +19,15 @@ HK_BEGIN_DECLS
 typedef struct hk_mutex {
     uint32_t hki_state; /* atomic; bits in sync/mutex.c */
     uint32_t hki_lock;
-    void *hki_holder; /* of the task or thread that holds it */
+    void *hki_holder;       /* of the task or thread that holds it */
+    uint32_t hki_depth;     /* of a recursive one: locks beyond the first */
+    uint32_t hki_waiting;   /* length of the queue */
+    uint32_t hki_handed_at; /* when it was last handed over, in 65,536 ns */
+    uint16_t hki_futile;    /* atomic: spins since one was of use */
+    uint16_t hki_reserved[1];
     hk_waiter_queue hki_waiters;
-    const char *name;     /* for dumps; may be NULL */
-    uint32_t hki_depth;   /* of a recursive one: locks beyond the first */
-    uint32_t hki_waiting; /* length of the queue */
+    const char *name; /* for dumps; may be NULL */
     uint64_t hki_contended;
-    uint64_t hki_reserved[1];
 } hk_mutex;
 
 /*
@@ -45,10 +47,7 @@ enum {
 #define HK_MUTEX_INIT HK_ZERO_INIT
 #define HK_MUTEX_INIT_WITH(flags)                                                      \
     {                                                                                  \
-        (flags), 0, NULL, {NULL, NULL}, NULL, 0, 0, 0,                                 \
-        {                                                                              \
-            0                                                                          \
-        }                                                                              \
+        (flags), 0, NULL, 0, 0, 0, 0, {0}, {NULL, NULL}, NULL, 0                       \
     }
 
 /* Initialises one at run time: unlocked, with `flags` (0: plain). Never blocks. */

@@ -39,7 +39,7 @@ typedef struct hk_rwlock {
     uint64_t hki_contended;
     uint32_t hki_lock;
     int32_t hki_leaving; /* atomic; bits in sync/rwlock.c */
-    uint32_t hki_open;
+    uint32_t hki_used;   /* atomic: slots, by number */
     uint32_t hki_waiting;
     uint64_t hki_reserved[1];
 } hk_rwlock;

@@ -24,6 +24,9 @@ struct hki_spin {
 /* One wait before the next look; `turn` counts them from 0. */
 void hki_spin_pause(unsigned turn);
 
+/* Lets another thread have the processor. */
+void hki_spin_yield(void);
+
 static inline bool hki_spin_try(struct hki_spin *spin)
 {
     return !__atomic_exchange_n(&spin->word, 1, __ATOMIC_ACQUIRE);

@@ -30,9 +30,11 @@ static struct hki_read *find(struct hki_reads *reads, const void *lock)
     return NULL;
 }
 
-struct hki_read *hki_reads_find(struct hki_self *self, const void *lock)
+uint64_t hki_reads_depth(struct hki_self *self, const void *lock)
 {
-    return find(reads_of(self), lock);
+    const struct hki_read *read = find(reads_of(self), lock);
+
+    return read ? read->depth : 0;
 }
 
 static bool make_room(struct hki_reads *reads)
@@ -50,28 +52,33 @@ static bool make_room(struct hki_reads *reads)
     return true;
 }
 
-struct hki_read *hki_reads_need(struct hki_self *self, const void *lock)
+uint64_t hki_reads_add(struct hki_self *self, const void *lock)
 {
     struct hki_reads *reads = reads_of(self);
     struct hki_read *read = find(reads, lock);
 
     if (read)
-        return read;
+        return ++read->depth;
     if (HKI_UNLIKELY(reads->count >= HKI_READS_OWN) && !make_room(reads))
-        return NULL;
+        return 0;
     read = entry(reads, reads->count++);
     read->lock = lock;
-    read->depth = 0;
-    return read;
+    return read->depth = 1;
 }
 
-void hki_reads_drop(struct hki_self *self, struct hki_read *read)
+uint64_t hki_reads_remove(struct hki_self *self, const void *lock)
 {
     struct hki_reads *reads = reads_of(self);
+    struct hki_read *read = find(reads, lock);
 
+    if (HKI_UNLIKELY(!read))
+        return 0;
+    if (read->depth > 1)
+        return read->depth--;
     *read = *entry(reads, --reads->count);
     if (HKI_UNLIKELY(reads->more && reads->count <= HKI_READS_OWN)) {
         hki_free(reads->more);
         reads->more = NULL;
     }
+    return 1;
 }

@@ -97,12 +97,12 @@ struct hki_reads {
     struct hki_read own[HKI_READS_OWN];
 };
 
-/* The entry of `lock`; NULL: it is not held for reading. */
-struct hki_read *hki_reads_find(struct hki_self *self, const void *lock);
-/* The same, made with depth 0 where there is none; NULL: no memory. */
-struct hki_read *hki_reads_need(struct hki_self *self, const void *lock);
-/* Removes an entry; other entries may move. */
-void hki_reads_drop(struct hki_self *self, struct hki_read *read);
+/* How often `self` holds `lock` for reading. */
+uint64_t hki_reads_depth(struct hki_self *self, const void *lock);
+/* Once more: returns how often now; 0: no memory. */
+uint64_t hki_reads_add(struct hki_self *self, const void *lock);
+/* Once less: returns how often before; 0: not at all, which is misuse. */
+uint64_t hki_reads_remove(struct hki_self *self, const void *lock);
 
 /* The low bits of a waiter's state: whom it wakes, immutable once armed. */
 enum hki_waiter_kind {

@@ -31,6 +31,7 @@
  */
 #include "sync/mutex.h"
 
+#include "base/spin.h"
 #include "sync/queue.h"
 
 #include <hocket/task.h>
@@ -38,7 +39,7 @@
 #include <stdio.h>
 
 enum {
-    HELD = 1 << 0,
+    HELD = HKI_MUTEX_HELD,
     WAITERS = 1 << 1,
     WAKING = 1 << 2,
     OVERDUE = 1 << 3,
@@ -49,7 +50,11 @@ enum {
     BOUND_NS = 500 * 1000, /* a waiter older than this gets the mutex handed */
     PASSED_MAX = 64,       /* and so does one that was woken in vain this often: the
                             * bound of a virtual clock, which stands still */
-    SPINS = 60,            /* of a plain thread before it sleeps: about 1 us */
+    LOOKS = 12,            /* of one who spins, ... */
+    PAUSE_MIN = 64,        /* ... 20 ns before the first, ... */
+    PAUSE_MAX = 512,       /* ... at most 150 ns between two: 1.3 us in all */
+    YIELDS = 4,            /* then, of a plain thread: 0.3 us each when it is alone */
+    HANDED_SHIFT = 16,     /* unit of hki_handed_at */
 };
 
 static inline struct hki_self *holder_of(const hk_mutex *mutex)
@@ -148,7 +153,7 @@ void hk_mutex_stats(const hk_mutex *mutex, hk_sync_stats *out_stats)
 
     hki_lock_acquire(lock);
     *out_stats = (hk_sync_stats){
-        .holders = state_of(mutex) & HELD ? 1 : 0,
+        .holders = __atomic_load_n(&mutex->hki_state, __ATOMIC_ACQUIRE) & HELD ? 1 : 0,
         .waiters = mutex->hki_waiting,
         .contended = mutex->hki_contended,
     };
@@ -189,38 +194,64 @@ static inline bool try_take(hk_mutex *mutex, struct hki_self *self)
     return true;
 }
 
-/* Takes it past the queue if it is free. */
-static bool try_barge(hk_mutex *mutex)
+/* Takes it past the queue if it is free. `woken`: WAKING, of who was woken to try. */
+static bool try_barge(hk_mutex *mutex, uint32_t woken)
 {
     uint32_t state = state_of(mutex);
 
     while (!(state & HELD))
-        if (change_state(mutex, &state, state | HELD, __ATOMIC_ACQUIRE))
+        if (change_state(mutex, &state, (state | HELD) & ~woken, __ATOMIC_ACQUIRE))
             return true;
     return false;
 }
 
 /*
- * A plain thread tries for as long as a sleep and a wake-up would cost: its holder runs
- * elsewhere. A task never spins: the holder may be a task on its own worker, and
- * others there want to run.
+ * Looks again for as long as a sleep and a wake-up would cost, less and less often: the
+ * holder, if it runs on another processor, is done soon, and works faster unwatched. It
+ * may as well be a task of the caller's own worker, or wait for something with the mutex
+ * held; then spinning is of no use, and after a few times nobody does.
  */
-static bool spin(hk_mutex *mutex, const struct hki_self *self)
+static bool spin(hk_mutex *mutex, const struct hki_self *self, uint32_t woken)
 {
-    if (self->kind != HKI_SELF_THREAD || (state_of(mutex) & HK_MUTEX_IN_ORDER))
+    bool taken = false;
+
+    if (hki_mutex_is_in_order(mutex))
         return false;
-    for (int i = 0; i < SPINS; i++) {
-        if (try_barge(mutex))
-            return true;
-        for (int pause = 0; pause < 32; pause++)
-            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (hki_mutex_may_spin(mutex)) {
+        for (int i = 0, pause = PAUSE_MIN; !taken && i < LOOKS; i++) {
+            for (int turn = 0; turn < pause; turn++)
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            taken = try_barge(mutex, woken);
+            pause = pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
+        }
+        for (int i = 0; !taken && i < YIELDS && self->kind == HKI_SELF_THREAD; i++) {
+            hki_spin_yield();
+            taken = try_barge(mutex, woken);
+        }
     }
-    return false;
+    hki_mutex_has_spun(mutex, taken);
+    return taken;
 }
 
-static bool is_overdue(const struct hki_mutex_place *place)
+static uint32_t coarse(int64_t time_ns)
 {
-    return place->passed >= PASSED_MAX || hk_now() - place->since_ns >= BOUND_NS;
+    return (uint32_t)(time_ns >> HANDED_SHIFT);
+}
+
+/*
+ * Under hki_lock: whether `place` must get the mutex handed. One at a time: when many
+ * wait, all are old, and handing it from one to the next would make every lock as slow
+ * as a wake-up.
+ */
+static bool is_overdue(const hk_mutex *mutex, const struct hki_mutex_place *place)
+{
+    int64_t now_ns;
+
+    if (place->passed >= PASSED_MAX)
+        return true;
+    now_ns = hk_now();
+    return now_ns - place->since_ns >= BOUND_NS &&
+           coarse(now_ns) - mutex->hki_handed_at >= coarse(BOUND_NS);
 }
 
 /* Under hki_lock, as what follows: the queue, and its length. */
@@ -249,12 +280,12 @@ static struct hki_mutex_place *pop(hk_mutex *mutex)
 static bool enqueue(hk_mutex *mutex, struct hki_mutex_place *place)
 {
     uint32_t woken = place->passed ? WAKING : 0;
-    uint32_t overdue = woken && is_overdue(place) ? OVERDUE : 0;
-    uint32_t state, wanted;
+    uint32_t state, wanted, overdue;
 
     hki_waiter_arm(&place->waiter, place->self, place->kind, place->object);
     place->waiter.data = place;
     hki_lock_acquire(&mutex->hki_lock);
+    overdue = woken && is_overdue(mutex, place) ? OVERDUE : 0;
     state = state_of(mutex);
     do {
         wanted = state & HELD ? (state | WAITERS | overdue) : (state | HELD);
@@ -296,6 +327,8 @@ static int wait_for_turn(struct hki_mutex_place *place, hk_abort_fn *abort)
         if (rc < 0)
             return rc;
         place->passed++;
+        if (try_barge(mutex, WAKING) || spin(mutex, place->self, WAKING))
+            break;
     }
     set_holder(mutex, place->self);
     return 0;
@@ -306,7 +339,7 @@ int hki_mutex_enter(hk_mutex *mutex, struct hki_self *self, const hk_wait_kind *
 {
     struct hki_mutex_place place;
 
-    if (try_barge(mutex) || spin(mutex, self)) {
+    if (try_barge(mutex, 0) || spin(mutex, self, 0)) {
         set_holder(mutex, self);
         return 0;
     }
@@ -321,7 +354,7 @@ int hki_mutex_enter(hk_mutex *mutex, struct hki_self *self, const hk_wait_kind *
 
 bool hki_mutex_try_enter(hk_mutex *mutex, struct hki_self *self)
 {
-    if (!try_barge(mutex))
+    if (!try_barge(mutex, 0))
         return false;
     set_holder(mutex, self);
     return true;
@@ -420,12 +453,13 @@ static struct hki_mutex_place *pick_next(hk_mutex *mutex, enum hki_mutex_wake *o
     place = pop(mutex);
     if (place) {
         uint32_t before = state_of(mutex);
-        uint32_t state = HELD | (before & FLAGS);
+        uint32_t state = before & ~(uint32_t)(WAITERS | OVERDUE);
 
         if (mutex->hki_waiters.head)
             state |= WAITERS;
-        if ((before & (OVERDUE | HK_MUTEX_IN_ORDER)) || is_overdue(place)) {
+        if ((before & (OVERDUE | HK_MUTEX_IN_ORDER)) || is_overdue(mutex, place)) {
             set_holder(mutex, place->self);
+            mutex->hki_handed_at = coarse(hk_now());
             *out_wake = HKI_MUTEX_HANDED;
         } else {
             state |= WAKING;

@@ -10,6 +10,11 @@
 
 #include <hocket/mutex.h>
 
+/* Bits of hki_state, documented in mutex.c, for whose who embed a mutex. Above them all,
+ * those of HKI_MUTEX_GUESTS are theirs: any transition keeps them. */
+enum { HKI_MUTEX_HELD = 1 << 0 };
+#define HKI_MUTEX_GUESTS 0xffff0000u
+
 /* What the wake of who wants a mutex says. */
 enum hki_mutex_wake {
     HKI_MUTEX_TRY = 0,    /* its turn to try: WAKING is set for it */
@@ -36,8 +41,58 @@ int hki_mutex_enter(hk_mutex *mutex, struct hki_self *self, const hk_wait_kind *
                     const void *object, bool shielded);
 bool hki_mutex_try_enter(hk_mutex *mutex, struct hki_self *self);
 
+/* Takes it if there is nothing in its word, and puts `guests` there. */
+static inline bool hki_mutex_try_enter_free(hk_mutex *mutex, struct hki_self *self,
+                                            uint32_t guests)
+{
+    uint32_t state = 0;
+
+    if (HKI_UNLIKELY(!__atomic_compare_exchange_n(&mutex->hki_state, &state,
+                                                  HKI_MUTEX_HELD | guests, false,
+                                                  __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+        return false;
+    __atomic_store_n(&mutex->hki_holder, self, __ATOMIC_RELAXED);
+    return true;
+}
+
 /* Unlocks without the checks' hooks; the caller holds it, once. */
 void hki_mutex_leave(hk_mutex *mutex, struct hki_self *self);
+
+/* The same, if there is nothing but HELD and `guests` in its word. */
+static inline bool hki_mutex_try_leave(hk_mutex *mutex, struct hki_self *self,
+                                       uint32_t guests)
+{
+    uint32_t state = HKI_MUTEX_HELD | guests;
+
+    __atomic_store_n(&mutex->hki_holder, NULL, __ATOMIC_RELAXED);
+    if (HKI_LIKELY(__atomic_compare_exchange_n(&mutex->hki_state, &state, 0, false,
+                                               __ATOMIC_RELEASE, __ATOMIC_RELAXED)))
+        return true;
+    __atomic_store_n(&mutex->hki_holder, self, __ATOMIC_RELAXED);
+    return false;
+}
+
+/*
+ * Whether it is worth a try to spin for a moment: not when the last few were in vain.
+ * The holder may be a task of the caller's own worker, or wait with the mutex held.
+ */
+static inline bool hki_mutex_may_spin(const hk_mutex *mutex)
+{
+    enum { FUTILE_MAX = 8, RETRY_EVERY = 64 };
+    uint16_t futile = __atomic_load_n(&mutex->hki_futile, __ATOMIC_RELAXED);
+
+    return futile < FUTILE_MAX || futile % RETRY_EVERY == 0;
+}
+
+/* To be told after each spin, and after each that was not worth it. */
+static inline void hki_mutex_has_spun(hk_mutex *mutex, bool was_of_use)
+{
+    uint16_t futile = __atomic_load_n(&mutex->hki_futile, __ATOMIC_RELAXED);
+
+    if (!was_of_use || futile != 0)
+        __atomic_store_n(&mutex->hki_futile, was_of_use ? 0 : (uint16_t)(futile + 1),
+                         __ATOMIC_RELAXED);
+}
 
 /* Locks owned by `self` beyond the first, or -1: it is not the holder. */
 int64_t hki_mutex_depth(const hk_mutex *mutex, const struct hki_self *self);

@@ -5,14 +5,16 @@
  * Readers of one core count themselves in one of a few slots, a cache line each, so that
  * reading needs no line that other cores write. A slot:
  *
- *     OPEN     Readers may enter. Set by the first who wants this slot and by a writer
- *              who leaves; cleared by a writer who comes. All under hki_lock, but read
- *              and changed by readers without it.
- *     READER   n times: the readers inside. Only with OPEN may one enter; who leaves
- *              takes one off, and learns by the same instruction whether it is OPEN.
+ *     USED     Somebody has read by this slot: so hki_used has its bit. Set once.
+ *     CLOSED   A writer is inside, or closes the door behind those who are. Set and
+ *              cleared by who holds hki_writers. With it nobody may enter; who leaves
+ *              takes a READER off, and learns by the same instruction that it is set.
+ *     READER   n times: the readers inside.
  *
  * Who writes, in this order: holds hki_writers, a mutex, so that writers queue with all
- * that a mutex promises; closes all slots (CLOSED); waits until hki_leaving is 0.
+ * that a mutex promises; sets WRITING in its word; closes the slots that are in use; and
+ * waits until hki_leaving is 0. Who leaves undoes that in the reverse order, so a closed
+ * slot implies WRITING.
  *
  *     hki_leaving   LEAVER for each reader that was inside when its slot was closed and
  *                   has not left yet. A reader that finds its slot closed when it leaves
@@ -22,12 +24,13 @@
  *                   writer, which does nothing once the last reader has left, may end
  *                   its wait: so it is gone before the writer can be.
  *
- * hki_open: a bit for each slot that was ever opened (the others a writer need not look
- * at), and CLOSED: a writer is inside, or closes the door behind those who are. It
- * changes under hki_lock, as does the queue of readers that came too late. A writer that leaves
- * (or gives up) counts all these in before it opens the slots, and wakes them when it is
- * done: that bounds their wait to one writer, and that of a writer to the readers that
- * were there before it.
+ * A new slot: its reader sets the bit in hki_used, then looks for WRITING; a writer sets
+ * WRITING, then reads hki_used. So one of them sees the other.
+ *
+ * Readers that come too late queue under hki_lock, with COME_LATE beside WRITING: so the
+ * writer cannot leave without seeing them. It counts them in after it has opened the
+ * slots, and wakes them when it is done: that bounds their wait to one writer, and that
+ * of a writer to the readers that were there before it.
  *
  * Who reads is known to itself alone (hki_reads of self_inline.h): hence a lock that it
  * reads is free for it to read again, and writing one is refused.
@@ -43,16 +46,17 @@
 #include <stdio.h>
 
 /* Of a slot. */
-enum { OPEN = 1, READER = 2 };
+enum { USED = 1, CLOSED = 2, READER = 4 };
 
 /* Of hki_leaving. */
 enum { PARKED = 1, LEAVER = 2 };
 
-/* Of hki_open. */
-enum { CLOSED = 1 << 8 };
+/* In the word of hki_writers, of the bits that a mutex leaves to who embeds it. Both are
+ * set only while it is HELD, and gone before it is left. */
+enum { WRITING = 1 << 16, COME_LATE = 1 << 17 };
 
 enum {
-    SPINS = 60, /* of a plain thread before it sleeps: about 1 us */
+    LOOKS = 10, /* of who spins: the first after 20 ns, the last after 1.1 us */
 };
 
 enum mode { WAITS, SHIELDED, TRIES };
@@ -88,10 +92,14 @@ static uint32_t count_readers(const hk_rwlock *lock)
     return count;
 }
 
-/* Without hki_lock no more than a hint. */
-static bool is_closed(const hk_rwlock *lock)
+static uint32_t *writers_word(hk_rwlock *lock)
 {
-    return __atomic_load_n(&lock->hki_open, __ATOMIC_RELAXED) & CLOSED;
+    return &lock->hki_writers.hki_state;
+}
+
+static bool is_writing(const hk_rwlock *lock)
+{
+    return __atomic_load_n(&lock->hki_writers.hki_state, __ATOMIC_SEQ_CST) & WRITING;
 }
 
 /* ---- in words ---- */
@@ -144,69 +152,80 @@ static _Noreturn __attribute__((cold, noinline)) void panic_misuse(
               name_of(lock), (const void *)lock, count_readers(lock));
 }
 
-/* ---- the door: all under hki_lock ---- */
+/* ---- the door: by who holds hki_writers ---- */
 
-static void set_open(hk_rwlock *lock, uint32_t open)
+static uint32_t used_slots(const hk_rwlock *lock)
 {
-    __atomic_store_n(&lock->hki_open, open, __ATOMIC_RELAXED);
+    return __atomic_load_n(&lock->hki_used, __ATOMIC_SEQ_CST);
 }
 
-static void open_slot(hk_rwlock *lock, uint32_t slot)
-{
-    set_open(lock, lock->hki_open | 1u << slot);
-    __atomic_fetch_or(&lock->hki_slots[slot].hki_readers, OPEN, __ATOMIC_RELEASE);
-}
-
-static void count_in(hk_rwlock *lock, uint32_t slot)
-{
-    __atomic_fetch_add(&lock->hki_slots[slot].hki_readers, READER, __ATOMIC_ACQUIRE);
-}
-
-/* By who holds hki_writers. Returns hki_leaving: 0, and it may write. */
+/* WRITING is set. Returns hki_leaving: 0, and the caller may write. */
 static int32_t close_door(hk_rwlock *lock)
 {
+    uint32_t used = used_slots(lock);
     int32_t inside = 0;
 
-    hki_lock_acquire(&lock->hki_lock);
-    set_open(lock, lock->hki_open | CLOSED);
     for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
-        if (lock->hki_open & (1u << i))
-            inside += (int32_t)(__atomic_fetch_and(&lock->hki_slots[i].hki_readers,
-                                                   ~(uint32_t)OPEN, __ATOMIC_ACQ_REL) /
+        if (used & (1u << i))
+            inside += (int32_t)(__atomic_fetch_or(&lock->hki_slots[i].hki_readers,
+                                                  CLOSED, __ATOMIC_ACQ_REL) /
                                 READER);
-    hki_lock_release(&lock->hki_lock);
     if (inside == 0)
         return leaving_of(lock);
     return __atomic_add_fetch(&lock->hki_leaving, LEAVER * inside, __ATOMIC_ACQ_REL);
 }
 
-/* By who has closed it. Those who are still inside, when a writer gives up, leave an
- * open slot. Returns the readers that waited, to be woken: they are inside now. */
-static hk_waiter *open_door(hk_rwlock *lock)
+/* Those who are still inside, when a writer gives up, leave by an open slot. */
+static void open_door(hk_rwlock *lock)
 {
-    hk_waiter *first = NULL, **end = &first, *w;
+    uint32_t used = used_slots(lock);
     int32_t inside = 0;
 
-    hki_lock_acquire(&lock->hki_lock);
-    set_open(lock, lock->hki_open & ~(uint32_t)CLOSED);
     for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
-        if (lock->hki_open & (1u << i))
-            inside += (int32_t)(__atomic_fetch_or(&lock->hki_slots[i].hki_readers, OPEN,
-                                                  __ATOMIC_RELEASE) /
-                                READER);
+        if (used & (1u << i))
+            inside +=
+                (int32_t)(__atomic_fetch_and(&lock->hki_slots[i].hki_readers,
+                                             ~(uint32_t)CLOSED, __ATOMIC_RELEASE) /
+                          READER);
+    if (inside > 0)
+        __atomic_fetch_sub(&lock->hki_leaving, LEAVER * inside, __ATOMIC_RELAXED);
+}
+
+/* The door is open. Counts in those who came late, and returns them, to be woken. */
+static hk_waiter *count_in_the_late(hk_rwlock *lock)
+{
+    hk_waiter *first = NULL, **end = &first, *w;
+
+    hki_lock_acquire(&lock->hki_lock);
     while ((w = hki_queue_pop(&lock->hki_readers))) {
         const struct reader *reader = w->data;
+        uint32_t *word = &lock->hki_slots[reader->slot].hki_readers;
 
-        open_slot(lock, reader->slot);
-        count_in(lock, reader->slot);
+        __atomic_fetch_or(word, USED, __ATOMIC_RELAXED);
+        __atomic_fetch_add(word, READER, __ATOMIC_ACQUIRE);
         *end = w;
         end = &w->next;
     }
     lock->hki_waiting = 0;
-    if (inside > 0)
-        __atomic_fetch_sub(&lock->hki_leaving, LEAVER * inside, __ATOMIC_RELAXED);
+    __atomic_fetch_and(writers_word(lock), ~(uint32_t)(WRITING | COME_LATE),
+                       __ATOMIC_RELAXED);
     hki_lock_release(&lock->hki_lock);
     return first;
+}
+
+/* Lets the next writer come. When nobody waits, its one instruction is the last access;
+ * else the late readers are inside before that, and cannot leave before they are
+ * woken. */
+static void stop_writing(hk_rwlock *lock, struct hki_self *self)
+{
+    hk_waiter *late;
+
+    open_door(lock);
+    if (HKI_LIKELY(hki_mutex_try_leave(&lock->hki_writers, self, WRITING)))
+        return;
+    late = count_in_the_late(lock);
+    hki_mutex_leave(&lock->hki_writers, self);
+    hki_queue_wake_all(late, 0);
 }
 
 /* ---- reading ---- */
@@ -222,16 +241,23 @@ static uint32_t slot_of_caller(void)
     return mine - 1;
 }
 
-static inline bool try_read(hk_rwlock *lock, uint32_t slot)
+/* Enters by a slot with `needed` (USED, or 0: hki_used is known to have it). */
+static inline bool try_read(hk_rwlock *lock, uint32_t slot, uint32_t needed)
 {
     uint32_t *word = &lock->hki_slots[slot].hki_readers;
     uint32_t readers = __atomic_load_n(word, __ATOMIC_RELAXED);
 
-    while (readers & OPEN)
-        if (__atomic_compare_exchange_n(word, &readers, readers + READER, true,
+    while ((readers & needed) == needed && !(readers & CLOSED))
+        if (__atomic_compare_exchange_n(word, &readers, (readers | USED) + READER, true,
                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             return true;
     return false;
+}
+
+static void use_slot(hk_rwlock *lock, uint32_t slot)
+{
+    if (!(used_slots(lock) & (1u << slot)))
+        __atomic_fetch_or(&lock->hki_used, 1u << slot, __ATOMIC_SEQ_CST);
 }
 
 static hk_verdict read_abort(hk_waiter *w)
@@ -247,73 +273,82 @@ static hk_verdict read_abort(hk_waiter *w)
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
-/* Under hki_lock no writer comes or leaves: so one is inside, or we are. */
-static int read_or_queue(struct reader *reader, enum mode mode)
+/* False: the writer has left meanwhile. */
+static bool queue_to_read(struct reader *reader)
 {
     hk_rwlock *lock = reader->lock;
-    int rc = 0;
+    uint32_t *word = writers_word(lock), state;
 
     hki_lock_acquire(&lock->hki_lock);
-    if (!is_closed(lock)) {
-        open_slot(lock, reader->slot);
-        count_in(lock, reader->slot);
-    } else if (mode == TRIES) {
-        rc = -EAGAIN;
-    } else {
+    state = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while ((state & WRITING) &&
+           !__atomic_compare_exchange_n(word, &state, state | COME_LATE, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    if (state & WRITING) {
         hki_queue_push(&lock->hki_readers, &reader->waiter);
         lock->hki_waiting++;
         lock->hki_contended++;
-        rc = 1;
     }
     hki_lock_release(&lock->hki_lock);
-    return rc;
+    return state & WRITING;
 }
 
-/* A plain thread looks a few times more; a task never spins, since the writer may be a
- * task on its own worker. */
-static bool spin_to_read(hk_rwlock *lock, const struct hki_self *self, uint32_t slot)
+static void pause_before_look(int look)
 {
-    if (self->kind != HKI_SELF_THREAD)
-        return false;
-    for (unsigned i = 0; i < SPINS && is_closed(lock); i++)
+    for (int i = 0; i <= look; i++)
         hki_spin_pause(0);
-    return try_read(lock, slot);
+}
+
+/* A writer is done soon, if it runs elsewhere. */
+static bool spin_to_read(hk_rwlock *lock, uint32_t slot)
+{
+    bool worth_it = hki_mutex_may_spin(&lock->hki_writers), done = false;
+
+    for (int i = 0; worth_it && !done && i < LOOKS; i++) {
+        pause_before_look(i);
+        done = !is_writing(lock) && try_read(lock, slot, 0);
+    }
+    hki_mutex_has_spun(&lock->hki_writers, done);
+    return done;
 }
 
 static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self *self,
                                                uint32_t slot, enum mode mode)
 {
-    struct reader reader;
-    int rc;
+    struct reader reader = {.lock = lock, .slot = slot};
 
     if (is_writer(lock, self))
         return -EDEADLK;
-    if (mode != TRIES && spin_to_read(lock, self, slot))
-        return 0;
-    reader.lock = lock;
-    reader.slot = slot;
-    hki_waiter_arm(&reader.waiter, self, &read_kind, lock);
-    reader.waiter.data = &reader;
-    rc = read_or_queue(&reader, mode);
-    return rc <= 0 ? rc : hk_park(&reader.waiter, mode == WAITS ? read_abort : NULL);
+    use_slot(lock, slot);
+    for (;;) {
+        if (!is_writing(lock) && try_read(lock, slot, 0))
+            return 0;
+        if (mode == TRIES)
+            return -EAGAIN;
+        if (spin_to_read(lock, slot))
+            return 0;
+        hki_waiter_arm(&reader.waiter, self, &read_kind, lock);
+        reader.waiter.data = &reader;
+        if (queue_to_read(&reader))
+            return hk_park(&reader.waiter, mode == WAITS ? read_abort : NULL);
+    }
 }
 
 static inline int read_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
 {
-    struct hki_read *read = hki_reads_need(self, lock);
+    uint64_t depth = hki_reads_add(self, lock);
     uint32_t slot = slot_of_caller();
     int rc = 0;
 
-    if (HKI_UNLIKELY(!read))
-        return -ENOMEM;
-    if (read->depth++ > 0)
-        return 0;
-    if (HKI_UNLIKELY(hki_is_checking()) && mode != TRIES)
+    if (HKI_UNLIKELY(depth != 1))
+        return depth ? 0 : -ENOMEM;
+    if (hki_is_checking() && mode != TRIES)
         hki_check_order(self, lock, &read_kind);
-    if (HKI_UNLIKELY(!try_read(lock, slot)))
+    if (HKI_UNLIKELY(!try_read(lock, slot, USED)))
         rc = read_slow(lock, self, slot, mode);
     if (HKI_UNLIKELY(rc < 0))
-        hki_reads_drop(self, read);
+        (void)hki_reads_remove(self, lock);
     else if (hki_is_checking())
         hki_check_took(self, lock, &read_kind, HKI_HELD_SHARED);
     return rc;
@@ -370,22 +405,22 @@ static inline void leave(hk_rwlock *lock, uint32_t slot)
 {
     uint32_t *word = &lock->hki_slots[slot].hki_readers;
 
-    if (HKI_UNLIKELY(!(__atomic_fetch_sub(word, READER, __ATOMIC_RELEASE) & OPEN)))
+    if (HKI_UNLIKELY(__atomic_fetch_sub(word, READER, __ATOMIC_RELEASE) & CLOSED))
         leave_closed(lock);
 }
 
 void hk_rwlock_read_unlock(hk_rwlock *lock)
 {
     struct hki_self *self = hki_self();
-    struct hki_read *read = hki_reads_find(self, lock);
+    uint64_t depth = hki_reads_remove(self, lock);
 
-    if (HKI_UNLIKELY(!read))
-        panic_misuse("hk_rwlock_read_unlock", lock, "does not read the");
-    if (--read->depth > 0)
+    if (HKI_UNLIKELY(depth != 1)) {
+        if (depth == 0)
+            panic_misuse("hk_rwlock_read_unlock", lock, "does not read the");
         return;
+    }
     if (hki_is_checking())
         hki_check_gave(self, lock);
-    hki_reads_drop(self, read);
     leave(lock, slot_of_caller());
 }
 
@@ -432,6 +467,18 @@ static bool queue_to_drain(hk_rwlock *lock, hk_waiter *w)
     return leaving != 0;
 }
 
+static bool spin_to_drain(hk_rwlock *lock)
+{
+    bool worth_it = hki_mutex_may_spin(&lock->hki_writers), done = false;
+
+    for (int i = 0; worth_it && !done && i < LOOKS; i++) {
+        pause_before_look(i);
+        done = leaving_of(lock) == 0;
+    }
+    hki_mutex_has_spun(&lock->hki_writers, done);
+    return done;
+}
+
 /* Waits for the readers that are inside. */
 static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *self,
                                            enum mode mode)
@@ -440,25 +487,29 @@ static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *sel
 
     if (mode == TRIES)
         return -EAGAIN;
-    for (unsigned i = 0; self->kind == HKI_SELF_THREAD && i < SPINS; i++) {
-        if (leaving_of(lock) == 0)
-            return 0;
-        hki_spin_pause(0);
-    }
+    if (spin_to_drain(lock))
+        return 0;
     hki_waiter_arm(&w, self, &drain_kind, lock);
     if (!queue_to_drain(lock, &w))
         return 0;
     return hk_park(&w, mode == WAITS ? drain_abort : NULL);
 }
 
-/* Opens the door and lets the next writer come. The readers that waited are inside
- * before that, and cannot leave before they are woken. */
-static void stop_writing(hk_rwlock *lock, struct hki_self *self)
+/* Holds hki_writers, with WRITING set. */
+static int enter_writers(hk_rwlock *lock, struct hki_self *self, enum mode mode)
 {
-    hk_waiter *readers = open_door(lock);
+    int rc;
 
-    hki_mutex_leave(&lock->hki_writers, self);
-    hki_queue_wake_all(readers, 0);
+    if (HKI_LIKELY(hki_mutex_try_enter_free(&lock->hki_writers, self, WRITING)))
+        return 0;
+    if (mode == TRIES)
+        rc = hki_mutex_try_enter(&lock->hki_writers, self) ? 0 : -EAGAIN;
+    else
+        rc = hki_mutex_enter(&lock->hki_writers, self, &write_kind, lock,
+                             mode == SHIELDED);
+    if (rc == 0)
+        __atomic_fetch_or(writers_word(lock), WRITING, __ATOMIC_SEQ_CST);
+    return rc;
 }
 
 static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
@@ -467,16 +518,12 @@ static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
 
     if (hki_is_checking() && mode != TRIES)
         hki_check_order(self, lock, &write_kind);
-    if (mode == TRIES)
-        rc = hki_mutex_try_enter(&lock->hki_writers, self) ? 0 : -EAGAIN;
-    else
-        rc = hki_mutex_enter(&lock->hki_writers, self, &write_kind, lock,
-                             mode == SHIELDED);
+    rc = enter_writers(lock, self, mode);
     if (rc < 0)
         return rc;
-    if (close_door(lock) != 0)
+    if (HKI_UNLIKELY(close_door(lock) != 0))
         rc = drain(lock, self, mode);
-    if (rc < 0)
+    if (HKI_UNLIKELY(rc < 0))
         stop_writing(lock, self);
     else if (hki_is_checking())
         hki_check_took(self, lock, &write_kind, HKI_HELD_ALONE);
@@ -486,7 +533,7 @@ static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
 /* It would wait for itself. */
 static bool holds(const hk_rwlock *lock, struct hki_self *self)
 {
-    return is_writer(lock, self) || hki_reads_find(self, lock);
+    return is_writer(lock, self) || hki_reads_depth(self, lock) > 0;
 }
 
 int hk_rwlock_write_lock(hk_rwlock *lock)
@@ -538,23 +585,23 @@ void hk_rwlock_write_unlock(hk_rwlock *lock)
 int hk_rwlock_try_upgrade(hk_rwlock *lock)
 {
     struct hki_self *self = hki_self();
-    struct hki_read *read = hki_reads_find(self, lock);
+    uint64_t depth = hki_reads_depth(self, lock);
 
-    if (HKI_UNLIKELY(!read || read->depth != 1))
+    if (HKI_UNLIKELY(depth != 1))
         panic_misuse("hk_rwlock_try_upgrade", lock,
-                     read ? "reads more than once the" : "does not read the");
-    if (!hki_mutex_try_enter(&lock->hki_writers, self))
+                     depth ? "reads more than once the" : "does not read the");
+    if (enter_writers(lock, self, TRIES) < 0)
         return -EAGAIN;
     if (close_door(lock) != LEAVER) {
         stop_writing(lock, self);
         return -EAGAIN;
     }
     leave(lock, slot_of_caller());
+    (void)hki_reads_remove(self, lock);
     if (hki_is_checking()) {
         hki_check_gave(self, lock);
         hki_check_took(self, lock, &write_kind, HKI_HELD_ALONE);
     }
-    hki_reads_drop(self, read);
     return 0;
 }
 
@@ -570,7 +617,7 @@ void hk_rwlock_unlock(hk_rwlock *lock)
 
 bool hk_rwlock_is_read(const hk_rwlock *lock)
 {
-    return hki_reads_find(hki_self(), lock) != NULL;
+    return hki_reads_depth(hki_self(), lock) > 0;
 }
 
 bool hk_rwlock_is_written(const hk_rwlock *lock)
@@ -597,18 +644,22 @@ void hk_rwlock_stats(const hk_rwlock *lock, hk_sync_stats *out_stats)
         .waiters = writers.waiters + lock->hki_waiting + (lock->hki_drain ? 1 : 0),
         .contended = writers.contended + lock->hki_contended,
     };
-    if (out_stats->holders == 0 && is_closed(lock))
+    if (out_stats->holders == 0 && is_writing(lock))
         out_stats->holders = 1; /* the writer */
     hki_lock_release(word);
 }
 
-/* An unlock on its way out holds hki_writers, or is counted in hki_leaving. */
-static bool is_quiet(const hk_rwlock *lock)
+/* False while an unlock is on its way out: it still holds hki_writers, or is counted in
+ * hki_leaving. */
+static bool was_alone(hk_rwlock *lock, struct hki_self *self)
 {
-    hk_sync_stats writers;
+    bool alone;
 
-    hk_mutex_stats(&lock->hki_writers, &writers);
-    return writers.holders == 0 && leaving_of(lock) == 0;
+    if (enter_writers(lock, self, TRIES) < 0)
+        return false;
+    alone = close_door(lock) == 0;
+    stop_writing(lock, self);
+    return alone;
 }
 
 void hk_rwlock_fini(hk_rwlock *lock)
@@ -623,7 +674,7 @@ void hk_rwlock_fini(hk_rwlock *lock)
         if (stats.holders || stats.waiters)
             panic_misuse("hk_rwlock_fini", lock, "ends a used");
         hki_spin_pause(turn++);
-    } while (!is_quiet(lock));
+    } while (!was_alone(lock, hki_self()));
     if (hki_is_checking())
         hki_check_forget(lock);
 }

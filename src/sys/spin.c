@@ -10,6 +10,11 @@ enum {
     NAP_NS = 50 * 1000, /* it has a lower priority than we, and would never run */
 };
 
+void hki_spin_yield(void)
+{
+    (void)sched_yield();
+}
+
 void hki_spin_pause(unsigned turn)
 {
     const struct timespec nap = {.tv_sec = 0, .tv_nsec = NAP_NS};
@@ -18,7 +23,7 @@ void hki_spin_pause(unsigned turn)
         for (int i = 0; i < 64; i++)
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
     else if (turn < SPINS + YIELDS)
-        (void)sched_yield();
+        hki_spin_yield();
     else
         (void)nanosleep(&nap, NULL);
 }

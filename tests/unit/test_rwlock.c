@@ -599,7 +599,7 @@ static void neither_side_starves_the_other(void **state)
 
 /* ---- a lock that dies with the last reference ---- */
 
-enum { LIVES = 1000 };
+enum { LIVES = 200 };
 
 struct counted {
     hk_rwlock lock;
