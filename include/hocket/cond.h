@@ -22,14 +22,16 @@
 HK_BEGIN_DECLS
 
 /* Valid when zeroed. Must not move while in use, which it is until every wait for it has
- * returned. 64 bytes. */
+ * returned. 80 bytes. */
 typedef struct hk_cond {
-    hk_waiter_queue hki_waiters; /* guarded by hki_lock */
+    hk_waiter_queue hki_waiters;
     hk_lock hki_lock;
     uint32_t hki_waiting; /* atomic: length of the queue */
     const char *name;     /* for dumps; may be NULL */
     uint64_t hki_waits;
-    uint64_t hki_reserved[3];
+    void *hki_heir;       /* of sync/cond.c */
+    uint64_t hki_bias[3]; /* of sync/bias.h */
+    uint64_t hki_reserved[1];
 } hk_cond;
 
 #define HK_COND_INIT HK_ZERO_INIT

@@ -23,6 +23,7 @@
 #include <hocket/cond.h>
 
 #include "base/list.h"
+#include "sync/bias.h"
 #include "sync/mutex.h"
 #include "sync/queue.h"
 
@@ -87,6 +88,52 @@ static _Noreturn __attribute__((cold, noinline)) void panic_not_held(
         (const void *)mutex);
 }
 
+/* ---- exclusion: by a bias while one worker alone uses it, else by the lock ---- */
+
+_Static_assert(sizeof(((hk_cond *)NULL)->hki_bias) == sizeof(struct hki_bias),
+               "the condition has room for its bias");
+
+static struct hki_bias *bias_of(hk_cond *cond)
+{
+    return (struct hki_bias *)(void *)cond->hki_bias;
+}
+
+static __attribute__((noinline)) void hold_by_lock(hk_cond *cond,
+                                                   const struct hki_worker *worker)
+{
+    struct hki_bias *bias = bias_of(cond);
+
+    hki_lock_acquire(&cond->hki_lock.hki_word);
+    if (__atomic_load_n(&bias->owner, __ATOMIC_RELAXED) == 0) /* as zeroed */
+        hki_bias_init(bias);
+    hki_bias_visit(bias, worker);
+    hki_bias_lock_taken(bias);
+}
+
+/* True: by the bias. */
+static inline bool hold(hk_cond *cond, const struct hki_worker *worker)
+{
+    if (HKI_LIKELY(worker && hki_bias_enter(bias_of(cond), worker)))
+        return true;
+    hold_by_lock(cond, worker);
+    return false;
+}
+
+static inline void drop(hk_cond *cond, bool by_bias)
+{
+    if (HKI_LIKELY(by_bias)) {
+        hki_bias_leave(bias_of(cond));
+        return;
+    }
+    hki_bias_lock_leaves(bias_of(cond));
+    hki_lock_release(&cond->hki_lock.hki_word);
+}
+
+static const struct hki_worker *worker_of_caller(void)
+{
+    return hki_self_current ? hki_self_current->worker : NULL;
+}
+
 /* ---- waiting ---- */
 
 static void set_waiting(hk_cond *cond, uint32_t count)
@@ -96,27 +143,27 @@ static void set_waiting(hk_cond *cond, uint32_t count)
 
 static void enqueue(hk_cond *cond, struct wait *wait)
 {
-    hki_lock_acquire(&cond->hki_lock.hki_word);
+    bool by_bias = hold(cond, wait->place.self->worker);
+
     hki_queue_push(&cond->hki_waiters, &wait->place.waiter);
     set_waiting(cond, cond->hki_waiting + 1);
     cond->hki_waits++;
-    hki_lock_release(&cond->hki_lock.hki_word);
+    drop(cond, by_bias);
 }
 
 static hk_verdict wait_abort(hk_waiter *w)
 {
     struct wait *wait = (struct wait *)w->object;
     hk_cond *cond = wait->cond;
-    bool removed;
+    bool removed, by_bias;
 
-    /* Until it is moved the condition is there; afterwards it may be gone. */
     if (is_moved(wait))
         return HK_PENDING;
-    hki_lock_acquire(&cond->hki_lock.hki_word);
+    by_bias = hold(cond, wait->place.self->worker);
     removed = !is_moved(wait) && hki_queue_remove(&cond->hki_waiters, w);
     if (removed)
         set_waiting(cond, cond->hki_waiting - 1);
-    hki_lock_release(&cond->hki_lock.hki_word);
+    drop(cond, by_bias);
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
@@ -172,18 +219,19 @@ static bool is_neighbour(const struct hki_self *waits)
 void hk_cond_signal(hk_cond *cond)
 {
     struct wait *wait = NULL;
+    bool by_bias;
     hk_waiter *w;
 
     if (__atomic_load_n(&cond->hki_waiting, __ATOMIC_RELAXED) == 0)
         return;
-    hki_lock_acquire(&cond->hki_lock.hki_word);
+    by_bias = hold(cond, worker_of_caller());
     w = hki_queue_pop(&cond->hki_waiters);
     if (w) {
         wait = wait_of(w);
         move(wait);
         set_waiting(cond, cond->hki_waiting - 1);
     }
-    hki_lock_release(&cond->hki_lock.hki_word);
+    drop(cond, by_bias);
     if (!wait)
         return;
     if (is_neighbour(wait->place.self) && !hki_mutex_is_in_order(wait->place.mutex))
@@ -195,16 +243,17 @@ void hk_cond_signal(hk_cond *cond)
 void hk_cond_broadcast(hk_cond *cond)
 {
     hk_waiter *first;
+    bool by_bias;
 
     if (__atomic_load_n(&cond->hki_waiting, __ATOMIC_RELAXED) == 0)
         return;
-    hki_lock_acquire(&cond->hki_lock.hki_word);
+    by_bias = hold(cond, worker_of_caller());
     first = cond->hki_waiters.head;
     cond->hki_waiters = (hk_waiter_queue){NULL, NULL};
     set_waiting(cond, 0);
     for (hk_waiter *w = first; w; w = w->next)
         move(wait_of(w));
-    hki_lock_release(&cond->hki_lock.hki_word);
+    drop(cond, by_bias);
     while (first) {
         hk_waiter *w = first;
 
@@ -217,14 +266,14 @@ void hk_cond_broadcast(hk_cond *cond)
 
 void hk_cond_stats(const hk_cond *cond, hk_sync_stats *out_stats)
 {
-    uint32_t *lock = &((hk_cond *)cond)->hki_lock.hki_word;
+    hk_cond *held = (hk_cond *)cond;
+    bool by_bias = hold(held, worker_of_caller());
 
-    hki_lock_acquire(lock);
     *out_stats = (hk_sync_stats){
         .waiters = cond->hki_waiting,
         .contended = cond->hki_waits,
     };
-    hki_lock_release(lock);
+    drop(held, by_bias);
 }
 
 void hk_cond_fini(hk_cond *cond)

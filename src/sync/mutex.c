@@ -9,10 +9,12 @@
  *     WAITERS  The queue is not empty. Set and cleared under hki_lock, and kept equal
  *              to the queue's state whenever hki_lock is free. Not seeing it is
  *              harmless for who locks, never for who unlocks.
- *     WAKING   One waiter was popped and woken to try its luck, and has not tried yet:
- *              its try looks after the queue, so unlocking need not wake another one.
- *              Set by unlock, cleared by that waiter, whether it gets the mutex or
- *              goes back to the head of the queue.
+ *     WAKING   A waiter was popped and woken to try its luck, others are queued, and it
+ *              has not tried yet: its try looks after the queue, so unlocking need not
+ *              wake another one. Set by unlock, cleared by a waiter that was woken,
+ *              whether it gets the mutex or goes back to the head of the queue, so
+ *              always with HELD. When it was the last in the queue there is nothing to
+ *              look after, and who uses the mutex until it comes finds it as if unused.
  *     OVERDUE  The head of the queue has waited longer than the bound: the next unlock
  *              must hand over to it. Set by a waiter that was woken in vain and is old;
  *              cleared by the hand-over, or when the queue runs empty. Never together
@@ -31,7 +33,6 @@
  */
 #include "sync/mutex.h"
 
-#include "base/spin.h"
 #include "sync/queue.h"
 
 #include <hocket/task.h>
@@ -50,10 +51,6 @@ enum {
     BOUND_NS = 500 * 1000, /* a waiter older than this gets the mutex handed */
     PASSED_MAX = 64,       /* and so does one that was woken in vain this often: the
                             * bound of a virtual clock, which stands still */
-    LOOKS = 12,            /* of one who spins, ... */
-    PAUSE_MIN = 64,        /* ... 20 ns before the first, ... */
-    PAUSE_MAX = 512,       /* ... at most 150 ns between two: 1.3 us in all */
-    YIELDS = 4,            /* then, of a plain thread: 0.3 us each when it is alone */
     HANDED_SHIFT = 16,     /* unit of hki_handed_at */
 };
 
@@ -206,10 +203,8 @@ static bool try_barge(hk_mutex *mutex, uint32_t woken)
 }
 
 /*
- * Looks again for as long as a sleep and a wake-up would cost, less and less often: the
- * holder, if it runs on another processor, is done soon, and works faster unwatched. It
- * may as well be a task of the caller's own worker, or wait for something with the mutex
- * held; then spinning is of no use, and after a few times nobody does.
+ * Looks again for as long as a sleep and a wake-up would cost: the holder, if it runs
+ * on another processor, is done soon.
  */
 static bool spin(hk_mutex *mutex, const struct hki_self *self, uint32_t woken)
 {
@@ -217,18 +212,8 @@ static bool spin(hk_mutex *mutex, const struct hki_self *self, uint32_t woken)
 
     if (hki_mutex_is_in_order(mutex))
         return false;
-    if (hki_mutex_may_spin(mutex)) {
-        for (int i = 0, pause = PAUSE_MIN; !taken && i < LOOKS; i++) {
-            for (int turn = 0; turn < pause; turn++)
-                __atomic_signal_fence(__ATOMIC_SEQ_CST);
-            taken = try_barge(mutex, woken);
-            pause = pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
-        }
-        for (int i = 0; !taken && i < YIELDS && self->kind == HKI_SELF_THREAD; i++) {
-            hki_spin_yield();
-            taken = try_barge(mutex, woken);
-        }
-    }
+    for (int look = 0; !taken && hki_mutex_spin(mutex, self, look); look++)
+        taken = try_barge(mutex, woken);
     hki_mutex_has_spun(mutex, taken);
     return taken;
 }
@@ -462,7 +447,7 @@ static struct hki_mutex_place *pick_next(hk_mutex *mutex, enum hki_mutex_wake *o
             mutex->hki_handed_at = coarse(hk_now());
             *out_wake = HKI_MUTEX_HANDED;
         } else {
-            state |= WAKING;
+            state |= state & WAITERS ? WAKING : 0;
             *out_wake = HKI_MUTEX_TRY;
         }
         __atomic_store_n(&mutex->hki_state, state, __ATOMIC_RELAXED);

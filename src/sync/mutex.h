@@ -6,6 +6,7 @@
 #ifndef HKI_SYNC_MUTEX_H
 #define HKI_SYNC_MUTEX_H
 
+#include "base/spin.h"
 #include "core/self_inline.h"
 
 #include <hocket/mutex.h>
@@ -73,18 +74,32 @@ static inline bool hki_mutex_try_leave(hk_mutex *mutex, struct hki_self *self,
 }
 
 /*
- * Whether it is worth a try to spin for a moment: not when the last few were in vain.
- * The holder may be a task of the caller's own worker, or wait with the mutex held.
+ * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false: that
+ * was enough. Each look costs the holder a cache miss, so they come less and less often,
+ * and a plain thread soon lets others have its processor; a task has only its own
+ * worker's to give. Nobody spins when the last few were in vain: the holder may be a
+ * task of the caller's own worker, or wait for something with the lock held.
  */
-static inline bool hki_mutex_may_spin(const hk_mutex *mutex)
+static inline bool hki_mutex_spin(const hk_mutex *mutex, const struct hki_self *self,
+                                  int look)
 {
     enum { FUTILE_MAX = 8, RETRY_EVERY = 64 };
+    enum { PAUSES = 3, YIELDS = 8, TASK_PAUSES = 8 };
     uint16_t futile = __atomic_load_n(&mutex->hki_futile, __ATOMIC_RELAXED);
+    bool is_thread = self->kind == HKI_SELF_THREAD;
 
-    return futile < FUTILE_MAX || futile % RETRY_EVERY == 0;
+    if ((futile >= FUTILE_MAX && futile % RETRY_EVERY != 0) ||
+        look >= (is_thread ? PAUSES + YIELDS : TASK_PAUSES))
+        return false;
+    if (is_thread && look >= PAUSES)
+        hki_spin_yield();
+    else
+        for (int i = 0; i < (look < PAUSES ? 2 << look : 8); i++)
+            hki_spin_pause(0);
+    return true;
 }
 
-/* To be told after each spin, and after each that was not worth it. */
+/* To be told after each spin, also after one that was not worth it. */
 static inline void hki_mutex_has_spun(hk_mutex *mutex, bool was_of_use)
 {
     uint16_t futile = __atomic_load_n(&mutex->hki_futile, __ATOMIC_RELAXED);

@@ -55,10 +55,6 @@ enum { PARKED = 1, LEAVER = 2 };
  * set only while it is HELD, and gone before it is left. */
 enum { WRITING = 1 << 16, COME_LATE = 1 << 17 };
 
-enum {
-    LOOKS = 10, /* of who spins: the first after 20 ns, the last after 1.1 us */
-};
-
 enum mode { WAITS, SHIELDED, TRIES };
 
 /* A reader that waits. */
@@ -294,21 +290,13 @@ static bool queue_to_read(struct reader *reader)
     return state & WRITING;
 }
 
-static void pause_before_look(int look)
+/* A writer is done soon, if it runs elsewhere. Looks at the caller's slot alone. */
+static bool spin_to_read(hk_rwlock *lock, const struct hki_self *self, uint32_t slot)
 {
-    for (int i = 0; i <= look; i++)
-        hki_spin_pause(0);
-}
+    bool done = false;
 
-/* A writer is done soon, if it runs elsewhere. */
-static bool spin_to_read(hk_rwlock *lock, uint32_t slot)
-{
-    bool worth_it = hki_mutex_may_spin(&lock->hki_writers), done = false;
-
-    for (int i = 0; worth_it && !done && i < LOOKS; i++) {
-        pause_before_look(i);
-        done = !is_writing(lock) && try_read(lock, slot, 0);
-    }
+    for (int look = 0; !done && hki_mutex_spin(&lock->hki_writers, self, look); look++)
+        done = try_read(lock, slot, USED);
     hki_mutex_has_spun(&lock->hki_writers, done);
     return done;
 }
@@ -326,7 +314,7 @@ static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self 
             return 0;
         if (mode == TRIES)
             return -EAGAIN;
-        if (spin_to_read(lock, slot))
+        if (spin_to_read(lock, self, slot))
             return 0;
         hki_waiter_arm(&reader.waiter, self, &read_kind, lock);
         reader.waiter.data = &reader;
@@ -467,14 +455,12 @@ static bool queue_to_drain(hk_rwlock *lock, hk_waiter *w)
     return leaving != 0;
 }
 
-static bool spin_to_drain(hk_rwlock *lock)
+static bool spin_to_drain(hk_rwlock *lock, const struct hki_self *self)
 {
-    bool worth_it = hki_mutex_may_spin(&lock->hki_writers), done = false;
+    bool done = false;
 
-    for (int i = 0; worth_it && !done && i < LOOKS; i++) {
-        pause_before_look(i);
+    for (int look = 0; !done && hki_mutex_spin(&lock->hki_writers, self, look); look++)
         done = leaving_of(lock) == 0;
-    }
     hki_mutex_has_spun(&lock->hki_writers, done);
     return done;
 }
@@ -487,7 +473,7 @@ static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *sel
 
     if (mode == TRIES)
         return -EAGAIN;
-    if (spin_to_drain(lock))
+    if (spin_to_drain(lock, self))
         return 0;
     hki_waiter_arm(&w, self, &drain_kind, lock);
     if (!queue_to_drain(lock, &w))

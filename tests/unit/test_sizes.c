@@ -16,7 +16,7 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_scope), 176);
     assert_int_equal(sizeof(hk_mutex), 64);
     assert_int_equal(sizeof(hk_rwlock), 384);
-    assert_int_equal(sizeof(hk_cond), 64);
+    assert_int_equal(sizeof(hk_cond), 80);
     assert_int_equal(sizeof(hk_sync_stats), 32);
     assert_int_equal(sizeof(hk_event), 48);
     assert_int_equal(sizeof(hk_sem), 56);
