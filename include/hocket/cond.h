@@ -29,7 +29,7 @@ typedef struct hk_cond {
     uint32_t hki_waiting; /* atomic: length of the queue */
     const char *name;     /* for dumps; may be NULL */
     uint64_t hki_waits;
-    void *hki_heir;       /* of sync/cond.c */
+    void *hki_heir;       /* atomic; a waiter, of sync/cond.c */
     uint64_t hki_bias[3]; /* of sync/bias.h */
     uint64_t hki_reserved[1];
 } hk_cond;

@@ -10,6 +10,10 @@
  *                                        nobody wakes only to find it held, and a
  *                                        broadcast starts no herd
  *
+ * The last of these neighbours is remembered as the heir until it runs: if its signaller
+ * waits for the same condition before that, as two do that take turns, it gets the mutex
+ * without an unlock and a lock.
+ *
  * No signal is lost: a waiter is in the queue before it releases the mutex, so whoever
  * locks the mutex after that finds it. And no signal goes to who does not take it: once
  * out of the queue (`moved`, under the lock) a wait can no longer be undone, and returns
@@ -141,14 +145,64 @@ static void set_waiting(hk_cond *cond, uint32_t count)
     __atomic_store_n(&cond->hki_waiting, count, __ATOMIC_RELAXED);
 }
 
-static void enqueue(hk_cond *cond, struct wait *wait)
+static struct wait *heir_of(const hk_cond *cond)
+{
+    return __atomic_load_n(&cond->hki_heir, __ATOMIC_RELAXED);
+}
+
+static void set_heir(hk_cond *cond, struct wait *heir)
+{
+    __atomic_store_n(&cond->hki_heir, heir, __ATOMIC_RELAXED);
+}
+
+static bool is_neighbour(const struct hki_self *waits)
+{
+    const struct hki_self *self = hki_self_current;
+
+    return self && self->worker && waits->kind == HKI_SELF_TASK &&
+           waits->worker == self->worker;
+}
+
+/* Returns the heir if it is there for the caller, who waits with the same mutex. */
+static struct wait *enqueue(hk_cond *cond, struct wait *wait)
 {
     bool by_bias = hold(cond, wait->place.self->worker);
+    struct wait *heir = heir_of(cond);
 
     hki_queue_push(&cond->hki_waiters, &wait->place.waiter);
     set_waiting(cond, cond->hki_waiting + 1);
     cond->hki_waits++;
+    if (heir && heir->place.mutex == wait->place.mutex &&
+        is_neighbour(heir->place.self))
+        set_heir(cond, NULL);
+    else
+        heir = NULL;
     drop(cond, by_bias);
+    return heir;
+}
+
+/* The heir is ready and has not run: what its wake said may still be changed. */
+static void release_mutex(hk_mutex *mutex, struct wait *heir)
+{
+    if (heir && !hki_is_checking() && hki_mutex_try_pass(mutex, heir->place.self)) {
+        heir->place.waiter.result = HKI_MUTEX_HANDED;
+        HKI_HB_RELEASE(&heir->place.waiter);
+    } else {
+        hk_mutex_unlock(mutex);
+    }
+}
+
+/* Of who was woken as a neighbour, and runs now. */
+static void end_heirdom(struct wait *wait)
+{
+    bool by_bias;
+
+    if (heir_of(wait->cond) != wait)
+        return;
+    by_bias = hold(wait->cond, wait->place.self->worker);
+    if (heir_of(wait->cond) == wait)
+        set_heir(wait->cond, NULL);
+    drop(wait->cond, by_bias);
 }
 
 static hk_verdict wait_abort(hk_waiter *w)
@@ -185,13 +239,14 @@ int hk_cond_wait(hk_cond *cond, hk_mutex *mutex)
     wait.moved = 0;
     hki_waiter_arm(&wait.place.waiter, self, &wait_kind, &wait);
     wait.place.waiter.data = &wait.place;
-    enqueue(cond, &wait);
-    hk_mutex_unlock(mutex);
+    release_mutex(mutex, enqueue(cond, &wait));
     rc = hk_park(&wait.place.waiter, wait_abort);
     if (HKI_UNLIKELY(rc < 0)) {
         hk_mutex_lock_shielded(mutex);
         return rc;
     }
+    if (rc == HKI_MUTEX_AGAIN)
+        end_heirdom(&wait);
     hki_mutex_resume(&wait.place, rc);
     return 0;
 }
@@ -208,18 +263,10 @@ static struct wait *wait_of(hk_waiter *w)
     return hki_container_of(w, struct wait, place.waiter);
 }
 
-static bool is_neighbour(const struct hki_self *waits)
-{
-    const struct hki_self *self = hki_self_current;
-
-    return self && self->worker && waits->kind == HKI_SELF_TASK &&
-           waits->worker == self->worker;
-}
-
 void hk_cond_signal(hk_cond *cond)
 {
     struct wait *wait = NULL;
-    bool by_bias;
+    bool by_bias, near = false;
     hk_waiter *w;
 
     if (__atomic_load_n(&cond->hki_waiting, __ATOMIC_RELAXED) == 0)
@@ -229,12 +276,16 @@ void hk_cond_signal(hk_cond *cond)
     if (w) {
         wait = wait_of(w);
         move(wait);
+        near =
+            is_neighbour(wait->place.self) && !hki_mutex_is_in_order(wait->place.mutex);
+        if (near)
+            set_heir(cond, wait);
         set_waiting(cond, cond->hki_waiting - 1);
     }
     drop(cond, by_bias);
     if (!wait)
         return;
-    if (is_neighbour(wait->place.self) && !hki_mutex_is_in_order(wait->place.mutex))
+    if (near)
         hk_wake(w, HKI_MUTEX_AGAIN);
     else
         hki_mutex_requeue(&wait->place);

@@ -73,6 +73,16 @@ static inline bool hki_mutex_try_leave(hk_mutex *mutex, struct hki_self *self,
     return false;
 }
 
+/* Makes `to`, which does not run yet, the holder in place of the caller, unless others
+ * wait for the mutex or it has flags. */
+static inline bool hki_mutex_try_pass(hk_mutex *mutex, struct hki_self *to)
+{
+    if (__atomic_load_n(&mutex->hki_state, __ATOMIC_RELAXED) != HKI_MUTEX_HELD)
+        return false;
+    __atomic_store_n(&mutex->hki_holder, to, __ATOMIC_RELAXED);
+    return true;
+}
+
 /*
  * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false: that
  * was enough. Each look costs the holder a cache miss, so they come less and less often,
