@@ -155,25 +155,23 @@ static void set_heir(hk_cond *cond, struct wait *heir)
     __atomic_store_n(&cond->hki_heir, heir, __ATOMIC_RELAXED);
 }
 
-static bool is_neighbour(const struct hki_self *waits)
+static bool is_neighbour(const struct hki_self *waits, const struct hki_worker *worker)
 {
-    const struct hki_self *self = hki_self_current;
-
-    return self && self->worker && waits->kind == HKI_SELF_TASK &&
-           waits->worker == self->worker;
+    return worker && waits->kind == HKI_SELF_TASK && waits->worker == worker;
 }
 
 /* Returns the heir if it is there for the caller, who waits with the same mutex. */
 static struct wait *enqueue(hk_cond *cond, struct wait *wait)
 {
-    bool by_bias = hold(cond, wait->place.self->worker);
+    const struct hki_worker *worker = wait->place.self->worker;
+    bool by_bias = hold(cond, worker);
     struct wait *heir = heir_of(cond);
 
     hki_queue_push(&cond->hki_waiters, &wait->place.waiter);
     set_waiting(cond, cond->hki_waiting + 1);
     cond->hki_waits++;
     if (heir && heir->place.mutex == wait->place.mutex &&
-        is_neighbour(heir->place.self))
+        is_neighbour(heir->place.self, worker))
         set_heir(cond, NULL);
     else
         heir = NULL;
@@ -241,7 +239,9 @@ int hk_cond_wait(hk_cond *cond, hk_mutex *mutex)
     wait.place.waiter.data = &wait.place;
     release_mutex(mutex, enqueue(cond, &wait));
     rc = hk_park(&wait.place.waiter, wait_abort);
-    if (HKI_UNLIKELY(rc < 0)) {
+    if (HKI_LIKELY(rc == HKI_MUTEX_HANDED && !hki_is_checking()))
+        return 0;
+    if (rc < 0) {
         hk_mutex_lock_shielded(mutex);
         return rc;
     }
@@ -265,19 +265,20 @@ static struct wait *wait_of(hk_waiter *w)
 
 void hk_cond_signal(hk_cond *cond)
 {
+    const struct hki_worker *worker = worker_of_caller();
     struct wait *wait = NULL;
     bool by_bias, near = false;
     hk_waiter *w;
 
     if (__atomic_load_n(&cond->hki_waiting, __ATOMIC_RELAXED) == 0)
         return;
-    by_bias = hold(cond, worker_of_caller());
+    by_bias = hold(cond, worker);
     w = hki_queue_pop(&cond->hki_waiters);
     if (w) {
         wait = wait_of(w);
         move(wait);
-        near =
-            is_neighbour(wait->place.self) && !hki_mutex_is_in_order(wait->place.mutex);
+        near = is_neighbour(wait->place.self, worker) &&
+               !hki_mutex_is_in_order(wait->place.mutex);
         if (near)
             set_heir(cond, wait);
         set_waiting(cond, cond->hki_waiting - 1);

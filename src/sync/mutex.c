@@ -533,11 +533,6 @@ bool hk_mutex_is_held(const hk_mutex *mutex)
 
 /* ---- for the condition ---- */
 
-int64_t hki_mutex_depth(const hk_mutex *mutex, const struct hki_self *self)
-{
-    return holder_of(mutex) == self ? (int64_t)mutex->hki_depth : -1;
-}
-
 /*
  * A free mutex is offered, not given, unless in order: while the waiter is on its way
  * others may use it. One that is on its way already will look after the queue.

@@ -119,8 +119,14 @@ static inline void hki_mutex_has_spun(hk_mutex *mutex, bool was_of_use)
                          __ATOMIC_RELAXED);
 }
 
-/* Locks owned by `self` beyond the first, or -1: it is not the holder. */
-int64_t hki_mutex_depth(const hk_mutex *mutex, const struct hki_self *self);
+/* How often `self` has locked it beyond the first time; -1: it is not the holder. */
+static inline int64_t hki_mutex_depth(const hk_mutex *mutex,
+                                      const struct hki_self *self)
+{
+    if (__atomic_load_n(&mutex->hki_holder, __ATOMIC_RELAXED) != self)
+        return -1;
+    return (int64_t)mutex->hki_depth;
+}
 
 /*
  * `place` is parked, in no queue: gives it its turn at its mutex as if it had come to
