@@ -21,8 +21,8 @@
 
 HK_BEGIN_DECLS
 
-/* Valid when zeroed. Must not move while in use, which it is until every wait for it has
- * returned. 80 bytes. */
+/* Valid when zeroed. Must not move while in use, which it is until every wait for it
+ * has returned. 80 bytes. */
 typedef struct hk_cond {
     hk_waiter_queue hki_waiters;
     hk_lock hki_lock;

@@ -24,8 +24,8 @@ HK_BEGIN_DECLS
 /*
  * Locks all of `locks`, given in any order. One that is given twice is locked once (a
  * transfer to the same account needs no case), and NULL is skipped. Allocates nothing,
- * however many there are; the array is not changed. Finding the order takes count * count
- * comparisons, which is nothing for 10 and 1 ms for 1,000.
+ * however many there are; the array is not changed. Finding the order takes
+ * count * count comparisons, which is nothing for 10 and 1 ms for 1,000.
  * Cancel:  atomic: -ECANCELED means that none is locked.
  * Returns: 0 (all are locked), -ECANCELED, -EDEADLK (none is).
  */

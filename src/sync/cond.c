@@ -10,15 +10,15 @@
  *                                        nobody wakes only to find it held, and a
  *                                        broadcast starts no herd
  *
- * The last of these neighbours is remembered as the heir until it runs: if its signaller
- * waits for the same condition before that, as two do that take turns, it gets the mutex
- * without an unlock and a lock.
+ * The last of these neighbours is remembered as the heir until it runs: if its
+ * signaller waits for the same condition before that, as two do that take turns, it
+ * gets the mutex without an unlock and a lock.
  *
  * No signal is lost: a waiter is in the queue before it releases the mutex, so whoever
  * locks the mutex after that finds it. And no signal goes to who does not take it: once
- * out of the queue (`moved`, under the lock) a wait can no longer be undone, and returns
- * 0 although its caller may have been cancelled meanwhile. It only has to get the mutex,
- * which it would have to get for -ECANCELED, too.
+ * out of the queue (`moved`, under the lock) a wait can no longer be undone, and
+ * returns 0 although its caller may have been cancelled meanwhile. It only has to get
+ * the mutex, which it would have to get for -ECANCELED, too.
  *
  * The condition may be freed by the last who waited for it: signalling does not touch
  * it after the waiters are out of the queue and the lock is released, which is before

@@ -19,11 +19,13 @@
  *              must hand over to it. Set by a waiter that was woken in vain and is old;
  *              cleared by the hand-over, or when the queue runs empty. Never together
  *              with WAKING.
- *     flags    HK_MUTEX_RECURSIVE and its like, immutable. Since they make the word of a
- *              free mutex other than 0, all their work is on the slow paths.
+ *     flags    HK_MUTEX_RECURSIVE and its like, immutable. With one the word of a free
+ *              mutex is not 0, so that all their work is on the slow paths.
+ *     guests   HKI_MUTEX_GUESTS: of who embeds the mutex (the rwlock). Kept.
  *
- * In order (HK_MUTEX_IN_ORDER) every unlock with waiters hands over, and WAKING is never
- * set: so a mutex that is not HELD has no waiters, and who takes it passes nobody by.
+ * In order (HK_MUTEX_IN_ORDER) every unlock with waiters hands over, and WAKING is
+ * never set: so a mutex that is not HELD has no waiters, and who takes it passes nobody
+ * by.
  *
  * No wake-up is lost: a queued waiter implies WAITERS, and then at every moment either
  * HELD (its unlock will look at the queue) or WAKING (that waiter will) is set.
@@ -44,7 +46,6 @@ enum {
     WAITERS = 1 << 1,
     WAKING = 1 << 2,
     OVERDUE = 1 << 3,
-    FLAGS = HK_MUTEX_RECURSIVE | HK_MUTEX_ERROR_CHECKING | HK_MUTEX_IN_ORDER,
 };
 
 enum {
@@ -76,27 +77,12 @@ static inline bool change_state(hk_mutex *mutex, uint32_t *state, uint32_t wante
                                        __ATOMIC_RELAXED);
 }
 
-const char *hki_mutex_name(const hk_mutex *mutex)
-{
-    return mutex->name ? mutex->name : "(unnamed)";
-}
-
 static void describe(const void *object, char *text, size_t size)
 {
     const hk_mutex *mutex = object;
 
     (void)snprintf(text, size, "%s, %s", hki_mutex_name(mutex),
                    state_of(mutex) & HELD ? "held" : "free");
-}
-
-size_t hki_mutex_holders(const hk_mutex *mutex, hk_holder *out, size_t max)
-{
-    const struct hki_self *holder = holder_of(mutex);
-
-    if (!holder || max == 0)
-        return 0;
-    out[0] = holder;
-    return 1;
 }
 
 static size_t holders(const void *object, hk_holder *out, size_t max)
@@ -127,56 +113,6 @@ static _Noreturn __attribute__((cold, noinline)) void panic_unlock(
     hki_panic("hk_mutex_unlock: \"%s\" unlocks mutex %s (%p) that \"%s\" holds",
               hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
               hki_self_name(holder));
-}
-
-/* ---- beginning and end ---- */
-
-void hk_mutex_init(hk_mutex *mutex, uint32_t flags)
-{
-    const uint32_t either = HK_MUTEX_RECURSIVE | HK_MUTEX_ERROR_CHECKING;
-
-    if ((flags & ~(uint32_t)FLAGS) || (flags & either) == either)
-        hki_panic("hk_mutex_init: flags %#x: unknown ones, or recursive and "
-                  "error-checking at once",
-                  flags);
-    *mutex = (hk_mutex)HK_MUTEX_INIT_WITH(flags);
-    if (hki_is_checking())
-        hki_check_forget(mutex);
-}
-
-void hk_mutex_stats(const hk_mutex *mutex, hk_sync_stats *out_stats)
-{
-    uint32_t *lock = &((hk_mutex *)mutex)->hki_lock;
-
-    hki_lock_acquire(lock);
-    *out_stats = (hk_sync_stats){
-        .holders = __atomic_load_n(&mutex->hki_state, __ATOMIC_ACQUIRE) & HELD ? 1 : 0,
-        .waiters = mutex->hki_waiting,
-        .contended = mutex->hki_contended,
-    };
-    hki_lock_release(lock);
-}
-
-void hk_mutex_fini(hk_mutex *mutex)
-{
-    const struct hki_self *holder;
-    hk_sync_stats stats;
-
-    if (!mutex)
-        return;
-    hk_mutex_stats(mutex, &stats);
-    holder = holder_of(mutex);
-    if (stats.holders)
-        hki_panic("hk_mutex_fini: \"%s\" ends mutex %s (%p) that \"%s\" holds and %u "
-                  "wait for",
-                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
-                  holder ? hki_self_name(holder) : "somebody", stats.waiters);
-    if (stats.waiters)
-        hki_panic("hk_mutex_fini: \"%s\" ends mutex %s (%p) that %u wait for",
-                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
-                  stats.waiters);
-    if (hki_is_checking())
-        hki_check_forget(mutex);
 }
 
 /* ---- lock ---- */

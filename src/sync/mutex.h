@@ -11,8 +11,8 @@
 
 #include <hocket/mutex.h>
 
-/* Bits of hki_state, documented in mutex.c, for whose who embed a mutex. Above them all,
- * those of HKI_MUTEX_GUESTS are theirs: any transition keeps them. */
+/* Bits of hki_state, documented in mutex.c, for whose who embed a mutex. Above them
+ * all, those of HKI_MUTEX_GUESTS are theirs: any transition keeps them. */
 enum { HKI_MUTEX_HELD = 1 << 0 };
 #define HKI_MUTEX_GUESTS 0xffff0000u
 
@@ -84,11 +84,11 @@ static inline bool hki_mutex_try_pass(hk_mutex *mutex, struct hki_self *to)
 }
 
 /*
- * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false: that
- * was enough. Each look costs the holder a cache miss, so they come less and less often,
- * and a plain thread soon lets others have its processor; a task has only its own
- * worker's to give. Nobody spins when the last few were in vain: the holder may be a
- * task of the caller's own worker, or wait for something with the lock held.
+ * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false:
+ * that was enough. Each look costs the holder a cache miss, so they come less and less
+ * often, and a plain thread soon lets others have its processor; a task has only its
+ * own worker's to give. Nobody spins when the last few were in vain: the holder may be
+ * a task of the caller's own worker, or wait for something with the lock held.
  */
 static inline bool hki_mutex_spin(const hk_mutex *mutex, const struct hki_self *self,
                                   int look)

@@ -2,8 +2,8 @@
 /*
  * A lock for many readers or one writer, whose readers do not meet.
  *
- * Readers of one core count themselves in one of a few slots, a cache line each, so that
- * reading needs no line that other cores write. A slot:
+ * Readers of one core count themselves in one of a few slots, a cache line each, so
+ * that reading needs no line that other cores write. A slot:
  *
  *     USED     Somebody has read by this slot: so hki_used has its bit. Set once.
  *     CLOSED   A writer is inside, or closes the door behind those who are. Set and
@@ -12,36 +12,32 @@
  *     READER   n times: the readers inside.
  *
  * Who writes, in this order: holds hki_writers, a mutex, so that writers queue with all
- * that a mutex promises; sets WRITING in its word; closes the slots that are in use; and
- * waits until hki_leaving is 0. Who leaves undoes that in the reverse order, so a closed
- * slot implies WRITING.
+ * that a mutex promises; sets WRITING in its word; closes the slots that are in use;
+ * and waits until hki_leaving is 0. Who leaves undoes that in the reverse order, so a
+ * closed slot implies WRITING.
  *
  *     hki_leaving   LEAVER for each reader that was inside when its slot was closed and
- *                   has not left yet. A reader that finds its slot closed when it leaves
- *                   takes one off, and touches the lock no more, unless it was the last
- *                   and the writer is PARKED: then it wakes that writer.
+ *                   has not left yet. A reader that finds its slot closed when it
+ *                   leaves takes one off, and touches the lock no more, unless it was
+ *                   the last and the writer is PARKED: then it wakes that writer.
  *     PARKED        The writer sleeps. Then only the last reader, or the abort of the
  *                   writer, which does nothing once the last reader has left, may end
  *                   its wait: so it is gone before the writer can be.
  *
- * A new slot: its reader sets the bit in hki_used, then looks for WRITING; a writer sets
- * WRITING, then reads hki_used. So one of them sees the other.
+ * A new slot: its reader sets the bit in hki_used, then looks for WRITING; a writer
+ * sets WRITING, then reads hki_used. So one of them sees the other.
  *
- * Readers that come too late queue under hki_lock, with COME_LATE beside WRITING: so the
- * writer cannot leave without seeing them. It counts them in after it has opened the
- * slots, and wakes them when it is done: that bounds their wait to one writer, and that
- * of a writer to the readers that were there before it.
+ * Readers that come too late queue under hki_lock, with COME_LATE beside WRITING: so
+ * the writer cannot leave without seeing them. It counts them in after it has opened
+ * the slots, and wakes them when it is done: that bounds their wait to one writer, and
+ * that of a writer to the readers that were there before it.
  *
  * Who reads is known to itself alone (hki_reads of self_inline.h): hence a lock that it
  * reads is free for it to read again, and writing one is refused.
  */
-#include <hocket/rwlock.h>
+#include "sync/rwlock.h"
 
-#include "base/spin.h"
-#include "sync/mutex.h"
 #include "sync/queue.h"
-
-#include <hocket/task.h>
 
 #include <stdio.h>
 
@@ -51,8 +47,8 @@ enum { USED = 1, CLOSED = 2, READER = 4 };
 /* Of hki_leaving. */
 enum { PARKED = 1, LEAVER = 2 };
 
-/* In the word of hki_writers, of the bits that a mutex leaves to who embeds it. Both are
- * set only while it is HELD, and gone before it is left. */
+/* In the word of hki_writers, of the bits that a mutex leaves to who embeds it. Both
+ * are set only while it is HELD, and gone before it is left. */
 enum { WRITING = 1 << 16, COME_LATE = 1 << 17 };
 
 enum mode { WAITS, SHIELDED, TRIES };
@@ -64,28 +60,9 @@ struct reader {
     uint32_t slot;
 };
 
-static const char *name_of(const hk_rwlock *lock)
-{
-    return lock->name ? lock->name : "(unnamed)";
-}
-
-static uint32_t readers_of(const hki_rwlock_slot *slot)
-{
-    return __atomic_load_n(&slot->hki_readers, __ATOMIC_RELAXED);
-}
-
 static int32_t leaving_of(const hk_rwlock *lock)
 {
     return __atomic_load_n(&lock->hki_leaving, __ATOMIC_ACQUIRE);
-}
-
-static uint32_t count_readers(const hk_rwlock *lock)
-{
-    uint32_t count = 0;
-
-    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
-        count += readers_of(&lock->hki_slots[i]) / READER;
-    return count;
 }
 
 static uint32_t *writers_word(hk_rwlock *lock)
@@ -93,7 +70,17 @@ static uint32_t *writers_word(hk_rwlock *lock)
     return &lock->hki_writers.hki_state;
 }
 
-static bool is_writing(const hk_rwlock *lock)
+uint32_t hki_rwlock_readers(const hk_rwlock *lock)
+{
+    uint32_t count = 0;
+
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
+        count +=
+            __atomic_load_n(&lock->hki_slots[i].hki_readers, __ATOMIC_RELAXED) / READER;
+    return count;
+}
+
+bool hki_rwlock_is_writing(const hk_rwlock *lock)
 {
     return __atomic_load_n(&lock->hki_writers.hki_state, __ATOMIC_SEQ_CST) & WRITING;
 }
@@ -104,8 +91,8 @@ static void describe(const void *object, char *text, size_t size)
 {
     const hk_rwlock *lock = object;
 
-    (void)snprintf(text, size, "%s, %u inside to read", name_of(lock),
-                   count_readers(lock));
+    (void)snprintf(text, size, "%s, %u inside to read", hki_rwlock_name(lock),
+                   hki_rwlock_readers(lock));
 }
 
 /* Who waits to read, or for its turn to write, waits for the writer. */
@@ -133,19 +120,6 @@ static const hk_wait_kind drain_kind = {.name = "the readers of a rwlock, to wri
 static bool is_writer(const hk_rwlock *lock, const struct hki_self *self)
 {
     return hki_mutex_depth(&lock->hki_writers, self) >= 0;
-}
-
-static _Noreturn __attribute__((cold, noinline)) void panic_misuse(
-    const char *call, const hk_rwlock *lock, const char *what)
-{
-    hk_holder writer;
-
-    if (writer_holds(lock, &writer, 1))
-        hki_panic("%s: \"%s\" %s rwlock %s (%p); \"%s\" writes it", call,
-                  hk_task_name(), what, name_of(lock), (const void *)lock,
-                  hki_self_name(writer));
-    hki_panic("%s: \"%s\" %s rwlock %s (%p); %u read it", call, hk_task_name(), what,
-              name_of(lock), (const void *)lock, count_readers(lock));
 }
 
 /* ---- the door: by who holds hki_writers ---- */
@@ -310,7 +284,7 @@ static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self 
         return -EDEADLK;
     use_slot(lock, slot);
     for (;;) {
-        if (!is_writing(lock) && try_read(lock, slot, 0))
+        if (!hki_rwlock_is_writing(lock) && try_read(lock, slot, 0))
             return 0;
         if (mode == TRIES)
             return -EAGAIN;
@@ -361,9 +335,9 @@ void hk_rwlock_read_lock_shielded(hk_rwlock *lock)
     hki_spend(self);
     rc = read_lock(lock, self, SHIELDED);
     if (rc < 0)
-        panic_misuse("hk_rwlock_read_lock_shielded", lock,
-                     rc == -ENOMEM ? "has no memory to note that it reads"
-                                   : "would wait for itself to read");
+        hki_rwlock_panic("hk_rwlock_read_lock_shielded", lock,
+                         rc == -ENOMEM ? "has no memory to note that it reads"
+                                       : "would wait for itself to read");
 }
 
 int hk_rwlock_try_read_lock(hk_rwlock *lock)
@@ -404,7 +378,7 @@ void hk_rwlock_read_unlock(hk_rwlock *lock)
 
     if (HKI_UNLIKELY(depth != 1)) {
         if (depth == 0)
-            panic_misuse("hk_rwlock_read_unlock", lock, "does not read the");
+            hki_rwlock_panic("hk_rwlock_read_unlock", lock, "does not read the");
         return;
     }
     if (hki_is_checking())
@@ -541,8 +515,8 @@ void hk_rwlock_write_lock_shielded(hk_rwlock *lock)
     struct hki_self *self = hki_self();
 
     if (HKI_UNLIKELY(holds(lock, self)))
-        panic_misuse("hk_rwlock_write_lock_shielded", lock,
-                     "would wait for itself to write");
+        hki_rwlock_panic("hk_rwlock_write_lock_shielded", lock,
+                         "would wait for itself to write");
     hki_spend(self);
     (void)write_lock(lock, self, SHIELDED); /* without an abort it cannot fail */
 }
@@ -561,21 +535,21 @@ void hk_rwlock_write_unlock(hk_rwlock *lock)
     struct hki_self *self = hki_self();
 
     if (HKI_UNLIKELY(!is_writer(lock, self)))
-        panic_misuse("hk_rwlock_write_unlock", lock, "does not write the");
+        hki_rwlock_panic("hk_rwlock_write_unlock", lock, "does not write the");
     if (hki_is_checking())
         hki_check_gave(self, lock);
     stop_writing(lock, self);
 }
 
-/* The caller counts as one of those who have to leave: if it is the only one, it does. */
+/* The caller counts as one who has to leave. If it is the only one, it does. */
 int hk_rwlock_try_upgrade(hk_rwlock *lock)
 {
     struct hki_self *self = hki_self();
     uint64_t depth = hki_reads_depth(self, lock);
 
     if (HKI_UNLIKELY(depth != 1))
-        panic_misuse("hk_rwlock_try_upgrade", lock,
-                     depth ? "reads more than once the" : "does not read the");
+        hki_rwlock_panic("hk_rwlock_try_upgrade", lock,
+                         depth ? "reads more than once the" : "does not read the");
     if (enter_writers(lock, self, TRIES) < 0)
         return -EAGAIN;
     if (close_door(lock) != LEAVER) {
@@ -609,58 +583,4 @@ bool hk_rwlock_is_read(const hk_rwlock *lock)
 bool hk_rwlock_is_written(const hk_rwlock *lock)
 {
     return is_writer(lock, hki_self());
-}
-
-void hk_rwlock_init(hk_rwlock *lock)
-{
-    *lock = (hk_rwlock)HK_RWLOCK_INIT;
-    if (hki_is_checking())
-        hki_check_forget(lock);
-}
-
-void hk_rwlock_stats(const hk_rwlock *lock, hk_sync_stats *out_stats)
-{
-    uint32_t *word = &((hk_rwlock *)lock)->hki_lock;
-    hk_sync_stats writers;
-
-    hk_mutex_stats(&lock->hki_writers, &writers);
-    hki_lock_acquire(word);
-    *out_stats = (hk_sync_stats){
-        .holders = count_readers(lock),
-        .waiters = writers.waiters + lock->hki_waiting + (lock->hki_drain ? 1 : 0),
-        .contended = writers.contended + lock->hki_contended,
-    };
-    if (out_stats->holders == 0 && is_writing(lock))
-        out_stats->holders = 1; /* the writer */
-    hki_lock_release(word);
-}
-
-/* False while an unlock is on its way out: it still holds hki_writers, or is counted in
- * hki_leaving. */
-static bool was_alone(hk_rwlock *lock, struct hki_self *self)
-{
-    bool alone;
-
-    if (enter_writers(lock, self, TRIES) < 0)
-        return false;
-    alone = close_door(lock) == 0;
-    stop_writing(lock, self);
-    return alone;
-}
-
-void hk_rwlock_fini(hk_rwlock *lock)
-{
-    hk_sync_stats stats;
-    unsigned turn = 0;
-
-    if (!lock)
-        return;
-    do {
-        hk_rwlock_stats(lock, &stats);
-        if (stats.holders || stats.waiters)
-            panic_misuse("hk_rwlock_fini", lock, "ends a used");
-        hki_spin_pause(turn++);
-    } while (!was_alone(lock, hki_self()));
-    if (hki_is_checking())
-        hki_check_forget(lock);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shows that a condition loses no signal and gives none to who does not take it: by
- * turns that go round, by tokens that are counted while waiters are cancelled at random,
- * and case by case: cancelled before the signal, after it, while it waits for the mutex.
+ * turns that go round, by tokens that are counted while waiters are cancelled at
+ * random, and case by case: cancelled before the signal, after it, while it waits for
+ * the mutex.
  */
 #include "contract/sync_kit.h"
 

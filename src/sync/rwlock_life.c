@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The beginning and the end of a rwlock, and what it tells about itself in between. */
+#include "sync/rwlock.h"
+
+#include <hocket/task.h>
+
+const char *hki_rwlock_name(const hk_rwlock *lock)
+{
+    return lock->name ? lock->name : "(unnamed)";
+}
+
+void hki_rwlock_panic(const char *call, const hk_rwlock *lock, const char *does)
+{
+    hk_holder writer;
+
+    if (hki_mutex_holders(&lock->hki_writers, &writer, 1))
+        hki_panic("%s: \"%s\" %s rwlock %s (%p); \"%s\" writes it", call,
+                  hk_task_name(), does, hki_rwlock_name(lock), (const void *)lock,
+                  hki_self_name(writer));
+    hki_panic("%s: \"%s\" %s rwlock %s (%p); %u read it", call, hk_task_name(), does,
+              hki_rwlock_name(lock), (const void *)lock, hki_rwlock_readers(lock));
+}
+
+void hk_rwlock_init(hk_rwlock *lock)
+{
+    *lock = (hk_rwlock)HK_RWLOCK_INIT;
+    if (hki_is_checking())
+        hki_check_forget(lock);
+}
+
+void hk_rwlock_stats(const hk_rwlock *lock, hk_sync_stats *out_stats)
+{
+    uint32_t *word = &((hk_rwlock *)lock)->hki_lock;
+    hk_sync_stats writers;
+
+    hk_mutex_stats(&lock->hki_writers, &writers);
+    hki_lock_acquire(word);
+    *out_stats = (hk_sync_stats){
+        .holders = hki_rwlock_readers(lock),
+        .waiters = writers.waiters + lock->hki_waiting + (lock->hki_drain ? 1 : 0),
+        .contended = writers.contended + lock->hki_contended,
+    };
+    if (out_stats->holders == 0 && hki_rwlock_is_writing(lock))
+        out_stats->holders = 1; /* the writer */
+    hki_lock_release(word);
+}
+
+void hk_rwlock_fini(hk_rwlock *lock)
+{
+    hk_sync_stats stats;
+
+    if (!lock)
+        return;
+    /* An unlock that is about to return is in the way of a writer to its end. */
+    for (unsigned turn = 0;; turn++) {
+        hk_rwlock_stats(lock, &stats);
+        if (stats.holders || stats.waiters)
+            hki_rwlock_panic("hk_rwlock_fini", lock, "ends a used");
+        if (hk_rwlock_try_write_lock(lock) == 0)
+            break;
+        hki_spin_pause(turn);
+    }
+    hk_rwlock_write_unlock(lock);
+    if (hki_is_checking())
+        hki_check_forget(lock);
+}
