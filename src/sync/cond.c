@@ -108,8 +108,8 @@ static __attribute__((noinline)) void hold_by_lock(hk_cond *cond,
     struct hki_bias *bias = bias_of(cond);
 
     hki_lock_acquire(&cond->hki_lock.hki_word);
-    if (__atomic_load_n(&bias->owner, __ATOMIC_RELAXED) == 0) /* as zeroed */
-        hki_bias_init(bias);
+    if (__atomic_load_n(&bias->owner, __ATOMIC_RELAXED) == 0) /* all of it is zero */
+        __atomic_store_n(&bias->owner, HKI_BIAS_OPEN, __ATOMIC_RELAXED);
     hki_bias_visit(bias, worker);
     hki_bias_lock_taken(bias);
 }
