@@ -144,11 +144,11 @@ static bool try_barge(hk_mutex *mutex, uint32_t woken)
  */
 static bool spin(hk_mutex *mutex, const struct hki_self *self, uint32_t woken)
 {
-    bool taken = false;
+    bool is_thread = self->kind == HKI_SELF_THREAD, taken = false;
 
     if (hki_mutex_is_in_order(mutex))
         return false;
-    for (int look = 0; !taken && hki_mutex_spin(mutex, self, look); look++)
+    for (int look = 0; !taken && hki_mutex_spin(mutex, is_thread, look); look++)
         taken = try_barge(mutex, woken);
     hki_mutex_has_spun(mutex, taken);
     return taken;

@@ -84,27 +84,25 @@ static inline bool hki_mutex_try_pass(hk_mutex *mutex, struct hki_self *to)
 }
 
 /*
- * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false:
- * that was enough. Each look costs the holder a cache miss, so they come less and less
- * often, and a plain thread soon lets others have its processor; a task has only its
- * own worker's to give. Nobody spins when the last few were in vain: the holder may be
- * a task of the caller's own worker, or wait for something with the lock held.
+ * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false: that
+ * was enough. Each look costs the holder a cache miss, so they come less and less often,
+ * and with `may_yield` the caller soon lets others have its processor: a plain thread on
+ * which nobody waits. Nobody spins when the last few were in vain: the holder may be a
+ * task of the caller's own worker, or wait for something with the lock held.
  */
-static inline bool hki_mutex_spin(const hk_mutex *mutex, const struct hki_self *self,
-                                  int look)
+static inline bool hki_mutex_spin(const hk_mutex *mutex, bool may_yield, int look)
 {
     enum { FUTILE_MAX = 8, RETRY_EVERY = 64 };
-    enum { PAUSES = 3, YIELDS = 8, TASK_PAUSES = 8 };
+    enum { PAUSES_FIRST = 3, YIELDS = 8, PAUSES = 8 };
     uint16_t futile = __atomic_load_n(&mutex->hki_futile, __ATOMIC_RELAXED);
-    bool is_thread = self->kind == HKI_SELF_THREAD;
 
     if ((futile >= FUTILE_MAX && futile % RETRY_EVERY != 0) ||
-        look >= (is_thread ? PAUSES + YIELDS : TASK_PAUSES))
+        look >= (may_yield ? PAUSES_FIRST + YIELDS : PAUSES))
         return false;
-    if (is_thread && look >= PAUSES)
+    if (may_yield && look >= PAUSES_FIRST)
         hki_spin_yield();
     else
-        for (int i = 0; i < (look < PAUSES ? 2 << look : 8); i++)
+        for (int i = 0; i < (look < PAUSES_FIRST ? 2 << look : 8); i++)
             hki_spin_pause(0);
     return true;
 }

@@ -267,9 +267,9 @@ static bool queue_to_read(struct reader *reader)
 /* A writer is done soon, if it runs elsewhere. Looks at the caller's slot alone. */
 static bool spin_to_read(hk_rwlock *lock, const struct hki_self *self, uint32_t slot)
 {
-    bool done = false;
+    bool is_thread = self->kind == HKI_SELF_THREAD, done = false;
 
-    for (int look = 0; !done && hki_mutex_spin(&lock->hki_writers, self, look); look++)
+    for (int i = 0; !done && hki_mutex_spin(&lock->hki_writers, is_thread, i); i++)
         done = try_read(lock, slot, USED);
     hki_mutex_has_spun(&lock->hki_writers, done);
     return done;
@@ -429,11 +429,12 @@ static bool queue_to_drain(hk_rwlock *lock, hk_waiter *w)
     return leaving != 0;
 }
 
-static bool spin_to_drain(hk_rwlock *lock, const struct hki_self *self)
+/* Without a yield: the door is closed meanwhile. */
+static bool spin_to_drain(hk_rwlock *lock)
 {
     bool done = false;
 
-    for (int look = 0; !done && hki_mutex_spin(&lock->hki_writers, self, look); look++)
+    for (int i = 0; !done && hki_mutex_spin(&lock->hki_writers, false, i); i++)
         done = leaving_of(lock) == 0;
     hki_mutex_has_spun(&lock->hki_writers, done);
     return done;
@@ -447,7 +448,7 @@ static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *sel
 
     if (mode == TRIES)
         return -EAGAIN;
-    if (spin_to_drain(lock, self))
+    if (spin_to_drain(lock))
         return 0;
     hki_waiter_arm(&w, self, &drain_kind, lock);
     if (!queue_to_drain(lock, &w))
