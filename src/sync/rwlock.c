@@ -6,20 +6,22 @@
  * that reading needs no line that other cores write. A slot:
  *
  *     USED     Somebody has read by this slot: so hki_used has its bit. Set once.
- *     CLOSED   A writer is inside, or closes the door behind those who are. Set and
- *              cleared by who holds hki_writers. With it nobody may enter; who leaves
- *              takes a READER off, and learns by the same instruction that it is set.
+ *     CLOSED   A writer is inside, or closes the door behind those who are: nobody may
+ *              enter. Set and cleared by who holds hki_writers.
+ *     WATCHED  Set beside CLOSED by a writer that has waited for long enough: who leaves
+ *              reports it. It takes a READER off, and learns by the same instruction
+ *              whether it is watched: if not, that was its last access to the lock.
  *     READER   n times: the readers inside.
  *
  * Who writes, in this order: holds hki_writers, a mutex, so that writers queue with all
- * that a mutex promises; sets WRITING in its word; closes the slots that are in use;
- * and waits until hki_leaving is 0. Who leaves undoes that in the reverse order, so a
- * closed slot implies WRITING.
+ * that a mutex promises; sets WRITING in its word; closes the slots that are in use; and
+ * waits until there is no READER, nor a LEAVER. Who leaves undoes that in the reverse
+ * order, so a closed slot implies WRITING.
  *
- *     hki_leaving   LEAVER for each reader that was inside when its slot was closed and
- *                   has not left yet. A reader that finds its slot closed when it
- *                   leaves takes one off, and touches the lock no more, unless it was
- *                   the last and the writer is PARKED: then it wakes that writer.
+ *     hki_leaving   LEAVER for each reader that was inside when its slot came to be
+ *                   watched and has not reported yet: it takes one off, and touches the
+ *                   lock no more, unless it was the last and the writer is PARKED: then
+ *                   it wakes that writer.
  *     PARKED        The writer sleeps. Then only the last reader, or the abort of the
  *                   writer, which does nothing once the last reader has left, may end
  *                   its wait: so it is gone before the writer can be.
@@ -42,7 +44,7 @@
 #include <stdio.h>
 
 /* Of a slot. */
-enum { USED = 1, CLOSED = 2, READER = 4 };
+enum { USED = 1, CLOSED = 2, WATCHED = 4, READER = 8 };
 
 /* Of hki_leaving. */
 enum { PARKED = 1, LEAVER = 2 };
@@ -129,36 +131,38 @@ static uint32_t used_slots(const hk_rwlock *lock)
     return __atomic_load_n(&lock->hki_used, __ATOMIC_SEQ_CST);
 }
 
-/* WRITING is set. Returns hki_leaving: 0, and the caller may write. */
-static int32_t close_door(hk_rwlock *lock)
+/* WRITING is set. Sets CLOSED, or WATCHED later; returns how many are inside. */
+static uint32_t mark_slots(hk_rwlock *lock, uint32_t mark)
 {
-    uint32_t used = used_slots(lock);
-    int32_t inside = 0;
+    uint32_t used = used_slots(lock), inside = 0;
 
     for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
         if (used & (1u << i))
-            inside += (int32_t)(__atomic_fetch_or(&lock->hki_slots[i].hki_readers,
-                                                  CLOSED, __ATOMIC_ACQ_REL) /
-                                READER);
-    if (inside == 0)
-        return leaving_of(lock);
-    return __atomic_add_fetch(&lock->hki_leaving, LEAVER * inside, __ATOMIC_ACQ_REL);
+            inside += __atomic_fetch_or(&lock->hki_slots[i].hki_readers, mark,
+                                        __ATOMIC_ACQ_REL) /
+                      READER;
+    return inside;
 }
 
-/* Those who are still inside, when a writer gives up, leave by an open slot. */
+/* Those who are still inside, when a writer gives up, need not report any more. */
 static void open_door(hk_rwlock *lock)
 {
-    uint32_t used = used_slots(lock);
-    int32_t inside = 0;
+    const uint32_t marks = CLOSED | WATCHED;
+    uint32_t used = used_slots(lock), watched = 0;
 
-    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
-        if (used & (1u << i))
-            inside +=
-                (int32_t)(__atomic_fetch_and(&lock->hki_slots[i].hki_readers,
-                                             ~(uint32_t)CLOSED, __ATOMIC_RELEASE) /
-                          READER);
-    if (inside > 0)
-        __atomic_fetch_sub(&lock->hki_leaving, LEAVER * inside, __ATOMIC_RELAXED);
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++) {
+        uint32_t before;
+
+        if (!(used & (1u << i)))
+            continue;
+        before = __atomic_fetch_and(&lock->hki_slots[i].hki_readers, ~marks,
+                                    __ATOMIC_RELEASE);
+        if (before & WATCHED)
+            watched += before / READER;
+    }
+    if (watched > 0)
+        __atomic_fetch_sub(&lock->hki_leaving, LEAVER * (int32_t)watched,
+                           __ATOMIC_RELAXED);
 }
 
 /* The door is open. Counts in those who came late, and returns them, to be woken. */
@@ -345,9 +349,9 @@ int hk_rwlock_try_read_lock(hk_rwlock *lock)
     return read_lock(lock, hki_self(), TRIES);
 }
 
-/* The last reader of those that a writer waits for. When that writer sleeps it cannot
- * go on, nor go away, before it is woken. */
-static __attribute__((noinline)) void leave_closed(hk_rwlock *lock)
+/* It was watched. When the writer sleeps it cannot go on, nor go away, before the last
+ * who leaves wakes it. */
+static __attribute__((noinline)) void report(hk_rwlock *lock)
 {
     hk_waiter *writer;
 
@@ -362,13 +366,12 @@ static __attribute__((noinline)) void leave_closed(hk_rwlock *lock)
     hk_wake(writer, 0);
 }
 
-/* To take it off is the last access, if the slot is open. */
 static inline void leave(hk_rwlock *lock, uint32_t slot)
 {
     uint32_t *word = &lock->hki_slots[slot].hki_readers;
 
-    if (HKI_UNLIKELY(__atomic_fetch_sub(word, READER, __ATOMIC_RELEASE) & CLOSED))
-        leave_closed(lock);
+    if (HKI_UNLIKELY(__atomic_fetch_sub(word, READER, __ATOMIC_RELEASE) & WATCHED))
+        report(lock);
 }
 
 void hk_rwlock_read_unlock(hk_rwlock *lock)
@@ -429,13 +432,23 @@ static bool queue_to_drain(hk_rwlock *lock, hk_waiter *w)
     return leaving != 0;
 }
 
+static bool have_all_left(const hk_rwlock *lock)
+{
+    uint32_t inside = 0;
+
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
+        inside +=
+            __atomic_load_n(&lock->hki_slots[i].hki_readers, __ATOMIC_ACQUIRE) / READER;
+    return inside == 0 && leaving_of(lock) == 0;
+}
+
 /* Without a yield: the door is closed meanwhile. */
 static bool spin_to_drain(hk_rwlock *lock)
 {
     bool done = false;
 
     for (int i = 0; !done && hki_mutex_spin(&lock->hki_writers, false, i); i++)
-        done = leaving_of(lock) == 0;
+        done = have_all_left(lock);
     hki_mutex_has_spun(&lock->hki_writers, done);
     return done;
 }
@@ -444,6 +457,7 @@ static bool spin_to_drain(hk_rwlock *lock)
 static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *self,
                                            enum mode mode)
 {
+    int32_t inside;
     hk_waiter w;
 
     if (mode == TRIES)
@@ -451,6 +465,8 @@ static __attribute__((noinline)) int drain(hk_rwlock *lock, struct hki_self *sel
     if (spin_to_drain(lock))
         return 0;
     hki_waiter_arm(&w, self, &drain_kind, lock);
+    inside = (int32_t)mark_slots(lock, WATCHED);
+    __atomic_fetch_add(&lock->hki_leaving, LEAVER * inside, __ATOMIC_ACQ_REL);
     if (!queue_to_drain(lock, &w))
         return 0;
     return hk_park(&w, mode == WAITS ? drain_abort : NULL);
@@ -482,7 +498,7 @@ static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
     rc = enter_writers(lock, self, mode);
     if (rc < 0)
         return rc;
-    if (HKI_UNLIKELY(close_door(lock) != 0))
+    if (HKI_UNLIKELY(mark_slots(lock, CLOSED) > 0 || leaving_of(lock) != 0))
         rc = drain(lock, self, mode);
     if (HKI_UNLIKELY(rc < 0))
         stop_writing(lock, self);
@@ -553,7 +569,7 @@ int hk_rwlock_try_upgrade(hk_rwlock *lock)
                          depth ? "reads more than once the" : "does not read the");
     if (enter_writers(lock, self, TRIES) < 0)
         return -EAGAIN;
-    if (close_door(lock) != LEAVER) {
+    if (mark_slots(lock, CLOSED) > 1 || leaving_of(lock) != 0) {
         stop_writing(lock, self);
         return -EAGAIN;
     }
