@@ -11,15 +11,19 @@
 #include <hocket/scope.h>
 #include <hocket/task.h>
 
+#include <hocket/barrier.h>
 #include <hocket/chan.h>
 #include <hocket/cond.h>
 #include <hocket/event.h>
+#include <hocket/limiter.h>
 #include <hocket/lock_many.h>
 #include <hocket/mutex.h>
+#include <hocket/once.h>
 #include <hocket/rwlock.h>
 #include <hocket/select.h>
 #include <hocket/sem.h>
 #include <hocket/sync_stats.h>
+#include <hocket/wait_group.h>
 
 #include <hocket/command.h>
 #include <hocket/fd.h>

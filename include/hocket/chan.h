@@ -61,6 +61,20 @@ HK_API size_t hk_chan_count(const hk_chan *chan);
 HK_API size_t hk_chan_capacity(const hk_chan *chan);
 HK_API bool hk_chan_is_closed(const hk_chan *chan);
 
+/* What a channel can tell about itself; a snapshot. */
+typedef struct hk_chan_status {
+    size_t items;       /* in it now */
+    size_t capacity;    /* of them */
+    uint32_t senders;   /* that wait now, cases of a select among them */
+    uint32_t receivers; /* that wait now */
+    uint64_t contended; /* times that a sender or receiver had to wait, since it is */
+    bool is_closed;
+    uint64_t reserved[2];
+} hk_chan_status;
+
+/* Takes the channel's short lock: never blocks for long, any task or thread. */
+HK_API void hk_chan_stats(hk_chan *chan, hk_chan_status *out);
+
 HK_END_DECLS
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef HOCKET_EVENT_H
 #define HOCKET_EVENT_H
 
+#include <hocket/sync_stats.h>
 #include <hocket/waiter.h>
 
 HK_BEGIN_DECLS
@@ -13,10 +14,15 @@ typedef struct hk_event {
     hk_lock hki_lock;
     hk_waiter_queue hki_waiters;
     const char *name; /* for dumps; may be NULL */
-    uint64_t hki_reserved[2];
+    uint64_t hki_contended;
+    uint64_t hki_reserved[1];
 } hk_event;
 
 #define HK_EVENT_INIT HK_ZERO_INIT
+
+/* Ends its life. Someone waiting: panic. Not needed before its storage goes: who has
+ * waited may free it. */
+HK_API void hk_event_fini(hk_event *event);
 
 /* Waits until the event is set. Cancel: atomic. Returns 0, -ECANCELED, -EDEADLK. */
 HK_API int hk_event_wait(hk_event *event);
@@ -28,6 +34,9 @@ HK_API void hk_event_set(hk_event *event);
 HK_API void hk_event_clear(hk_event *event);
 
 HK_API bool hk_event_is_set(const hk_event *event);
+
+/* holders: always 0. */
+HK_API void hk_event_stats(hk_event *event, hk_sync_stats *out);
 
 HK_END_DECLS
 

@@ -3,6 +3,7 @@
 #ifndef HOCKET_SEM_H
 #define HOCKET_SEM_H
 
+#include <hocket/sync_stats.h>
 #include <hocket/waiter.h>
 
 HK_BEGIN_DECLS
@@ -14,18 +15,23 @@ typedef struct hk_sem {
     uint32_t hki_unused;
     hk_waiter_queue hki_waiters;
     const char *name; /* for dumps; may be NULL */
-    uint64_t hki_reserved[2];
+    uint64_t hki_contended;
+    uint64_t hki_reserved[1];
 } hk_sem;
 
 #define HK_SEM_INIT(permits)                                                           \
     {                                                                                  \
-        (permits), {0}, 0, {NULL, NULL}, NULL,                                         \
+        (permits), {0}, 0, {NULL, NULL}, NULL, 0,                                      \
         {                                                                              \
-            0, 0                                                                       \
+            0                                                                          \
         }                                                                              \
     }
 
 HK_API void hk_sem_init(hk_sem *sem, uint32_t permits);
+
+/* Ends its life. Someone waiting: panic. Not needed before its storage goes: who took
+ * the last permit may free it. */
+HK_API void hk_sem_fini(hk_sem *sem);
 
 /*
  * Takes one permit, in order of arrival.
@@ -42,6 +48,9 @@ HK_API void hk_sem_release(hk_sem *sem, uint32_t count);
 
 /* Free permits now; 0 when there are waiters. */
 HK_API uint32_t hk_sem_available(const hk_sem *sem);
+
+/* holders: always 0, since permits carry no names; a limiter's do. */
+HK_API void hk_sem_stats(hk_sem *sem, hk_sync_stats *out);
 
 HK_END_DECLS
 

@@ -40,4 +40,16 @@ static inline void hki_lock_release(uint32_t *word)
         hki_lock_wake(word);
 }
 
+/*
+ * Waits until whoever holds it now has left: for who saw under no lock what that one
+ * did, and may free the lock next.
+ */
+static inline void hki_lock_outlast(uint32_t *word)
+{
+    if (HKI_LIKELY(!__atomic_load_n(word, __ATOMIC_ACQUIRE)))
+        return;
+    hki_lock_acquire(word);
+    hki_lock_release(word);
+}
+
 #endif

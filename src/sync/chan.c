@@ -140,7 +140,7 @@ static __attribute__((noinline)) int wait_for_other(hk_chan *chan, enum hki_hold
 
     hki_waiter_arm(&w, hki_self(), kind, chan);
     w.data = item;
-    hki_queue_push(queue_of(chan, kind), &w);
+    hki_chan_queue(chan, queue_of(chan, kind), &w);
     hki_chan_drop(chan, hold);
     return hk_park(&w, wait_abort);
 }
@@ -349,27 +349,20 @@ void hk_chan_set_name(hk_chan *chan, const char *name)
     chan->name = name;
 }
 
-/* Everybody in `queue` that can still be had, appended at `*end`. */
-static void take_all(hk_waiter_queue *queue, hk_waiter ***end)
-{
-    for (hk_waiter *w; (w = hki_queue_pop_claimed(queue)); *end = &w->next)
-        **end = w;
-}
-
 void hk_chan_close(hk_chan *chan)
 {
     enum hki_hold hold = hki_chan_hold(chan, hki_self());
-    hk_waiter *woken = NULL, **end = &woken;
+    hk_waiter *receivers, *senders;
 
     if (chan->closed)
         hki_panic("hk_chan_close: the channel %s (%p) is closed twice",
                   chan->name ? chan->name : "(unnamed)", (void *)chan);
     __atomic_store_n(&chan->closed, true, __ATOMIC_RELEASE);
-    take_all(&chan->receivers, &end);
-    take_all(&chan->senders, &end);
-    *end = NULL;
+    receivers = hki_queue_take_all(&chan->receivers);
+    senders = hki_queue_take_all(&chan->senders);
     hki_chan_drop(chan, hold);
-    hki_queue_wake_all(woken, -EPIPE);
+    hki_queue_wake_all(receivers, -EPIPE);
+    hki_queue_wake_all(senders, -EPIPE);
 }
 
 size_t hk_chan_count(const hk_chan *chan)
@@ -385,4 +378,17 @@ size_t hk_chan_capacity(const hk_chan *chan)
 bool hk_chan_is_closed(const hk_chan *chan)
 {
     return __atomic_load_n(&chan->closed, __ATOMIC_ACQUIRE);
+}
+
+void hk_chan_stats(hk_chan *chan, hk_chan_status *out)
+{
+    enum hki_hold hold = hki_chan_hold(chan, hki_self());
+
+    *out = (hk_chan_status){.items = hki_chan_items(chan),
+                            .capacity = chan->capacity,
+                            .senders = hki_queue_length(&chan->senders),
+                            .receivers = hki_queue_length(&chan->receivers),
+                            .contended = chan->contended,
+                            .is_closed = chan->closed};
+    hki_chan_drop(chan, hold);
 }

@@ -48,6 +48,7 @@ struct hk_chan {
     bool closed; /* atomic for hk_chan_is_closed */
     hk_waiter_queue receivers;
     hk_waiter_queue senders;
+    uint64_t contended; /* how many were ever queued */
 
     /* the receivers' side, guarded by recv_lock */
     _Alignas(HKI_CACHE_LINE) struct hki_spin recv_lock;
@@ -174,6 +175,12 @@ static inline int hki_chan_take(hk_chan *chan, void *item, hk_waiter **out_woken
         return 0;
     }
     return chan->closed ? -EPIPE : -EAGAIN;
+}
+
+static inline void hki_chan_queue(hk_chan *chan, hk_waiter_queue *queue, hk_waiter *w)
+{
+    chan->contended++;
+    hki_queue_push(queue, w);
 }
 
 /* ---- holding the whole channel ---- */

@@ -49,7 +49,7 @@ static void case_enqueue_send(void *object, hk_waiter *w)
     bool has_sides = hki_chan_lock_rest(chan, hki_self());
 
     if (hki_chan_items(chan) == chan->capacity) {
-        hki_queue_push(&chan->senders, w);
+        hki_chan_queue(chan, &chan->senders, w);
     } else if (hk_waiter_claim(w)) {
         hki_ring_put(chan, hki_chan_mine(&chan->put), w->data, chan->item_size);
         hk_wake(w, 0);
@@ -63,7 +63,7 @@ static void case_enqueue_recv(void *object, hk_waiter *w)
     bool has_sides = hki_chan_lock_rest(chan, hki_self());
 
     if (hki_chan_items(chan) == 0) {
-        hki_queue_push(&chan->receivers, w);
+        hki_chan_queue(chan, &chan->receivers, w);
     } else if (hk_waiter_claim(w)) {
         hki_ring_take(chan, hki_chan_mine(&chan->taken), w->data, chan->item_size);
         hk_wake(w, 0);

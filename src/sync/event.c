@@ -35,15 +35,6 @@ static void describe(const void *object, char *text, size_t size)
 
 static const hk_wait_kind wait_kind = {.name = "event", .describe = describe};
 
-/* After the flag was seen: outlasts a setter that has not left yet. */
-static void outlast_setter(hk_event *event)
-{
-    if (HKI_LIKELY(!__atomic_load_n(&event->hki_lock.hki_word, __ATOMIC_ACQUIRE)))
-        return;
-    hki_lock_acquire(&event->hki_lock.hki_word);
-    hki_lock_release(&event->hki_lock.hki_word);
-}
-
 static hk_verdict wait_abort(hk_waiter *w)
 {
     hk_event *event = (hk_event *)w->object;
@@ -55,6 +46,13 @@ static hk_verdict wait_abort(hk_waiter *w)
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
+/* Under the lock. */
+static void join_queue(hk_event *event, hk_waiter *w)
+{
+    event->hki_contended++;
+    hki_queue_push(&event->hki_waiters, w);
+}
+
 int hk_event_wait(hk_event *event)
 {
     struct hki_self *self = hki_self();
@@ -64,7 +62,7 @@ int hk_event_wait(hk_event *event)
     if (HKI_UNLIKELY(rc < 0))
         return rc;
     if (is_set(event)) {
-        outlast_setter(event);
+        hki_lock_outlast(&event->hki_lock.hki_word); /* of the setter */
         hki_spend(self);
         return 0;
     }
@@ -75,20 +73,9 @@ int hk_event_wait(hk_event *event)
         hki_spend(self);
         return 0;
     }
-    hki_queue_push(&event->hki_waiters, &w);
+    join_queue(event, &w);
     hki_lock_release(&event->hki_lock.hki_word);
     return hk_park(&w, wait_abort);
-}
-
-/* Takes out everybody who can still be had, linked by `next`, in order. */
-static hk_waiter *take_all(hk_waiter_queue *queue)
-{
-    hk_waiter *first = NULL, **end = &first;
-
-    for (hk_waiter *w; (w = hki_queue_pop_claimed(queue)); end = &w->next)
-        *end = w;
-    *end = NULL;
-    return first;
 }
 
 void hk_event_set(hk_event *event)
@@ -99,7 +86,7 @@ void hk_event_set(hk_event *event)
         return;
     hki_lock_acquire(&event->hki_lock.hki_word);
     __atomic_store_n(&event->hki_set, 1, __ATOMIC_RELEASE);
-    woken = take_all(&event->hki_waiters);
+    woken = hki_queue_take_all(&event->hki_waiters);
     hki_lock_release(&event->hki_lock.hki_word);
     hki_queue_wake_all(woken, 0);
 }
@@ -112,6 +99,25 @@ void hk_event_clear(hk_event *event)
 bool hk_event_is_set(const hk_event *event)
 {
     return is_set(event);
+}
+
+void hk_event_stats(hk_event *event, hk_sync_stats *out)
+{
+    hki_lock_acquire(&event->hki_lock.hki_word);
+    *out = (hk_sync_stats){.waiters = hki_queue_length(&event->hki_waiters),
+                           .contended = event->hki_contended};
+    hki_lock_release(&event->hki_lock.hki_word);
+}
+
+void hk_event_fini(hk_event *event)
+{
+    hk_sync_stats stats;
+
+    hk_event_stats(event, &stats);
+    if (stats.waiters > 0)
+        hki_panic("hk_event_fini: the event %s (%p) ends while %u wait for it",
+                  event->name ? event->name : "(unnamed)", (void *)event,
+                  stats.waiters);
 }
 
 /* ---- as a case of a select ---- */
@@ -129,7 +135,7 @@ static int case_attempt(void *object, void *data)
 
 static void case_enqueue(void *object, hk_waiter *w)
 {
-    hki_queue_push(&((hk_event *)object)->hki_waiters, w);
+    join_queue(object, w);
 }
 
 static void case_dequeue(void *object, hk_waiter *w)

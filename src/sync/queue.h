@@ -81,6 +81,27 @@ static inline hk_waiter *hki_queue_pop_claimed(hk_waiter_queue *queue)
     return w;
 }
 
+/* Takes out everybody who is still to be had, linked by `next`, in order. */
+static inline hk_waiter *hki_queue_take_all(hk_waiter_queue *queue)
+{
+    hk_waiter *first = NULL, **end = &first;
+
+    for (hk_waiter *w; (w = hki_queue_pop_claimed(queue)); end = &w->next)
+        *end = w;
+    *end = NULL;
+    return first;
+}
+
+/* For statistics. */
+static inline uint32_t hki_queue_length(const hk_waiter_queue *queue)
+{
+    uint32_t n = 0;
+
+    for (const hk_waiter *w = queue->head; w; w = w->next)
+        n++;
+    return n;
+}
+
 /*
  * Wakes a list of popped waiters, linked by `next`, in order. Each may be gone as soon
  * as it is woken, and with it the primitive: so this is the caller's last act.

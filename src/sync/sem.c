@@ -59,6 +59,7 @@ static bool enqueue(hk_sem *sem, hk_waiter *w)
 {
     if (__atomic_fetch_sub(&sem->hki_permits, 1, __ATOMIC_ACQUIRE) > 0)
         return false;
+    sem->hki_contended++;
     hki_queue_push(&sem->hki_waiters, w);
     return true;
 }
@@ -159,6 +160,24 @@ uint32_t hk_sem_available(const hk_sem *sem)
     if (free <= 0)
         return 0;
     return free < UINT32_MAX ? (uint32_t)free : UINT32_MAX;
+}
+
+void hk_sem_stats(hk_sem *sem, hk_sync_stats *out)
+{
+    hki_lock_acquire(&sem->hki_lock.hki_word);
+    *out = (hk_sync_stats){.waiters = hki_queue_length(&sem->hki_waiters),
+                           .contended = sem->hki_contended};
+    hki_lock_release(&sem->hki_lock.hki_word);
+}
+
+void hk_sem_fini(hk_sem *sem)
+{
+    hk_sync_stats stats;
+
+    hk_sem_stats(sem, &stats);
+    if (stats.waiters > 0)
+        hki_panic("hk_sem_fini: the semaphore %s (%p) ends while %u wait for a permit",
+                  sem->name ? sem->name : "(unnamed)", (void *)sem, stats.waiters);
 }
 
 /* ---- as a case of a select ---- */

@@ -20,6 +20,12 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_sync_stats), 32);
     assert_int_equal(sizeof(hk_event), 48);
     assert_int_equal(sizeof(hk_sem), 56);
+    assert_int_equal(sizeof(hk_barrier), 64);
+    assert_int_equal(sizeof(hk_once), 64);
+    assert_int_equal(sizeof(hk_wait_group), 64);
+    assert_int_equal(sizeof(hk_limiter), 160);
+    assert_int_equal(sizeof(hk_chan_status), 56);
+    assert_int_equal(sizeof(hk_sync_stats), 32);
     assert_int_equal(sizeof(hk_op), 256);
     assert_int_equal(sizeof(hk_timer), 32);
     assert_int_equal(sizeof(hk_waiter), 112);
@@ -59,6 +65,10 @@ static void initialisers_are_all_zero(void **state)
     const hk_cond cond = HK_COND_INIT;
     const hk_event event = HK_EVENT_INIT;
     const hk_sem sem = HK_SEM_INIT(0);
+    const hk_barrier barrier = HK_BARRIER_INIT(0);
+    const hk_once once = HK_ONCE_INIT;
+    const hk_wait_group group = HK_WAIT_GROUP_INIT;
+    const hk_limiter limiter = HK_LIMITER_INIT(0);
     const hk_fd none = HK_FD_NONE;
 
     (void)state;
@@ -69,6 +79,10 @@ static void initialisers_are_all_zero(void **state)
     assert_memory_equal(&cond, zero, sizeof(cond));
     assert_memory_equal(&event, zero, sizeof(event));
     assert_memory_equal(&sem, zero, sizeof(sem));
+    assert_memory_equal(&barrier, zero, sizeof(barrier));
+    assert_memory_equal(&once, zero, sizeof(once));
+    assert_memory_equal(&group, zero, sizeof(group));
+    assert_memory_equal(&limiter, zero, sizeof(limiter));
     assert_memory_equal(&none, zero, sizeof(none));
 }
 
