@@ -69,7 +69,7 @@ HK_API void hk_barrier_reset(hk_barrier *barrier);
 HK_API bool hk_barrier_is_broken(const hk_barrier *barrier);
 
 /* holders: parties that have arrived in this round, which are its waiters. */
-HK_API void hk_barrier_stats(hk_barrier *barrier, hk_sync_stats *out);
+HK_API void hk_barrier_stats(const hk_barrier *barrier, hk_sync_stats *out_stats);
 
 HK_END_DECLS
 

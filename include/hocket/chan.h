@@ -73,7 +73,7 @@ typedef struct hk_chan_status {
 } hk_chan_status;
 
 /* Takes the channel's short lock: never blocks for long, any task or thread. */
-HK_API void hk_chan_stats(hk_chan *chan, hk_chan_status *out);
+HK_API void hk_chan_stats(const hk_chan *chan, hk_chan_status *out_status);
 
 HK_END_DECLS
 

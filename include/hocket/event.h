@@ -36,7 +36,7 @@ HK_API void hk_event_clear(hk_event *event);
 HK_API bool hk_event_is_set(const hk_event *event);
 
 /* holders: always 0. */
-HK_API void hk_event_stats(hk_event *event, hk_sync_stats *out);
+HK_API void hk_event_stats(const hk_event *event, hk_sync_stats *out_stats);
 
 HK_END_DECLS
 

@@ -84,11 +84,12 @@ HK_API uint32_t hk_limiter_total(const hk_limiter *limiter);
 HK_API uint32_t hk_limiter_available(const hk_limiter *limiter);
 
 /* holders: borrowers. */
-HK_API void hk_limiter_stats(hk_limiter *limiter, hk_sync_stats *out);
+HK_API void hk_limiter_stats(const hk_limiter *limiter, hk_sync_stats *out_stats);
 
 /* Writes up to `max` borrowers to `out`, in no order, and returns how many there are. A
  * task or thread is an address that means nothing but itself. */
-HK_API size_t hk_limiter_borrowers(hk_limiter *limiter, const void **out, size_t max);
+HK_API size_t hk_limiter_borrowers(const hk_limiter *limiter, const void **out,
+                                   size_t max);
 
 HK_END_DECLS
 

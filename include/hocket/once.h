@@ -59,7 +59,7 @@ static inline int hk_once_run(hk_once *once, hk_task_fn *fn, void *arg)
 }
 
 /* holders: 1 while someone runs the function. */
-HK_API void hk_once_stats(hk_once *once, hk_sync_stats *out);
+HK_API void hk_once_stats(const hk_once *once, hk_sync_stats *out_stats);
 
 HK_END_DECLS
 

@@ -50,7 +50,7 @@ HK_API void hk_sem_release(hk_sem *sem, uint32_t count);
 HK_API uint32_t hk_sem_available(const hk_sem *sem);
 
 /* holders: always 0, since permits carry no names; a limiter's do. */
-HK_API void hk_sem_stats(hk_sem *sem, hk_sync_stats *out);
+HK_API void hk_sem_stats(const hk_sem *sem, hk_sync_stats *out_stats);
 
 HK_END_DECLS
 

@@ -57,7 +57,7 @@ HK_API HK_WARN_UNUSED int hk_wait_group_wait(hk_wait_group *group);
 HK_API uint64_t hk_wait_group_count(const hk_wait_group *group);
 
 /* holders: how many are under way, at most UINT32_MAX. */
-HK_API void hk_wait_group_stats(hk_wait_group *group, hk_sync_stats *out);
+HK_API void hk_wait_group_stats(const hk_wait_group *group, hk_sync_stats *out_stats);
 
 HK_END_DECLS
 

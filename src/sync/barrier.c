@@ -136,13 +136,15 @@ bool hk_barrier_is_broken(const hk_barrier *barrier)
     return __atomic_load_n(&barrier->hki_is_broken, __ATOMIC_RELAXED);
 }
 
-void hk_barrier_stats(hk_barrier *barrier, hk_sync_stats *out)
+void hk_barrier_stats(const hk_barrier *barrier, hk_sync_stats *out_stats)
 {
-    hki_lock_acquire(&barrier->hki_lock.hki_word);
-    *out = (hk_sync_stats){.holders = barrier->hki_arrived,
-                           .waiters = barrier->hki_arrived,
-                           .contended = barrier->hki_contended};
-    hki_lock_release(&barrier->hki_lock.hki_word);
+    uint32_t *lock = (uint32_t *)&barrier->hki_lock.hki_word;
+
+    hki_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){.holders = barrier->hki_arrived,
+                                 .waiters = barrier->hki_arrived,
+                                 .contended = barrier->hki_contended};
+    hki_lock_release(lock);
 }
 
 void hk_barrier_fini(hk_barrier *barrier)

@@ -380,15 +380,15 @@ bool hk_chan_is_closed(const hk_chan *chan)
     return __atomic_load_n(&chan->closed, __ATOMIC_ACQUIRE);
 }
 
-void hk_chan_stats(hk_chan *chan, hk_chan_status *out)
+void hk_chan_stats(const hk_chan *chan, hk_chan_status *out_status)
 {
-    enum hki_hold hold = hki_chan_hold(chan, hki_self());
+    enum hki_hold hold = hki_chan_hold((hk_chan *)chan, hki_self());
 
-    *out = (hk_chan_status){.items = hki_chan_items(chan),
-                            .capacity = chan->capacity,
-                            .senders = hki_queue_length(&chan->senders),
-                            .receivers = hki_queue_length(&chan->receivers),
-                            .contended = chan->contended,
-                            .is_closed = chan->closed};
-    hki_chan_drop(chan, hold);
+    *out_status = (hk_chan_status){.items = hki_chan_items(chan),
+                                   .capacity = chan->capacity,
+                                   .senders = hki_queue_length(&chan->senders),
+                                   .receivers = hki_queue_length(&chan->receivers),
+                                   .contended = chan->contended,
+                                   .is_closed = chan->closed};
+    hki_chan_drop((hk_chan *)chan, hold);
 }

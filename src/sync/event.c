@@ -101,12 +101,14 @@ bool hk_event_is_set(const hk_event *event)
     return is_set(event);
 }
 
-void hk_event_stats(hk_event *event, hk_sync_stats *out)
+void hk_event_stats(const hk_event *event, hk_sync_stats *out_stats)
 {
-    hki_lock_acquire(&event->hki_lock.hki_word);
-    *out = (hk_sync_stats){.waiters = hki_queue_length(&event->hki_waiters),
-                           .contended = event->hki_contended};
-    hki_lock_release(&event->hki_lock.hki_word);
+    uint32_t *lock = (uint32_t *)&event->hki_lock.hki_word;
+
+    hki_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){.waiters = hki_queue_length(&event->hki_waiters),
+                                 .contended = event->hki_contended};
+    hki_lock_release(lock);
 }
 
 void hk_event_fini(hk_event *event)

@@ -255,22 +255,25 @@ uint32_t hk_limiter_available(const hk_limiter *limiter)
     return total > borrowed ? total - borrowed : 0;
 }
 
-void hk_limiter_stats(hk_limiter *limiter, hk_sync_stats *out)
+void hk_limiter_stats(const hk_limiter *limiter, hk_sync_stats *out_stats)
 {
-    hki_lock_acquire(&limiter->hki_lock.hki_word);
-    *out = (hk_sync_stats){.holders = limiter->hki_borrowed,
-                           .waiters = limiter->hki_waiting,
-                           .contended = limiter->hki_contended};
-    hki_lock_release(&limiter->hki_lock.hki_word);
+    uint32_t *lock = (uint32_t *)&limiter->hki_lock.hki_word;
+
+    hki_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){.holders = limiter->hki_borrowed,
+                                 .waiters = limiter->hki_waiting,
+                                 .contended = limiter->hki_contended};
+    hki_lock_release(lock);
 }
 
-size_t hk_limiter_borrowers(hk_limiter *limiter, const void **out, size_t max)
+size_t hk_limiter_borrowers(const hk_limiter *limiter, const void **out, size_t max)
 {
+    uint32_t *lock = (uint32_t *)&limiter->hki_lock.hki_word;
     size_t n;
 
-    hki_lock_acquire(&limiter->hki_lock.hki_word);
+    hki_lock_acquire(lock);
     n = hki_limiter_list(limiter, out, max);
-    hki_lock_release(&limiter->hki_lock.hki_word);
+    hki_lock_release(lock);
     return n;
 }
 

@@ -150,13 +150,15 @@ int hk_once_run_slow(hk_once *once, hk_task_fn *fn, void *arg)
     return 0;
 }
 
-void hk_once_stats(hk_once *once, hk_sync_stats *out)
+void hk_once_stats(const hk_once *once, hk_sync_stats *out_stats)
 {
-    hki_lock_acquire(&once->hki_lock.hki_word);
-    *out = (hk_sync_stats){.holders = once->hki_state == RUNNING,
-                           .waiters = hki_queue_length(&once->hki_waiters),
-                           .contended = once->hki_contended};
-    hki_lock_release(&once->hki_lock.hki_word);
+    uint32_t *lock = (uint32_t *)&once->hki_lock.hki_word;
+
+    hki_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){.holders = once->hki_state == RUNNING,
+                                 .waiters = hki_queue_length(&once->hki_waiters),
+                                 .contended = once->hki_contended};
+    hki_lock_release(lock);
 }
 
 void hk_once_fini(hk_once *once)

@@ -162,12 +162,14 @@ uint32_t hk_sem_available(const hk_sem *sem)
     return free < UINT32_MAX ? (uint32_t)free : UINT32_MAX;
 }
 
-void hk_sem_stats(hk_sem *sem, hk_sync_stats *out)
+void hk_sem_stats(const hk_sem *sem, hk_sync_stats *out_stats)
 {
-    hki_lock_acquire(&sem->hki_lock.hki_word);
-    *out = (hk_sync_stats){.waiters = hki_queue_length(&sem->hki_waiters),
-                           .contended = sem->hki_contended};
-    hki_lock_release(&sem->hki_lock.hki_word);
+    uint32_t *lock = (uint32_t *)&sem->hki_lock.hki_word;
+
+    hki_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){.waiters = hki_queue_length(&sem->hki_waiters),
+                                 .contended = sem->hki_contended};
+    hki_lock_release(lock);
 }
 
 void hk_sem_fini(hk_sem *sem)

@@ -163,16 +163,18 @@ int hk_wait_group_wait(hk_wait_group *group)
 
 /* ---- looking at it ---- */
 
-void hk_wait_group_stats(hk_wait_group *group, hk_sync_stats *out)
+void hk_wait_group_stats(const hk_wait_group *group, hk_sync_stats *out_stats)
 {
+    uint32_t *lock = (uint32_t *)&group->hki_lock.hki_word;
     uint64_t count;
 
-    hki_lock_acquire(&group->hki_lock.hki_word);
+    hki_lock_acquire(lock);
     count = hk_wait_group_count(group);
-    *out = (hk_sync_stats){.holders = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX,
-                           .waiters = hki_queue_length(&group->hki_waiters),
-                           .contended = group->hki_contended};
-    hki_lock_release(&group->hki_lock.hki_word);
+    *out_stats =
+        (hk_sync_stats){.holders = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX,
+                        .waiters = hki_queue_length(&group->hki_waiters),
+                        .contended = group->hki_contended};
+    hki_lock_release(lock);
 }
 
 void hk_wait_group_fini(hk_wait_group *group)
