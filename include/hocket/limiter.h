@@ -23,7 +23,7 @@ HK_BEGIN_DECLS
 #define HKI_LIMITER_FEW 8
 
 /* HK_LIMITER_INIT(n) or hk_limiter_init; zeroed: no tokens. Must not move while in use.
- * 160 bytes; up to 8 borrowers and waiters need no other memory. */
+ * 160 bytes; more than 8 borrowers and waiters at a time need memory, until they go. */
 typedef struct hk_limiter {
     hk_lock hki_lock;      /* guards the rest; what dumps read is also atomic */
     uint32_t hki_total;    /* tokens */
@@ -49,7 +49,8 @@ typedef struct hk_limiter {
 
 HK_API void hk_limiter_init(hk_limiter *limiter, uint32_t total);
 
-/* Ends its life and frees its memory. A borrowed token, or someone waiting: panic. */
+/* Ends its life. A borrowed token, or someone waiting: panic. Not needed before its
+ * storage goes: who gave back the last token may free it. */
 HK_API void hk_limiter_fini(hk_limiter *limiter);
 
 /*

@@ -5,7 +5,8 @@
  *
  * Invariants, under the lock: hki_borrowed is the size of the set; somebody is queued
  * only while no token is free; the set has room for everybody who is queued, so that a
- * token can always be handed over. Only who comes may find no memory, and is told.
+ * token can always be handed over. Only who comes may find no memory, and is told. A
+ * limiter that nobody uses owns no memory: who leaves last frees the set's.
  */
 #include <hocket/limiter.h>
 
@@ -97,6 +98,13 @@ static int try_lend(hk_limiter *limiter, const void *borrower)
     return 0;
 }
 
+/* To be called by who leaves. */
+static void tidy_up(hk_limiter *limiter)
+{
+    if (limiter->hki_borrowed + limiter->hki_waiting == 0)
+        hki_limiter_forget_all(limiter);
+}
+
 /* Hands free tokens to waiters, and returns these, with their results. One whose
  * borrower has got a token meanwhile, through another caller, gets none. */
 static hk_waiter *hand_out(hk_limiter *limiter)
@@ -144,8 +152,10 @@ static hk_verdict acquire_abort(hk_waiter *w)
 
     hki_lock_acquire(&limiter->hki_lock.hki_word);
     removed = hki_queue_remove(&limiter->hki_waiters, w);
-    if (removed)
+    if (removed) {
         limiter->hki_waiting--;
+        tidy_up(limiter);
+    }
     hki_lock_release(&limiter->hki_lock.hki_word);
     return removed ? HK_ABORTED : HK_PENDING;
 }
@@ -220,6 +230,7 @@ void hk_limiter_release_for(hk_limiter *limiter, const void *borrower)
         panic_release(limiter, borrower);
     write_count(&limiter->hki_borrowed, limiter->hki_borrowed - 1);
     woken = hand_out(limiter);
+    tidy_up(limiter);
     hki_lock_release(&limiter->hki_lock.hki_word);
     wake_handed(woken);
 }
@@ -286,5 +297,4 @@ void hk_limiter_fini(hk_limiter *limiter)
         hki_panic("hk_limiter_fini: the limiter %s (%p) ends while %u tokens are "
                   "borrowed and %u callers wait",
                   name_of(limiter), (void *)limiter, stats.holders, stats.waiters);
-    hki_limiter_forget_all(limiter);
 }

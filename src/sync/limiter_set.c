@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#include <string.h>
-
 /* The slots, wherever they are. Their number is a power of two. */
 struct slots {
     const void **at;
@@ -126,9 +124,11 @@ bool hki_limiter_reserve(hk_limiter *limiter, size_t count)
     grown.at = hki_alloc(grown.count * sizeof(*grown.at));
     if (!grown.at)
         return false;
-    for (size_t i = 0; i < old.count; i++)
+    for (size_t i = 0; i < old.count; i++) {
         if (old.at[i])
             grown.at[find(grown, old.at[i])] = old.at[i];
+        put(old, i, NULL);
+    }
     hki_free(limiter->hki_many);
     __atomic_store_n(&limiter->hki_many, grown.at, __ATOMIC_RELAXED);
     limiter->hki_many_slots = (uint32_t)grown.count;
@@ -153,8 +153,6 @@ size_t hki_limiter_list(const hk_limiter *limiter, const void **out, size_t max)
 void hki_limiter_forget_all(hk_limiter *limiter)
 {
     hki_free(limiter->hki_many);
-    limiter->hki_many = NULL;
+    __atomic_store_n(&limiter->hki_many, NULL, __ATOMIC_RELAXED);
     limiter->hki_many_slots = 0;
-    memset(limiter->hki_few, 0, sizeof(limiter->hki_few));
-    memset(limiter->hki_few, 0, sizeof(limiter->hki_few));
 }

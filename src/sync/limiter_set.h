@@ -2,8 +2,8 @@
 /*
  * The borrowers of a limiter: a set of addresses, hashed with linear probing, a NULL in
  * each free slot. Up to HKI_LIMITER_FEW it lies in the limiter; then on the heap, at
- * most half full, and it never shrinks. Everything here needs the limiter's lock, but
- * for hki_limiter_has_many.
+ * most half full, until hki_limiter_forget_all. Everything here needs the limiter's
+ * lock, but for hki_limiter_has_many.
  */
 #ifndef HKI_SYNC_LIMITER_SET_H
 #define HKI_SYNC_LIMITER_SET_H
