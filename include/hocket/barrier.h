@@ -45,7 +45,7 @@ typedef struct hk_barrier {
 HK_API void hk_barrier_init(hk_barrier *barrier, uint32_t parties);
 
 /*
- * Ends its life. Someone waiting at it: panic. Not needed before its storage goes: any
+ * Ends its life; NULL is fine. Someone waiting at it: panic. Not needed before its storage goes: any
  * party may free it as soon as its own last wait has returned.
  */
 HK_API void hk_barrier_fini(hk_barrier *barrier);

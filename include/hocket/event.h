@@ -20,7 +20,7 @@ typedef struct hk_event {
 
 #define HK_EVENT_INIT HK_ZERO_INIT
 
-/* Ends its life. Someone waiting: panic. Not needed before its storage goes: who has
+/* Ends its life; NULL is fine. Someone waiting: panic. Not needed before its storage goes: who has
  * waited may free it. */
 HK_API void hk_event_fini(hk_event *event);
 

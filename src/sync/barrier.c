@@ -151,10 +151,12 @@ void hk_barrier_fini(hk_barrier *barrier)
 {
     hk_sync_stats stats;
 
+    if (!barrier)
+        return;
     hk_barrier_stats(barrier, &stats);
     if (stats.waiters > 0)
-        hki_panic("hk_barrier_fini: the barrier %s (%p) ends while %u of its %u "
-                  "parties wait at it",
-                  name_of(barrier), (void *)barrier, stats.waiters,
+        hki_panic("hk_barrier_fini: \"%s\" ends the barrier %s (%p) at which %u of %u "
+                  "parties wait",
+                  hk_task_name(), name_of(barrier), (void *)barrier, stats.waiters,
                   barrier->hki_parties);
 }

@@ -15,6 +15,7 @@
 #include "sync/queue.h"
 
 #include <hocket/select.h>
+#include <hocket/task.h>
 
 #include <stdio.h>
 
@@ -115,11 +116,13 @@ void hk_event_fini(hk_event *event)
 {
     hk_sync_stats stats;
 
+    if (!event)
+        return;
     hk_event_stats(event, &stats);
     if (stats.waiters > 0)
-        hki_panic("hk_event_fini: the event %s (%p) ends while %u wait for it",
-                  event->name ? event->name : "(unnamed)", (void *)event,
-                  stats.waiters);
+        hki_panic("hk_event_fini: \"%s\" ends the event %s (%p) that %u wait for",
+                  hk_task_name(), event->name ? event->name : "(unnamed)",
+                  (void *)event, stats.waiters);
 }
 
 /* ---- as a case of a select ---- */

@@ -292,9 +292,12 @@ void hk_limiter_fini(hk_limiter *limiter)
 {
     hk_sync_stats stats;
 
+    if (!limiter)
+        return;
     hk_limiter_stats(limiter, &stats);
-    if (stats.holders > 0 || stats.waiters > 0)
-        hki_panic("hk_limiter_fini: the limiter %s (%p) ends while %u tokens are "
-                  "borrowed and %u callers wait",
-                  name_of(limiter), (void *)limiter, stats.holders, stats.waiters);
+    if (stats.holders + stats.waiters > 0)
+        hki_panic("hk_limiter_fini: \"%s\" ends the limiter %s (%p) of which %u tokens "
+                  "are borrowed, and %u wait",
+                  hk_task_name(), name_of(limiter), (void *)limiter, stats.holders,
+                  stats.waiters);
 }

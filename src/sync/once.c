@@ -165,9 +165,11 @@ void hk_once_fini(hk_once *once)
 {
     hk_sync_stats stats;
 
+    if (!once)
+        return;
     hk_once_stats(once, &stats);
     if (stats.holders > 0)
-        hki_panic("hk_once_fini: the once %s (%p) ends while its function runs, and %u "
-                  "wait for it",
-                  name_of(once), (void *)once, stats.waiters);
+        hki_panic("hk_once_fini: \"%s\" ends the once %s (%p) that somebody runs, and "
+                  "%u wait for",
+                  hk_task_name(), name_of(once), (void *)once, stats.waiters);
 }

@@ -16,6 +16,7 @@
 #include "sync/queue.h"
 
 #include <hocket/select.h>
+#include <hocket/task.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -176,10 +177,13 @@ void hk_sem_fini(hk_sem *sem)
 {
     hk_sync_stats stats;
 
+    if (!sem)
+        return;
     hk_sem_stats(sem, &stats);
     if (stats.waiters > 0)
-        hki_panic("hk_sem_fini: the semaphore %s (%p) ends while %u wait for a permit",
-                  sem->name ? sem->name : "(unnamed)", (void *)sem, stats.waiters);
+        hki_panic("hk_sem_fini: \"%s\" ends the semaphore %s (%p) that %u wait for",
+                  hk_task_name(), sem->name ? sem->name : "(unnamed)", (void *)sem,
+                  stats.waiters);
 }
 
 /* ---- as a case of a select ---- */

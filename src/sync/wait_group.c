@@ -181,9 +181,12 @@ void hk_wait_group_fini(hk_wait_group *group)
 {
     hk_sync_stats stats;
 
+    if (!group)
+        return;
     hk_wait_group_stats(group, &stats);
     if (stats.holders > 0)
-        hki_panic("hk_wait_group_fini: the wait group %s (%p) ends with %u under way, "
-                  "and %u wait for it",
-                  name_of(group), (void *)group, stats.holders, stats.waiters);
+        hki_panic("hk_wait_group_fini: \"%s\" ends the wait group %s (%p) with %u "
+                  "under way, and %u wait for it",
+                  hk_task_name(), name_of(group), (void *)group, stats.holders,
+                  stats.waiters);
 }
