@@ -163,13 +163,16 @@ void hk_once_stats(const hk_once *once, hk_sync_stats *out_stats)
 
 void hk_once_fini(hk_once *once)
 {
+    const struct hki_self *runner;
     hk_sync_stats stats;
 
     if (!once)
         return;
     hk_once_stats(once, &stats);
-    if (stats.holders > 0)
-        hki_panic("hk_once_fini: \"%s\" ends the once %s (%p) that somebody runs, and "
-                  "%u wait for",
-                  hk_task_name(), name_of(once), (void *)once, stats.waiters);
+    runner = runner_of(once);
+    if (runner)
+        hki_panic("hk_once_fini: \"%s\" ends the once %s (%p) that \"%s\" runs and %u "
+                  "wait for",
+                  hk_task_name(), name_of(once), (void *)once, hki_self_name(runner),
+                  stats.waiters);
 }

@@ -122,6 +122,224 @@ static int free_while_one_sends(void *arg)
     return free_while(send_to_chan);
 }
 
+/* ---- ending what is in use: the waiters are told by their number ---- */
+
+static hk_event event = {.name = "bell"};
+static hk_sem sem = {.name = "desks"};
+static hk_cond cond = {.name = "news"};
+static hk_rwlock rwlock = {.name = "register"};
+static hk_barrier barrier = HK_BARRIER_INIT(3);
+static hk_wait_group group = {.name = "rooms"};
+static hk_limiter limiter = HK_LIMITER_INIT(1);
+static hk_once once = {.name = "opening"};
+
+/* Runs `fini` as "clerk" while a child waits. */
+static int end_while(hk_task_fn *waits, void (*fini)(void))
+{
+    hk_scope s;
+
+    hk_task_rename("clerk");
+    hk_scope_open(&s);
+    CHECK_EQ(hk_spawn(&s, waits, NULL), 0);
+    CHECK_EQ(hk_test_wait_all_blocked(), 0);
+    fini();
+    return hk_scope_join(&s);
+}
+
+static int wait_for_event(void *arg)
+{
+    (void)arg;
+    return hk_event_wait(&event);
+}
+
+static void event_fini(void)
+{
+    hk_event_fini(&event);
+}
+
+static int end_an_event(void *arg)
+{
+    (void)arg;
+    return end_while(wait_for_event, event_fini);
+}
+
+static int wait_for_sem(void *arg)
+{
+    (void)arg;
+    return hk_sem_acquire(&sem);
+}
+
+static void sem_fini(void)
+{
+    hk_sem_fini(&sem);
+}
+
+static int end_a_sem(void *arg)
+{
+    (void)arg;
+    return end_while(wait_for_sem, sem_fini);
+}
+
+static int wait_for_cond(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(hk_mutex_lock(&mutex), 0);
+    return hk_cond_wait(&cond, &mutex);
+}
+
+static void cond_fini(void)
+{
+    hk_cond_fini(&cond);
+}
+
+static int end_a_cond(void *arg)
+{
+    (void)arg;
+    return end_while(wait_for_cond, cond_fini);
+}
+
+static int wait_at_barrier(void *arg)
+{
+    (void)arg;
+    return hk_barrier_wait(&barrier);
+}
+
+static void barrier_fini(void)
+{
+    barrier.name = "gate";
+    hk_barrier_fini(&barrier);
+}
+
+static int end_a_barrier(void *arg)
+{
+    (void)arg;
+    return end_while(wait_at_barrier, barrier_fini);
+}
+
+static int wait_for_group(void *arg)
+{
+    (void)arg;
+    hk_wait_group_add(&group, 2);
+    return hk_wait_group_wait(&group);
+}
+
+static void group_fini(void)
+{
+    hk_wait_group_fini(&group);
+}
+
+static int end_a_group(void *arg)
+{
+    (void)arg;
+    return end_while(wait_for_group, group_fini);
+}
+
+static int borrow(void *arg)
+{
+    (void)arg;
+    limiter.name = "till";
+    CHECK_EQ(hk_limiter_acquire(&limiter), 0);
+    return hk_sleep(HK_NEVER);
+}
+
+static void limiter_fini(void)
+{
+    hk_limiter_fini(&limiter);
+}
+
+static int end_a_limiter(void *arg)
+{
+    (void)arg;
+    return end_while(borrow, limiter_fini);
+}
+
+static int wait_for_ever(void *arg)
+{
+    (void)arg;
+    return hk_sleep(HK_NEVER);
+}
+
+static int run_once(void *arg)
+{
+    (void)arg;
+    return hk_once_run(&once, wait_for_ever, NULL);
+}
+
+static void once_fini(void)
+{
+    hk_once_fini(&once);
+}
+
+static int end_a_once(void *arg)
+{
+    (void)arg;
+    return end_while(run_once, once_fini);
+}
+
+static int end_a_mutex(void *arg)
+{
+    (void)arg;
+    hk_task_rename("clerk");
+    CHECK_EQ(hk_mutex_lock(&mutex), 0);
+    hk_mutex_fini(&mutex);
+    return 0;
+}
+
+static int end_a_rwlock(void *arg)
+{
+    (void)arg;
+    hk_task_rename("clerk");
+    CHECK_EQ(hk_rwlock_read_lock(&rwlock), 0);
+    hk_rwlock_fini(&rwlock);
+    return 0;
+}
+
+/* ---- giving what one has not got ---- */
+
+static int return_what_was_not_borrowed(void *arg)
+{
+    (void)arg;
+    hk_task_rename("clerk");
+    limiter.name = "till";
+    hk_limiter_release(&limiter);
+    return 0;
+}
+
+static int return_for_who_has_not_borrowed(void *arg)
+{
+    (void)arg;
+    hk_task_rename("clerk");
+    limiter.name = "till";
+    CHECK_EQ(hk_limiter_acquire(&limiter), 0);
+    hk_limiter_release_for(&limiter, &mutex);
+    return 0;
+}
+
+static int be_done_with_too_much(void *arg)
+{
+    (void)arg;
+    hk_task_rename("clerk");
+    hk_wait_group_add(&group, 1);
+    hk_wait_group_done(&group);
+    hk_wait_group_done(&group);
+    return 0;
+}
+
+static int run_once_again(void *arg)
+{
+    hk_task_rename("clerk");
+    return hk_once_run(&once, run_once_again, arg);
+}
+
+static int wait_at_no_barrier(void *arg)
+{
+    hk_barrier zeroed = {.name = "gate"};
+
+    (void)arg;
+    hk_task_rename("clerk");
+    return hk_barrier_wait(&zeroed);
+}
+
 /* The words that the sentence must contain. */
 struct misuse {
     const char *name;
@@ -154,6 +372,48 @@ static const struct misuse misuses[] = {
     {"freeing_a_channel_that_is_sent_to_panics",
      free_while_one_sends,
      {"hk_chan_free", "jobs", "channel send", ""}},
+    {"ending_an_event_that_is_waited_for_panics",
+     end_an_event,
+     {"hk_event_fini", "bell", "clerk", "1 wait for"}},
+    {"ending_a_semaphore_that_is_waited_for_panics",
+     end_a_sem,
+     {"hk_sem_fini", "desks", "clerk", "1 wait for"}},
+    {"ending_a_condition_that_is_waited_for_panics",
+     end_a_cond,
+     {"hk_cond_fini", "news", "clerk", "1 wait for"}},
+    {"ending_a_barrier_that_is_waited_at_panics",
+     end_a_barrier,
+     {"hk_barrier_fini", "gate", "clerk", "1 of 3"}},
+    {"ending_a_wait_group_that_is_not_done_panics",
+     end_a_group,
+     {"hk_wait_group_fini", "rooms", "clerk", "2 under way"}},
+    {"ending_a_limiter_that_is_borrowed_from_panics",
+     end_a_limiter,
+     {"hk_limiter_fini", "till", "clerk", "1 tokens are borrowed"}},
+    {"ending_a_once_that_is_run_panics",
+     end_a_once,
+     {"hk_once_fini", "opening", "clerk", "runs"}},
+    {"ending_a_mutex_that_is_held_panics",
+     end_a_mutex,
+     {"hk_mutex_fini", "ledger", "clerk", ""}},
+    {"ending_a_rwlock_that_is_held_panics",
+     end_a_rwlock,
+     {"hk_rwlock_fini", "register", "clerk", ""}},
+    {"giving_back_what_was_not_borrowed_panics",
+     return_what_was_not_borrowed,
+     {"hk_limiter_release", "till", "clerk", "has borrowed none"}},
+    {"giving_back_for_who_has_not_borrowed_panics",
+     return_for_who_has_not_borrowed,
+     {"hk_limiter_release_for", "till", "clerk", "has borrowed none"}},
+    {"being_done_with_more_than_was_added_panics",
+     be_done_with_too_much,
+     {"hk_wait_group_done", "rooms", "clerk", "more than was added"}},
+    {"running_a_once_from_inside_panics",
+     run_once_again,
+     {"hk_once_run", "opening", "clerk", "wait for itself"}},
+    {"waiting_at_a_barrier_of_no_parties_panics",
+     wait_at_no_barrier,
+     {"hk_barrier_wait", "gate", "clerk", "no parties"}},
 };
 
 enum { MISUSES = sizeof(misuses) / sizeof(*misuses), TEXT_SIZE = 8192 };
