@@ -20,6 +20,7 @@ void hocket_mutex2(int argc, char **args);
 void hocket_mutex1k(int argc, char **args);
 void hocket_rwlock(int argc, char **args);
 void hocket_cond(int argc, char **args);
+void hocket_prims(int argc, char **args);
 void hocket_timers(int argc, char **args);
 void hocket_files(int argc, char **args);
 void hocket_wake(int argc, char **args);

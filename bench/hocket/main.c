@@ -15,6 +15,7 @@ static const struct bench table[] = {
     {"mutex1k", hocket_mutex1k},
     {"rwlock", hocket_rwlock},
     {"cond", hocket_cond},
+    {"prims", hocket_prims},
     {"timers", hocket_timers},
     {"files", hocket_files},
     {"wake", hocket_wake},

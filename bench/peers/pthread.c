@@ -2,6 +2,7 @@
 /* The peer pthread: glibc's mutex, and a condition variable as the way to wake. */
 #include "bench.h"
 #include <pthread.h>
+#include <semaphore.h>
 
 static void *bystander(void *arg)
 {
@@ -167,11 +168,115 @@ static void cond(int argc, char **args)
     bench_report_wall(start, 2 * (double)cond_rounds);
 }
 
+/* ---- the smaller ones ---- */
+
+static void prim_semaphore(void)
+{
+    const long acquires = 40000000;
+    sem_t sem;
+
+    if (sem_init(&sem, 0, 1))
+        bench_die("sem_init");
+    double start = bench_cpu_now_ns();
+    for (long i = 0; i < acquires; i++) {
+        sem_wait(&sem);
+        sem_post(&sem);
+    }
+    bench_report_cpu(start, (double)acquires);
+}
+
+/* Set, wait, clear: a flag, with the mutex and the condition that it needs. */
+static void prim_event(void)
+{
+    const long sets = 10000000;
+    int is_set = 0;
+
+    double start = bench_cpu_now_ns();
+    for (long i = 0; i < sets; i++) {
+        pthread_mutex_lock(&shared_mutex);
+        is_set = 1;
+        pthread_cond_broadcast(&turned);
+        pthread_mutex_unlock(&shared_mutex);
+        pthread_mutex_lock(&shared_mutex);
+        while (!is_set)
+            pthread_cond_wait(&turned, &shared_mutex);
+        pthread_mutex_unlock(&shared_mutex);
+        pthread_mutex_lock(&shared_mutex);
+        is_set = 0;
+        pthread_mutex_unlock(&shared_mutex);
+    }
+    bench_report_cpu(start, (double)sets);
+}
+
+static const long meetings = 200000;
+
+static void *meet(void *arg)
+{
+    for (long i = 0; i < meetings; i++)
+        pthread_barrier_wait(arg);
+    return 0;
+}
+
+static void prim_barrier(void)
+{
+    pthread_barrier_t barrier;
+    pthread_t thread;
+
+    if (pthread_barrier_init(&barrier, 0, 2))
+        bench_die("pthread_barrier_init");
+    double start = bench_cpu_now_ns();
+    if (pthread_create(&thread, 0, meet, &barrier))
+        bench_die("pthread_create");
+    meet(&barrier);
+    pthread_join(thread, 0);
+    bench_report_cpu(start, (double)meetings);
+}
+
+static void do_nothing(void)
+{
+}
+
+static void prim_once(void)
+{
+    const long runs = 200000000;
+    pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    double start = bench_cpu_now_ns();
+    for (long i = 0; i < runs; i++)
+        pthread_once(&once, do_nothing);
+    bench_report_cpu(start, (double)runs);
+}
+
+static void prims(int argc, char **args)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } variants[] = {{"semaphore", prim_semaphore},
+                    {"event", prim_event},
+                    {"barrier", prim_barrier},
+                    {"once", prim_once}};
+    pthread_t thread;
+
+    if (pthread_create(&thread, 0, bystander, 0)) /* as in mutex() */
+        bench_die("pthread_create");
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (argc > 0 && !strcmp(args[0], variants[i].name)) {
+            variants[i].run();
+            return;
+        }
+    exit(BENCH_MISSING);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct bench benches[] = {{"mutex", mutex},   {"mutex2", mutex2},
-                                           {"rwlock", rwlock}, {"cond", cond},
-                                           {"wake", wake},     {0}};
+    static const struct bench benches[] = {{"mutex", mutex},
+                                           {"mutex2", mutex2},
+                                           {"rwlock", rwlock},
+                                           {"cond", cond},
+                                           {"prims", prims},
+                                           {"wake", wake},
+                                           {0}};
 
     return bench_main(benches, argc, argv);
 }

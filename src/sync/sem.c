@@ -85,26 +85,45 @@ static hk_verdict acquire_abort(hk_waiter *w)
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
-int hk_sem_acquire(hk_sem *sem)
+static __attribute__((noinline)) int acquire_slow(hk_sem *sem, struct hki_self *self)
 {
-    struct hki_self *self = hki_self();
-    int rc = hki_enter(self);
     hk_waiter w;
     bool queued;
 
-    if (HKI_UNLIKELY(rc < 0))
-        return rc;
-    if (try_take(sem)) {
-        hki_spend(self);
-        return 0;
-    }
-    hk_waiter_init(&w, &acquire_kind, sem);
+    hki_waiter_arm(&w, self, &acquire_kind, sem);
     hki_lock_acquire(&sem->hki_lock.hki_word);
     queued = enqueue(sem, &w);
     hki_lock_release(&sem->hki_lock.hki_word);
     if (queued)
         return hk_park(&w, acquire_abort);
     hki_spend(self);
+    return 0;
+}
+
+/* The rest of a call that has to look up, and may have to yield: which it does before
+ * the try, without a permit. */
+static __attribute__((noinline)) int acquire_attentive(hk_sem *sem)
+{
+    struct hki_self *self = hki_self();
+    int rc = hki_enter(self);
+
+    if (rc < 0)
+        return rc;
+    hki_spend(self);
+    return try_take(sem) ? 0 : acquire_slow(sem, self);
+}
+
+/* Small enough to need no frame: what is rare is behind a jump. */
+int hk_sem_acquire(hk_sem *sem)
+{
+    struct hki_self *self = hki_self_current;
+
+    if (HKI_UNLIKELY(!self || __atomic_load_n(&self->attention, __ATOMIC_RELAXED) ||
+                     self->budget == 1))
+        return acquire_attentive(sem);
+    if (HKI_UNLIKELY(!try_take(sem)))
+        return acquire_slow(sem, self);
+    self->budget--;
     return 0;
 }
 
@@ -144,14 +163,21 @@ static uint32_t hand_over(hk_sem *sem, uint32_t count, hk_waiter ***end)
     return count;
 }
 
-void hk_sem_release(hk_sem *sem, uint32_t count)
+static __attribute__((noinline)) void release_slow(hk_sem *sem, uint32_t count)
 {
     hk_waiter *woken = NULL, **end = &woken;
 
-    while (count > 0 && !try_give(sem, count))
+    do
         count = hand_over(sem, count, &end);
+    while (count > 0 && !try_give(sem, count));
     *end = NULL;
     hki_queue_wake_all(woken, 0);
+}
+
+void hk_sem_release(hk_sem *sem, uint32_t count)
+{
+    if (HKI_UNLIKELY(count > 0 && !try_give(sem, count)))
+        release_slow(sem, count);
 }
 
 uint32_t hk_sem_available(const hk_sem *sem)

@@ -126,8 +126,6 @@ static int free_while_one_sends(void *arg)
 
 static hk_event event = {.name = "bell"};
 static hk_sem sem = {.name = "desks"};
-static hk_cond cond = {.name = "news"};
-static hk_rwlock rwlock = {.name = "register"};
 static hk_barrier barrier = HK_BARRIER_INIT(3);
 static hk_wait_group group = {.name = "rooms"};
 static hk_limiter limiter = HK_LIMITER_INIT(1);
@@ -178,24 +176,6 @@ static int end_a_sem(void *arg)
 {
     (void)arg;
     return end_while(wait_for_sem, sem_fini);
-}
-
-static int wait_for_cond(void *arg)
-{
-    (void)arg;
-    CHECK_EQ(hk_mutex_lock(&mutex), 0);
-    return hk_cond_wait(&cond, &mutex);
-}
-
-static void cond_fini(void)
-{
-    hk_cond_fini(&cond);
-}
-
-static int end_a_cond(void *arg)
-{
-    (void)arg;
-    return end_while(wait_for_cond, cond_fini);
 }
 
 static int wait_at_barrier(void *arg)
@@ -274,24 +254,6 @@ static int end_a_once(void *arg)
 {
     (void)arg;
     return end_while(run_once, once_fini);
-}
-
-static int end_a_mutex(void *arg)
-{
-    (void)arg;
-    hk_task_rename("clerk");
-    CHECK_EQ(hk_mutex_lock(&mutex), 0);
-    hk_mutex_fini(&mutex);
-    return 0;
-}
-
-static int end_a_rwlock(void *arg)
-{
-    (void)arg;
-    hk_task_rename("clerk");
-    CHECK_EQ(hk_rwlock_read_lock(&rwlock), 0);
-    hk_rwlock_fini(&rwlock);
-    return 0;
 }
 
 /* ---- giving what one has not got ---- */
@@ -378,9 +340,6 @@ static const struct misuse misuses[] = {
     {"ending_a_semaphore_that_is_waited_for_panics",
      end_a_sem,
      {"hk_sem_fini", "desks", "clerk", "1 wait for"}},
-    {"ending_a_condition_that_is_waited_for_panics",
-     end_a_cond,
-     {"hk_cond_fini", "news", "clerk", "1 wait for"}},
     {"ending_a_barrier_that_is_waited_at_panics",
      end_a_barrier,
      {"hk_barrier_fini", "gate", "clerk", "1 of 3"}},
@@ -393,12 +352,6 @@ static const struct misuse misuses[] = {
     {"ending_a_once_that_is_run_panics",
      end_a_once,
      {"hk_once_fini", "opening", "clerk", "runs"}},
-    {"ending_a_mutex_that_is_held_panics",
-     end_a_mutex,
-     {"hk_mutex_fini", "ledger", "clerk", ""}},
-    {"ending_a_rwlock_that_is_held_panics",
-     end_a_rwlock,
-     {"hk_rwlock_fini", "register", "clerk", ""}},
     {"giving_back_what_was_not_borrowed_panics",
      return_what_was_not_borrowed,
      {"hk_limiter_release", "till", "clerk", "has borrowed none"}},

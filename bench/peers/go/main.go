@@ -43,6 +43,7 @@ var benches = map[string]func(args []string){
 	"mutex1k":     benchMutex1k,
 	"rwlock":      benchRwlock,
 	"cond":        benchCond,
+	"prims":       benchPrims,
 	"timers":      benchTimers,
 	"files":       benchFiles,
 	"wake":        benchWake,
