@@ -209,10 +209,14 @@ static uint32_t slot_of_caller(void)
 {
     static __thread uint32_t mine __attribute__((tls_model("initial-exec")));
     static uint32_t threads; /* atomic */
+    /* Atomic, because a race detector takes the tasks of one worker for parallel. */
+    uint32_t slot = __atomic_load_n(&mine, __ATOMIC_RELAXED);
 
-    if (HKI_UNLIKELY(mine == 0))
-        mine = 1 + __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % HKI_RWLOCK_SLOTS;
-    return mine - 1;
+    if (HKI_UNLIKELY(slot == 0)) {
+        slot = 1 + __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % HKI_RWLOCK_SLOTS;
+        __atomic_store_n(&mine, slot, __ATOMIC_RELAXED);
+    }
+    return slot - 1;
 }
 
 /* Enters by a slot with `needed` (USED, or 0: hki_used is known to have it). */
