@@ -45,8 +45,8 @@ typedef struct hk_barrier {
 HK_API void hk_barrier_init(hk_barrier *barrier, uint32_t parties);
 
 /*
- * Ends its life; NULL is fine. Someone waiting at it: panic. Not needed before its storage goes: any
- * party may free it as soon as its own last wait has returned.
+ * Ends its life; NULL is fine. Someone waiting at it: panic. Not needed before its
+ * storage goes; that must not be before every party's wait has returned.
  */
 HK_API void hk_barrier_fini(hk_barrier *barrier);
 
@@ -57,7 +57,7 @@ HK_API void hk_barrier_fini(hk_barrier *barrier);
  * Returns: the order of arrival, 0 to parties - 1, each once in a round; -ECANCELED;
  *          -EPIPE (aborted, or reset while it waited); -EDEADLK.
  */
-HK_API int hk_barrier_wait(hk_barrier *barrier);
+HK_API HK_WARN_UNUSED int hk_barrier_wait(hk_barrier *barrier);
 
 /* Breaks it: who waits gets -EPIPE, and so does who comes, until a reset. Never
  * blocks, not a cancel point. Any task or thread. */

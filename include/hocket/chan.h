@@ -72,7 +72,11 @@ typedef struct hk_chan_status {
     uint64_t reserved[2];
 } hk_chan_status;
 
-/* Takes the channel's short lock: never blocks for long, any task or thread. */
+/*
+ * Takes the channel's short lock: never blocks for long, any task or thread. But a
+ * channel that one worker alone has used takes no lock at all, and who asks from
+ * elsewhere puts an end to that.
+ */
 HK_API void hk_chan_stats(const hk_chan *chan, hk_chan_status *out_status);
 
 HK_END_DECLS

@@ -20,8 +20,8 @@ typedef struct hk_event {
 
 #define HK_EVENT_INIT HK_ZERO_INIT
 
-/* Ends its life; NULL is fine. Someone waiting: panic. Not needed before its storage goes: who has
- * waited may free it. */
+/* Ends its life; NULL is fine. Someone waiting: panic. Not needed before its storage
+ * goes: who has waited may free it, if nobody else waits. */
 HK_API void hk_event_fini(hk_event *event);
 
 /* Waits until the event is set. Cancel: atomic. Returns 0, -ECANCELED, -EDEADLK. */

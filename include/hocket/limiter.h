@@ -49,8 +49,8 @@ typedef struct hk_limiter {
 
 HK_API void hk_limiter_init(hk_limiter *limiter, uint32_t total);
 
-/* Ends its life; NULL is fine. A borrowed token, or someone waiting: panic. Not needed before its
- * storage goes: who gave back the last token may free it. */
+/* Ends its life; NULL is fine. A borrowed token, or someone waiting: panic. Not needed
+ * before its storage goes: who gave back the last token may free it. */
 HK_API void hk_limiter_fini(hk_limiter *limiter);
 
 /*

@@ -41,7 +41,7 @@ static inline bool hk_once_is_done(const hk_once *once)
 }
 
 /* hk_once_run, when it was not done a moment ago. */
-HK_API int hk_once_run_slow(hk_once *once, hk_task_fn *fn, void *arg);
+HK_API HK_WARN_UNUSED int hk_once_run_slow(hk_once *once, hk_task_fn *fn, void *arg);
 
 /*
  * Returns when `fn(arg)` has succeeded (returned >= 0) once, here or in another caller.
@@ -53,7 +53,7 @@ HK_API int hk_once_run_slow(hk_once *once, hk_task_fn *fn, void *arg);
  * Returns: 0 (done); what `fn` returned, when this caller's `fn` failed; -ECANCELED;
  *          -EDEADLK.
  */
-static inline int hk_once_run(hk_once *once, hk_task_fn *fn, void *arg)
+static inline HK_WARN_UNUSED int hk_once_run(hk_once *once, hk_task_fn *fn, void *arg)
 {
     return hk_once_is_done(once) ? 0 : hk_once_run_slow(once, fn, arg);
 }

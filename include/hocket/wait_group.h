@@ -28,8 +28,8 @@ typedef struct hk_wait_group {
 
 #define HK_WAIT_GROUP_INIT HK_ZERO_INIT
 
-/* Ends its life; NULL is fine. Something under way, or someone waiting: panic. Not needed before its
- * storage goes: who waited may free it. */
+/* Ends its life; NULL is fine. Something under way, or someone waiting: panic. Not
+ * needed before its storage goes: who waited may free it, if nobody else waits. */
 HK_API void hk_wait_group_fini(hk_wait_group *group);
 
 /*

@@ -6,8 +6,9 @@
  * hki_parties; a broken barrier has nobody queued. A party's index is its place in the
  * queue when the last one comes, so a party that left has left no hole.
  *
- * All that a round needs is done under the lock by its last party: who is woken looks
- * at the barrier no more, and may free it.
+ * All that a round needs is done under the lock by its last party; who is woken looks
+ * at the barrier no more. Only a cancel that meets the wake does, in the name of who is
+ * still waiting: so a barrier has to outlast every wait at it.
  */
 #include <hocket/barrier.h>
 

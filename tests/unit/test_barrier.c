@@ -2,8 +2,7 @@
 /*
  * Shows what is particular to the barrier, beyond the contract suite: each party gets
  * its own index in each round and nobody is a round ahead; a cancelled party leaves no
- * hole; abort and reset turn away who waits; and a barrier may be freed by whoever has
- * passed it.
+ * hole; abort and reset turn away who waits; and nobody looks at it who has passed it.
  */
 #include "contract/sync_kit.h"
 
@@ -193,7 +192,7 @@ static int meet_and_free(void *arg)
     return 0;
 }
 
-static void a_barrier_may_be_freed_by_who_has_passed_it(void **state)
+static void who_has_passed_it_looks_at_it_no_more(void **state)
 {
     (void)state;
     run_pair(THREAD_THREAD, meet_what_is_offered, meet_and_free, NULL);
@@ -247,7 +246,7 @@ int main(void)
         cmocka_unit_test(a_barrier_for_one_never_waits),
         cmocka_unit_test(a_cancelled_party_leaves_no_hole),
         cmocka_unit_test(abort_breaks_it_and_reset_mends_it),
-        cmocka_unit_test(a_barrier_may_be_freed_by_who_has_passed_it),
+        cmocka_unit_test(who_has_passed_it_looks_at_it_no_more),
         cmocka_unit_test(cancelled_at_every_point_nobody_is_left_waiting),
     };
 
