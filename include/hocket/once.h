@@ -31,7 +31,7 @@ typedef struct hk_once {
 #define HK_ONCE_INIT HK_ZERO_INIT
 #define HKI_ONCE_DONE 2
 
-/* Ends its life; NULL is fine. Someone running or waiting: panic. Only needed to be sure. */
+/* Ends its life; NULL is fine. Someone running or waiting: panic. Only to be sure. */
 HK_API void hk_once_fini(hk_once *once);
 
 /* True when it has been done, and its effects are visible to the caller. */

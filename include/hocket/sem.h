@@ -29,8 +29,8 @@ typedef struct hk_sem {
 
 HK_API void hk_sem_init(hk_sem *sem, uint32_t permits);
 
-/* Ends its life; NULL is fine. Someone waiting: panic. Not needed before its storage goes: who took
- * the last permit may free it. */
+/* Ends its life; NULL is fine. Someone waiting: panic. Not needed before its storage
+ * goes: who took the last permit may free it. */
 HK_API void hk_sem_fini(hk_sem *sem);
 
 /*

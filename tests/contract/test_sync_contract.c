@@ -176,6 +176,49 @@ static int wait_in_a_shield(void *arg)
     return 0;
 }
 
+/* ---- C4: a cancel from further out ends it, too; a shield's own deadline does ---- */
+
+static int wait_far_inside(void *arg)
+{
+    struct stage_for_two *s = arg;
+    hk_scope outer = HK_SCOPE_INIT, middle = HK_SCOPE_INIT, inner = HK_SCOPE_INIT;
+
+    hk_scope_open(&outer);
+    s->scope = &outer;
+    hk_scope_open(&middle);
+    hk_scope_open(&inner);
+    await_stage(&s->stage, 1);
+    CHECK_EQ(s->p->wait(s->o), -ECANCELED);
+    CHECK_EQ(hk_scope_join(&inner), -ECANCELED);
+    CHECK_EQ(hk_scope_join(&middle), -ECANCELED);
+    await_stage(&s->stage, 2);
+    hk_scope_cancel(&outer); /* twice is as once */
+    CHECK_EQ(hk_scope_join(&outer), 0);
+    reach(&s->stage, 3);
+    CHECK_EQ(s->p->wait(s->o), 0);
+    s->p->give_back(s->o);
+    return 0;
+}
+
+static int wait_in_a_shield_with_a_deadline(void *arg)
+{
+    struct stage_for_two *s = arg;
+    hk_scope outer = HK_SCOPE_INIT, inner = HK_SCOPE_INIT;
+
+    hk_scope_open(&outer);
+    hk_scope_cancel(&outer);
+    hk_scope_open_with(&inner, HK_SCOPE_SHIELDED, NULL);
+    await_stage(&s->stage, 1);
+    hk_scope_deadline(&inner, hk_now() + HK_MILLISECOND);
+    CHECK_EQ(s->p->wait(s->o), -ECANCELED);
+    CHECK_EQ(hk_scope_join(&inner), -ETIMEDOUT);
+    CHECK_EQ(hk_scope_join(&outer), 0);
+    reach(&s->stage, 2);
+    CHECK_EQ(s->p->wait(s->o), 0);
+    s->p->give_back(s->o);
+    return 0;
+}
+
 /* ---- C1, C2: granted, then cancelled: the waiter has it; the other way round it is
  * still there, or was taken when the cancel had not arrived ---- */
 
@@ -264,10 +307,13 @@ static int grant_and_count(void *arg)
 static int wait_and_be_counted(void *arg)
 {
     struct stage_for_two *s = arg;
+    hk_sync_stats stats;
 
     for (uint32_t round = 0; round < 3; round++) {
         await_stage(&s->stage, 2 * round + 1);
         CHECK_EQ(s->p->wait(s->o), 0);
+        s->p->stats(s->o, &stats);
+        CHECK_EQ(stats.holders > 0, has_trait(s->p, IS_HELD));
         s->p->give_back(s->o);
         reach(&s->stage, 2 * round + 2);
     }
@@ -288,6 +334,8 @@ static const struct promise promises[] = {
     {"a_cancel_ends_the_wait_and_takes_nothing", cancel_a_waiter, wait_until_cancelled},
     {"a_deadline_ends_the_wait_and_takes_nothing", grant_late, wait_until_a_deadline},
     {"a_shielded_wait_goes_on", grant_to_a_waiter, wait_in_a_shield},
+    {"c4_a_cancel_from_further_out_ends_the_wait", cancel_a_waiter, wait_far_inside},
+    {"c4_a_shield_has_its_own_deadline", grant_late, wait_in_a_shield_with_a_deadline},
     {"c1_c2_granted_then_cancelled_is_kept", grant_and_cancel, wait_while_both_come},
     {"statistics_tell_who_waits_and_how_often", grant_and_count, wait_and_be_counted},
 };

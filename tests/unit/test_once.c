@@ -171,6 +171,40 @@ static void a_cancelled_runner_is_followed_also_by_one_that_is_cancelled(void **
     assert_int_equal(hk_run(cancel_runner_and_heir, NULL, NULL), 0);
 }
 
+/* ---- who runs, for dumps and the deadlock detection ---- */
+
+static int ask_for_the_runner(void *arg)
+{
+    hk_once once = {.name = "tables"};
+    struct attempt attempts[] = {{&once, 0, 1}, {&once, 0, 1}};
+    const hk_wait_kind *kind;
+    hk_holder runner = NULL;
+    hk_task_id id;
+    char text[64];
+    hk_scope s;
+
+    (void)arg;
+    hk_scope_open(&s);
+    CHECK_EQ(hk_spawn_named(&s, NULL, run_for_ever, &attempts[0], &id), 0);
+    CHECK_EQ(hk_spawn(&s, attempt, &attempts[1]), 0);
+    CHECK_EQ(hk_test_wait_all_blocked(), 0);
+    kind = once.hki_waiters.head->kind;
+    CHECK_EQ(kind->holders(&once, &runner, 1), 1);
+    CHECK((const void *)runner == once.hki_runner);
+    kind->describe(&once, text, sizeof(text));
+    CHECK(strstr(text, "tables"));
+    CHECK_EQ(hk_task_cancel(id), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(kind->holders(&once, &runner, 1), 0);
+    return 0;
+}
+
+static void its_runner_is_known(void **state)
+{
+    (void)state;
+    assert_int_equal(hk_run(ask_for_the_runner, NULL, NULL), 0);
+}
+
 static void once_it_is_done_it_is_no_cancel_point(void **state)
 {
     hk_once once = HK_ONCE_INIT;
@@ -245,6 +279,7 @@ int main(void)
         cmocka_unit_test(who_fails_gets_the_error_and_the_next_one_tries),
         cmocka_unit_test(a_failure_with_nobody_waiting_leaves_it_to_the_next_call),
         cmocka_unit_test(a_cancelled_runner_is_followed_also_by_one_that_is_cancelled),
+        cmocka_unit_test(its_runner_is_known),
         cmocka_unit_test(once_it_is_done_it_is_no_cancel_point),
         cmocka_unit_test(cancelled_at_every_point_somebody_does_it),
     };
