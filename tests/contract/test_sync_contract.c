@@ -207,7 +207,7 @@ static int wait_in_a_shield_with_a_deadline(void *arg)
 /* ---- C1, C2: granted, then cancelled: the waiter has it; the other way round it is
  * still there, or was taken when the cancel had not arrived ---- */
 
-enum { ROUNDS = 20 };
+enum { ROUNDS = 8 };
 
 static bool grant_comes_first(uint32_t round)
 {
