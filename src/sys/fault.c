@@ -64,7 +64,7 @@ static void say_frame(const void *pc, bool exact, bool first)
     say(text, len);
 }
 
-_Noreturn static void report(const char *name, const char *low, const void *context)
+_Noreturn static void report(const char *name, const char *low, void *context)
 {
     struct hki_frames frames;
     char text[256];

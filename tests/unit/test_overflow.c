@@ -7,7 +7,7 @@
  * compares what two parked tasks keep on theirs. Each scenario is a child process. Not
  * in TSan's logical mode, for which such a look at another task's bytes is a race.
  *
- * Run: builds=plain asan tsan-full clang
+ * Run: builds=plain asan tsan-full clang aarch64
  */
 #include "child.h"
 
