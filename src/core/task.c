@@ -237,10 +237,8 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
 }
 
 /* Half of the reservation must be left for the child (a quarter is guard). */
-static bool has_room(const struct hki_worker *worker, const char *low)
+static bool has_room(const struct hki_worker *worker, const char *low, const char *here)
 {
-    const char *here = __builtin_frame_address(0);
-
     return (size_t)(here - low) > worker->stacks.stack_size / 2;
 }
 
@@ -253,7 +251,8 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
 #ifdef HKI_CONTEXT_TOOLS
     return; /* the tools know one task for each stack */
 #endif
-    if (!child || child->parent != scope || !has_room(worker, low))
+    if (!child || child->parent != scope ||
+        !has_room(worker, low, __builtin_frame_address(0)))
         return;
     joiner->self.flags |= HKI_TASK_LENDS;
     hki_exceptions_save(worker, joiner);
@@ -269,6 +268,19 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
     hki_self_current = &joiner->self;
     hki_exceptions_load(worker, joiner);
     joiner->self.flags &= ~(uint32_t)HKI_TASK_LENDS;
+}
+
+bool hki_task_can_lend(const struct hki_task *joiner)
+{
+#ifdef HKI_CONTEXT_TOOLS
+    (void)joiner;
+    return false; /* as above */
+#else
+    enum { FRAMES = 4096 }; /* more than lies between a park in a join and the join */
+
+    return has_room(joiner->self.worker, joiner->stack->low,
+                    (const char *)joiner->sp - FRAMES);
+#endif
 }
 
 /* ---- spawn ---- */
