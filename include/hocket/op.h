@@ -129,8 +129,12 @@ HK_API int hk_op_start(hk_op *op, hk_waiter *waiter);
 
 /*
  * Asks the kernel to give up. The wake still comes, with -ECANCELED or with the result
- * if the operation was faster. Twice is the same as once. Only on the worker that
- * started it, and only before its wake was seen.
+ * if the operation was faster. Twice is the same as once.
+ *
+ * Blocks:  never.
+ * Threads: the worker that started it, before its wake was seen. One that was started
+ *          on a plain thread, with a callback: any thread, as long as `op` is there
+ *          (after its completion this does nothing).
  */
 HK_API void hk_op_cancel(hk_op *op);
 
