@@ -82,6 +82,7 @@ int hk_fd_adopt(int fd, unsigned flags, hk_fd *out)
     handle->flags = (uint16_t)flags;
     handle->reading = handle->writing = handle->closing = handle->nonblocking = false;
     handle->ops = NULL;
+    handle->pins = 0;
     handle->closer = NULL;
     out->value = (uint64_t)handle->generation << 32 | (handle->slot + 1);
     hki_lock_release(&handle->lock);
@@ -126,6 +127,38 @@ int hk_fd_number(hk_fd fd)
     return number;
 }
 
+int hk_fd_pin(hk_fd fd)
+{
+    struct hki_handle *handle = lock_open(fd);
+    int number;
+
+    if (!handle)
+        return -EBADF;
+    handle->pins++;
+    number = handle->fd;
+    hki_lock_release(&handle->lock);
+    return number;
+}
+
+void hk_fd_unpin(hk_fd fd)
+{
+    struct hki_handle *handle = hki_handle_at(fd);
+    hk_waiter *closer;
+
+    if (!handle)
+        hki_panic("hk_fd_unpin of what is no handle");
+    hki_lock_acquire(&handle->lock);
+    if (!hki_handle_is(handle, fd) || !handle->pins) {
+        hki_lock_release(&handle->lock);
+        hki_panic("hk_fd_unpin of a handle that is not pinned");
+    }
+    handle->pins--;
+    closer = hki_handle_take_closer(handle);
+    hki_lock_release(&handle->lock);
+    if (closer)
+        hk_wake(closer, 0);
+}
+
 /* Makes the handle stale and frees its slot; returns the descriptor. Locked before,
  * unlocked after. */
 static int retire(struct hki_handle *handle)
@@ -147,7 +180,7 @@ int hk_fd_release(hk_fd fd)
 
     if (!handle)
         return -EBADF;
-    if (handle->ops) {
+    if (handle->ops || handle->pins) {
         hki_lock_release(&handle->lock);
         return -EBUSY;
     }
@@ -166,7 +199,7 @@ int hk_close(hk_fd fd)
     if (!handle)
         return -EBADF;
     handle->closing = true;
-    if (handle->ops) {
+    if (handle->ops || handle->pins) {
         hk_waiter w;
 
         hk_waiter_init(&w, &close_kind, handle);

@@ -104,7 +104,7 @@ static bool leave_handle(struct hki_op *op)
 {
     struct hki_handle *handle = op->handle;
     bool far = flags_of(op) & HKI_OP_FAR;
-    hk_waiter *closer = NULL;
+    hk_waiter *closer;
 
     if (HKI_UNLIKELY(far) &&
         (__atomic_fetch_or(&op->flags, HKI_OP_DONE, __ATOMIC_ACQ_REL) & HKI_OP_MESSAGE))
@@ -126,10 +126,7 @@ static bool leave_handle(struct hki_op *op)
         handle->writing = false;
     if (op->req.fd_flags & HKI_FD_NONBLOCK)
         handle->nonblocking = true;
-    if (!handle->ops) {
-        closer = handle->closer;
-        handle->closer = NULL;
-    }
+    closer = hki_handle_take_closer(handle);
     hki_lock_release(&handle->lock);
     if (closer)
         hk_wake(closer, 0);
