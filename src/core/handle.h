@@ -22,6 +22,7 @@ struct hki_handle {
     bool reading, writing, closing;
     bool nonblocking;             /* we have switched it, or know it */
     struct hki_op *ops;           /* in flight on it, from any worker or thread */
+    uint64_t serial;              /* of its adoption */
     uint32_t pins;                /* who uses the descriptor's number just now */
     hk_waiter *closer;            /* waits for the end of both */
     struct hki_handle *next_free; /* guarded by the table's lock */
@@ -57,5 +58,10 @@ static inline hk_waiter *hki_handle_take_closer(struct hki_handle *handle)
 
 /* Handles that are open now, the borrowed ones left out. */
 uint64_t hki_handle_count(void);
+
+/* How many were ever adopted; and a text about up to four of those that were adopted
+ * since `serial` and are still open: "descriptor 7 (/etc/hosts), ...". */
+uint64_t hki_handle_serial(void);
+void hki_handle_describe_open(uint64_t serial, char *text, size_t size);
 
 #endif

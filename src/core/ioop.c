@@ -388,6 +388,7 @@ static void start_message(hk_inbox_node *node, struct hki_worker *worker)
     struct hki_op *op = hki_container_of(node, struct hki_op, message);
     uint32_t flags = clear_message(op);
 
+    HKI_HB_ACQUIRE(&op->message); /* the descriptor, as its thread has made it */
     if (flags & (HKI_OP_CLOSED | HKI_OP_CANCELLED)) {
         hk_waiter *waiter = op->waiter;
 
@@ -406,8 +407,10 @@ static int start_far(struct hki_op *op)
     op->flags = HKI_OP_MESSAGE | HKI_OP_FAR;
     op->message.hki_run = start_message;
     rc = begin(op, op->waiter->hki_target, NULL);
-    if (rc == 0)
+    if (rc == 0) {
+        HKI_HB_RELEASE(&op->message);
         hki_worker_post(op->worker, &op->message);
+    }
     return rc;
 }
 

@@ -221,9 +221,10 @@ static const hk_wait_kind join_kind = {.name = "join", .describe = describe_join
 static void describe_join(const void *object, char *text, size_t size)
 {
     const hk_scope *scope = object;
+    uint32_t children = scope->hki_local_count + scope->hki_remote_count;
 
-    snprintf(text, size, "scope '%s', %u children", scope_name(scope),
-             scope->hki_local_count + scope->hki_remote_count);
+    snprintf(text, size, "scope '%s', %u %s", scope_name(scope), children,
+             children == 1 ? "child" : "children");
 }
 
 /* Uninterruptible: it always gets its wake. The worker counts who holds a stack for

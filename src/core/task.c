@@ -10,6 +10,7 @@
 #include "core/thread.h"
 #include "base/list.h"
 #include "core/worker.h"
+#include "sys/function_name.h"
 #include "sys/os.h"
 
 /* ---- records ---- */
@@ -433,9 +434,24 @@ int hk_budget(void)
     return 0;
 }
 
+static const char *name_of(const struct hki_task *task, bool patient)
+{
+    hk_task_fn *fn = hki_task_is_started(task) ? task->stack->fn : task->fn;
+    const char *name = task->name;
+
+    if (!name)
+        name = hki_function_name((const void *)(uintptr_t)fn, patient);
+    return name ? name : "unnamed";
+}
+
 const char *hki_task_display_name(const struct hki_task *task)
 {
-    return task->name ? task->name : "unnamed";
+    return name_of(task, true);
+}
+
+const char *hki_task_name_in_handler(const struct hki_task *task)
+{
+    return name_of(task, false);
 }
 
 const char *hki_self_name(const struct hki_self *self)

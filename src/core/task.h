@@ -111,7 +111,9 @@ bool hki_task_can_lend(const struct hki_task *joiner);
 /* hk_task_cancel, on the task's worker. */
 void hki_task_cancel_here(struct hki_task *task);
 
+/* Its name, else that of its function. The second is for signal handlers. */
 const char *hki_task_display_name(const struct hki_task *task);
+const char *hki_task_name_in_handler(const struct hki_task *task);
 
 /* Task-local values (core/local.c). */
 void hki_locals_destroy(struct hki_locals **locals);

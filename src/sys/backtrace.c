@@ -138,6 +138,21 @@ void hki_backtrace_interrupted(void *context, struct hki_frames *out)
     out->first_is_exact = true;
 }
 
+int hki_backtrace_deep(void *context, void **out, int max)
+{
+    void *pc = interrupted_pc(context);
+    int count = backtrace(out, max), first = 0;
+
+    while (first < count && out[first] != pc)
+        first++;
+    if (first == count) {
+        out[0] = pc;
+        return 1;
+    }
+    memmove(out, out + first, (size_t)(count - first) * sizeof(*out));
+    return count - first;
+}
+
 /* ---- of another thread ---- */
 
 enum { FREE, ASKED, CLAIMED, ANSWERED };

@@ -167,6 +167,19 @@ static void endless_recursion_names_the_task(void **state)
     expect_overflow(overflows_small, "small_frames+");
 }
 
+static void equal_frames_are_told_in_one_line(void **state)
+{
+    struct child child;
+
+    (void)state;
+    how = overflows_small;
+    overflow = overflows_later;
+    child = run_child(body);
+    expect_words(&child, "hocket:     ... the same frame ");
+    expect_words(&child, " times more\n");
+    expect_words(&child, "task_main+"); /* so one sees the way to it */
+}
+
 static void recursion_with_middle_frames_names_the_task(void **state)
 {
     (void)state;
@@ -349,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(endless_recursion_names_the_task),
+        cmocka_unit_test(equal_frames_are_told_in_one_line),
         cmocka_unit_test(recursion_with_middle_frames_names_the_task),
         cmocka_unit_test(a_frame_of_1_mib_names_the_task),
         cmocka_unit_test(an_array_of_3_mib_names_the_task),

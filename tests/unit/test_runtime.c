@@ -406,7 +406,8 @@ static int leak_a_handle(void *arg)
     return hk_pipe(fds);
 }
 
-PANIC_TEST(run_with_check_ledger_panics_on_a_leaked_handle, "leaked 2 handles")
+PANIC_TEST(run_with_check_ledger_panics_on_a_leaked_handle,
+           "leaked 2 handles: descriptor ")
 {
     return run_virtual(leak_a_handle, NULL);
 }
