@@ -137,9 +137,11 @@ static int result_of(const struct hki_op *op)
 {
     int result = op->req.result;
 
-    if ((op->flags & HKI_OP_CLOSED) && result == -ECANCELED)
-        return -EBADF;
-    return result;
+    if (result != -ECANCELED)
+        return result;
+    if (HKI_UNLIKELY(op->fault))
+        return op->fault;
+    return op->flags & HKI_OP_CLOSED ? -EBADF : result;
 }
 
 /* ---- completion ---- */
@@ -271,6 +273,7 @@ static int begin(struct hki_op *op, struct hki_worker *worker,
     int fault = hki_fault(HK_FAULT_IO);
 
     op->flags |= stream_side(op->req.code);
+    op->fault = 0;
     op->handle = NULL;
     op->worker = worker;
     op->thread = thread;
@@ -463,6 +466,17 @@ static hk_verdict io_abort(hk_waiter *w)
 {
     hk_op_cancel(w->data);
     return HK_PENDING; /* the buffer is ours again only after the kernel's answer */
+}
+
+struct hki_op *hki_op_waited_for(const hk_waiter *waiter)
+{
+    return waiter->kind == &io_kind ? waiter->data : NULL;
+}
+
+void hki_op_fail_here(struct hki_op *op, int error)
+{
+    op->fault = error;
+    op->worker->poller_ops->cancel(op->worker->poller, &op->req);
 }
 
 static int run_on_worker(struct hki_self *self, struct hki_op *op)

@@ -2,8 +2,8 @@
 /*
  * Small programs as people write them (an echo server and its clients, a file copy, a
  * pipeline of two commands, a name that is resolved and dialled, a select over handles)
- * under torture: a cancel at every point where one of their tasks waits, an error in
- * every operation and in every allocation. Each run ends, with that error, with what
+ * under torture: a cancel at every point where one of their tasks waits, an error there
+ * in place of what is waited for, an error in every operation and every allocation. Each run ends, with that error, with what
  * the other side sees of it, or without any; and leaves no descriptor, no child process
  * and nothing in the ledger. A run that hangs is ended by the driver.
  */
@@ -375,7 +375,7 @@ static bool is_echo(int rc)
            rc == -ECANCELED;
 }
 
-static int run_with_a_cancel(void *arg)
+static int run_in_torture(void *arg)
 {
     int rc = run_checked(arg);
 
@@ -389,8 +389,25 @@ static void a_cancel_at_every_wait(void **state)
     (void)state;
     for (int i = 0; i < SCENARIOS; i++) {
         int point = -1;
-        int runs = hk_cancel_torture(
-            run_with_a_cancel, (void *)(uintptr_t)&scenarios[i], &options, &point);
+        int runs = hk_cancel_torture(run_in_torture, (void *)(uintptr_t)&scenarios[i],
+                                     &options, &point);
+
+        printf("# %s: %d runs\n", scenarios[i].name, runs);
+        if (runs < 0)
+            fail_msg("%s: %s at point %d", scenarios[i].name, hk_error_text(runs),
+                     point);
+    }
+}
+
+static void an_error_at_every_wait(void **state)
+{
+    hk_options options = {.check_ledger = true};
+
+    (void)state;
+    for (int i = 0; i < SCENARIOS; i++) {
+        int point = -1;
+        int runs = hk_error_torture(run_in_torture, (void *)(uintptr_t)&scenarios[i],
+                                    &options, -EIO, &point);
 
         printf("# %s: %d runs\n", scenarios[i].name, runs);
         if (runs < 0)
@@ -462,6 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cancel_at_every_wait),
+        cmocka_unit_test(an_error_at_every_wait),
         cmocka_unit_test(an_error_in_every_operation),
         cmocka_unit_test(an_error_in_every_allocation),
     };
