@@ -11,12 +11,6 @@
 
 #include <sys/wait.h>
 
-/* 0 becomes `rc`, so that a clean-up can follow the first error. */
-static int first(int rc, int next)
-{
-    return rc < 0 ? rc : next < 0 ? next : 0;
-}
-
 /* ---- echo over TCP ---- */
 
 enum { CLIENTS = 3, BYTES = 1000 };
