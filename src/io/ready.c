@@ -7,8 +7,8 @@
  *
  * Guarded by the lock: `flying` from the start of the operation to its callback; the
  * select's waiter, first while it is queued, then (`leaving`) while it outlasts the
- * operation that it has given up; who is parked for that. The callback's last access is the release of the lock, or the wake of a
- * waiter that still waits for it.
+ * operation that it has given up; who is parked for that. The callback's last access is
+ * the release of the lock, or the wake of a waiter that still waits for it.
  */
 #include <hocket/select.h>
 

@@ -3,9 +3,10 @@
  * Small programs as people write them (an echo server and its clients, a file copy, a
  * pipeline of two commands, a name that is resolved and dialled, a select over handles)
  * under torture: a cancel at every point where one of their tasks waits, an error there
- * in place of what is waited for, an error in every operation and every allocation. Each run ends, with that error, with what
- * the other side sees of it, or without any; and leaves no descriptor, no child process
- * and nothing in the ledger. A run that hangs is ended by the driver.
+ * in place of what is waited for, an error in every operation and every allocation.
+ * Each run ends, with that error, with what the other side sees of it, or without any;
+ * and leaves no descriptor, no child process and nothing in the ledger. A run that
+ * hangs is ended by the driver.
  */
 #include "io_test.h"
 
