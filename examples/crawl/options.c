@@ -139,7 +139,7 @@ static int take_rate(struct options *out)
     double rate;
 
     if (!read_real(optarg, 0, 1e6, &rate))
-        return complain("not a number of pages per second: ", optarg);
+        return complain("not a number of pages per second (0.5, 10): ", optarg);
     out->interval_ns = rate > 0 ? (int64_t)((double)HK_SECOND / rate) : 0;
     return -1;
 }
@@ -149,7 +149,7 @@ static int take_timeout(struct options *out)
     double seconds;
 
     if (!read_real(optarg, 0.001, 86400, &seconds))
-        return complain("not a number of seconds up to 86400: ", optarg);
+        return complain("not a number of seconds (0.5, 30; up to 86400): ", optarg);
     out->timeout_ns = (int64_t)(seconds * (double)HK_SECOND);
     return -1;
 }
@@ -173,14 +173,16 @@ static int apply_shape(int option, struct options *out)
     switch (option) {
     case 'd':
         out->given |= OPTION_GIVEN_DEPTH;
-        return take_count("not a depth: ", 0, 1000000, &out->depth);
+        return take_count("not a depth, 0 to 1000000: ", 0, 1000000, &out->depth);
     case 'n':
         out->given |= OPTION_GIVEN_PAGES_MAX;
-        return take_count("not a number of pages: ", 1, INT32_MAX, &out->pages_max);
+        return take_count("not a number of pages, 1 or more: ", 1, INT32_MAX,
+                          &out->pages_max);
     case OPT_MAX_BYTES:
         out->given |= OPTION_GIVEN_BYTES_MAX;
-        return read_size(optarg, &out->bytes_max) ? -1
-                                                  : complain("not a size: ", optarg);
+        return read_size(optarg, &out->bytes_max)
+                   ? -1
+                   : complain("not a size (500, 64k, 8M, up to 1G): ", optarg);
     case OPT_ALL_SITES:
         out->given |= OPTION_GIVEN_ALL_SITES;
         out->all_sites = true;
@@ -221,12 +223,66 @@ static int apply(int option, struct options *out)
     }
 }
 
+/* How many letters must be added, dropped or changed (Levenshtein) to make `a` of `b`;
+ * what `b` has beyond the length of `a` counts nothing, so that a beginning fits. */
+static size_t distance_to(const char *a, const char *b)
+{
+    enum { LONG = 32 };
+    size_t row[LONG + 1], len = strlen(b), best;
+
+    if (len > LONG)
+        return LONG;
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (; *a && *a != '='; a++) {
+        size_t diagonal = row[0]++;
+
+        for (size_t j = 1; j <= len; j++) {
+            size_t changed = diagonal + (*a != b[j - 1]);
+            size_t other = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+
+            diagonal = row[j];
+            row[j] = changed < other ? changed : other;
+        }
+    }
+    best = row[0];
+    for (size_t j = 1; j <= len; j++)
+        if (row[j] < best)
+            best = row[j];
+    return best;
+}
+
+/* The first option that is nearest to what was written, if any comes near. */
+static const char *nearest_option(const char *written)
+{
+    const char *nearest = NULL;
+    size_t least = strcspn(written, "=") / 3 + 1; /* from here on it is another word */
+
+    for (const struct option *o = table; o->name; o++) {
+        size_t distance = distance_to(written, o->name);
+
+        if (distance < least) {
+            least = distance;
+            nearest = o->name;
+        }
+    }
+    return nearest;
+}
+
 /* getopt is at `word`, or, of several letters in one word, at the letter optopt. */
 static int complain_unknown(const char *word)
 {
     const char letter[] = {'-', (char)optopt, '\0'};
+    const char *nearest;
 
-    return complain("unknown option ", strncmp(word, "--", 2) != 0 ? letter : word);
+    if (strncmp(word, "--", 2) != 0)
+        return complain("unknown option ", letter);
+    nearest = nearest_option(word + 2);
+    if (!nearest)
+        return complain("unknown option ", word);
+    fprintf(stderr, "hocket-crawl: unknown option %s: is it --%s? (see --help)\n", word,
+            nearest);
+    return STATUS_USAGE;
 }
 
 int options_read(int argc, char **argv, struct options *out)

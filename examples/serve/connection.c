@@ -5,6 +5,7 @@
 #include "request.h"
 #include "response.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +14,12 @@ enum { HEAD_MAX = 16 * 1024, LINGER_BYTES = 256 * 1024 };
 
 static const int64_t linger_ns = HK_SECOND;
 
-/* What a connection works with. */
+struct connection {
+    struct server *server;
+    hk_fd fd;
+};
+
+/* What it works with. */
 struct talk {
     struct connection *connection;
     hk_stream *in;
@@ -32,6 +38,27 @@ static void log_request(struct server *server, const struct request *r,
 }
 
 /* ---- reading ---- */
+
+/* Between two requests a connection may be ended; during one it should be finished.
+ * True when a request (or the end) has come. */
+static bool await_request(struct talk *t)
+{
+    struct server *server = t->connection->server;
+    hk_ready bytes;
+    hk_case cases[] = {
+        HK_CASE_READY(&bytes),
+        HK_CASE_EVENT(&server->stopping),
+        HK_CASE_DEADLINE(hk_now() + server->options->patience_ns),
+    };
+    const char *data;
+
+    if (hk_event_is_set(&server->stopping))
+        return false;
+    if (hk_stream_peek(t->in, &data) > 0)
+        return true; /* it was sent ahead */
+    hk_ready_init(&bytes, t->connection->fd, POLLIN);
+    return hk_select(cases, sizeof cases / sizeof *cases) == 0;
+}
 
 /* Of a head that did not end: was its first line the trouble? */
 static int too_long(hk_stream *in)
@@ -130,24 +157,18 @@ static bool is_stopping(const struct talk *t)
     return hk_event_is_set(&t->connection->server->stopping);
 }
 
-/* While busy, a connection is left to finish when the server is stopped. */
-static void set_busy(struct connection *c, bool busy)
-{
-    hk_mutex_lock_shielded(&c->server->lock);
-    c->busy = busy;
-    hk_mutex_unlock(&c->server->lock);
-}
-
 /* One request and its response; true when another may follow. */
 static bool serve_one(struct talk *t, bool *out_linger)
 {
     struct request request = {0};
     int status = 0, rc;
-    ssize_t n = read_head(t, &status);
+    ssize_t n;
 
+    if (!await_request(t))
+        return false;
+    n = read_head(t, &status);
     if (n <= 0 && !status)
         return false;
-    set_busy(t->connection, true);
     if (!status)
         status = request_parse(t->head, (size_t)n, &request);
     if (status != 0 && status != 405 && status != 501)
@@ -155,7 +176,6 @@ static bool serve_one(struct talk *t, bool *out_linger)
     if (request.has_body || is_stopping(t))
         request.keep_alive = false;
     rc = answer(t, &request, status);
-    set_busy(t->connection, false);
     *out_linger = rc == 0 && (status || request.has_body);
     return rc == 0 && request.keep_alive && !is_stopping(t);
 }
@@ -205,33 +225,11 @@ static void serve_all(struct connection *c)
 
 /* ---- from the first byte to the last ---- */
 
-static void list_add(struct connection *c)
-{
-    hk_mutex_lock_shielded(&c->server->lock);
-    c->next = c->server->connections;
-    if (c->next)
-        c->next->prev = c;
-    c->server->connections = c;
-    hk_mutex_unlock(&c->server->lock);
-}
-
-static void list_remove(struct connection *c)
-{
-    hk_mutex_lock_shielded(&c->server->lock);
-    if (c->next)
-        c->next->prev = c->prev;
-    *(c->prev ? &c->prev->next : &c->server->connections) = c->next;
-    hk_mutex_unlock(&c->server->lock);
-}
-
 static int connection_main(void *arg)
 {
     struct connection *c = arg;
 
-    c->task = hk_task_self();
-    list_add(c);
     serve_all(c);
-    list_remove(c);
     (void)hk_close(c->fd); /* whatever it says, it is closed */
     hk_sem_release(&c->server->places, 1);
     free(c);

@@ -8,16 +8,6 @@
 
 #include "server.h"
 
-/* Between two requests a connection may be ended; during one it should be finished. */
-struct connection {
-    struct server *server;
-    hk_fd fd;
-    hk_task_id task;
-    /* Guarded by the server's lock. */
-    bool busy; /* a request has been read and is not yet answered */
-    struct connection *next, *prev; /* in the server's list */
-};
-
 /* Takes over `fd` and one of the server's places; hk_spawn's error if it could not. */
 int connection_start(struct server *server, hk_scope *scope, hk_fd fd);
 

@@ -149,11 +149,6 @@ static void begin_to_stop(struct server *server, hk_task_id acceptor, hk_scope *
 {
     hk_event_set(&server->stopping);
     (void)hk_task_cancel(acceptor); /* -ESRCH: it has ended */
-    hk_mutex_lock_shielded(&server->lock);
-    for (struct connection *c = server->connections; c; c = c->next)
-        if (!c->busy)
-            (void)hk_task_cancel(c->task); /* -ESRCH cannot be: it is in the list */
-    hk_mutex_unlock(&server->lock);
     hk_scope_deadline(scope, hk_now() + grace_ns);
 }
 

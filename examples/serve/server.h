@@ -8,16 +8,12 @@
 
 #include <hocket.h>
 
-struct connection;
-
 struct server {
     const struct options *options;
     struct site site;
     hk_fd listener;
-    hk_sem places; /* one for each connection that may be open */
-    hk_event stopping;
-    hk_mutex lock;                  /* guards the list and what it says of each */
-    struct connection *connections; /* the open ones */
+    hk_sem places;     /* one for each connection that may be open */
+    hk_event stopping; /* idle connections end, the others after their response */
 };
 
 /* Serves until SIGINT or SIGTERM: a hk_task_fn on a `struct server` with its options

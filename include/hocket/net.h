@@ -136,8 +136,8 @@ HK_API int hk_udp_connect(hk_fd fd, const hk_addr *addr);
 HK_API int hk_socket_pair(hk_fd out[2]);
 
 /*
- * Sends `len` (>= 1) bytes together with up to 16 handles, which stay the caller's; do
- * not close them during the call.
+ * Sends `len` (>= 1) bytes together with up to 16 handles, which stay the caller's; a
+ * close of one meanwhile waits for the end of this call.
  * Cancel:  partial, as hk_write.
  * Returns: the bytes sent; the handles go with the first byte. -EINVAL (no byte, too
  *          many handles), -EBADF (one of them is closed): nothing was sent.

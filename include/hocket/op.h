@@ -58,12 +58,31 @@ enum {
 HK_API int hk_fd_adopt(int fd, unsigned flags, hk_fd *out);
 
 /* The descriptor's number, for calls that hocket has not; -EBADF when closed. It stays
- * the handle's: do not close it, and do not let another task close the handle. */
+ * the handle's: do not close it, and do not let another task close the handle (or pin
+ * it). */
 HK_API int hk_fd_number(hk_fd fd);
 
 /*
+ * The same, and pins it: until hk_fd_unpin the number belongs to this file, since a
+ * close waits for that. So a call that races a close hits this file or gets -EBADF,
+ * never another file with the same number. Keep it short; pins are counted.
+ *
+ *     int number = hk_fd_pin(fd);
+ *     if (number < 0)
+ *         return number;
+ *     rc = ioctl(number, ...);
+ *     hk_fd_unpin(fd);
+ *
+ * Blocks:  never.
+ * Returns: the number; -EBADF (closed, or closing).
+ * Threads: any; who pins a handle must not wait for its close.
+ */
+HK_API HK_WARN_UNUSED int hk_fd_pin(hk_fd fd);
+HK_API void hk_fd_unpin(hk_fd fd);
+
+/*
  * Takes the descriptor out of the handle and gives it back to the caller; the handle is
- * closed. -EBUSY while operations are in flight, -EBADF when closed.
+ * closed. -EBUSY while operations are in flight or it is pinned, -EBADF when closed.
  */
 HK_API int hk_fd_release(hk_fd fd);
 
@@ -129,8 +148,12 @@ HK_API int hk_op_start(hk_op *op, hk_waiter *waiter);
 
 /*
  * Asks the kernel to give up. The wake still comes, with -ECANCELED or with the result
- * if the operation was faster. Twice is the same as once. Only on the worker that
- * started it, and only before its wake was seen.
+ * if the operation was faster. Twice is the same as once.
+ *
+ * Blocks:  never.
+ * Threads: the worker that started it, before its wake was seen. One that was started
+ *          on a plain thread, with a callback: any thread, as long as `op` is there
+ *          (after its completion this does nothing).
  */
 HK_API void hk_op_cancel(hk_op *op);
 

@@ -30,8 +30,10 @@ typedef struct hk_options {
     /* Address space of one task's stack, bytes: a power of two, 128 KiB to 64 MiB;
      * default 256 KiB. Only touched pages cost memory. */
     size_t stack_size_bytes;
-    /* Most stacks alive at once; a task beyond that starts when one is free. Parents
-     * that wait in a join keep theirs: fewer stacks than nested parents is a deadlock.
+    /* Most stacks of a worker in use at once; a task beyond that starts when one is
+     * free. Where all are held by parents that wait in joins, these run such children
+     * on their own stacks; where no parent has room left there, a child fails with
+     * -ENOMEM instead of being started (in sanitizer builds none has).
      * Default: unlimited where guards are cheap (Linux 6.13), 30,000 elsewhere. */
     uint32_t stacks_max;
     /* Run a virtual clock, see <hocket/testing.h>. With one worker only. */

@@ -58,9 +58,14 @@ HK_API HK_WARN_UNUSED ssize_t hk_stream_read_until(hk_stream *stream,
 
 /* A line without its "\n" or "\r\n" (which count for the limit), NUL-terminated, in the
  * buffer until the next read. `out_len` may be NULL. Returns 1; 0 at the end; errors as
- * above. A last line without newline counts. */
+ * above. A last line without newline counts: for texts. */
 HK_API HK_WARN_UNUSED int hk_stream_read_line(hk_stream *stream, size_t limit_bytes,
                                               char **out_line, size_t *out_len);
+/* The same for protocols: a last line without newline was cut, and gives -EPROTO; what
+ * came stays buffered. */
+HK_API HK_WARN_UNUSED int hk_stream_read_whole_line(hk_stream *stream,
+                                                    size_t limit_bytes, char **out_line,
+                                                    size_t *out_len);
 
 /* What is buffered, without reading: `*out_data` is valid until the next read. For the
  * task that reads. Never blocks. */

@@ -65,7 +65,8 @@ HK_API hk_task_id hk_task_self(void);
  */
 HK_API int hk_task_cancel(hk_task_id id);
 
-/* The caller's name: of the task, or of the plain thread. Never NULL. */
+/* The caller's name: of the task (else that of its function, where it has a symbol), or
+ * of the plain thread. Never NULL. */
 HK_API const char *hk_task_name(void);
 /* Renames the calling task. Borrowed until the task ends. */
 HK_API void hk_task_rename(const char *name);

@@ -82,6 +82,14 @@ HK_API void hk_ledger_read(hk_ledger *out);
 HK_API int hk_cancel_torture(hk_task_fn *scenario, void *arg, const hk_options *options,
                              int *out_failed_point);
 
+/*
+ * The same with an I/O error: at each point where a task waits for an operation that
+ * one ends with `error` (-EIO, -ECONNRESET), unless it has a result before. The
+ * scenario may return that error as well. An error of the start is hk_fault_arm's.
+ */
+HK_API int hk_error_torture(hk_task_fn *scenario, void *arg, const hk_options *options,
+                            int error, int *out_failed_point);
+
 HK_END_DECLS
 
 #endif

@@ -180,8 +180,9 @@ HK_API void hk_lock_acquire(hk_lock *lock);
 HK_API void hk_lock_release(hk_lock *lock);
 
 /*
- * Anything that hk_select can wait for is four functions over one object. All are
- * called with the object's lock held and must not wait.
+ * Anything that hk_select can wait for is four functions over one object, and a fifth
+ * where a wait leaves something behind. All but the last are called with the object's
+ * lock held and must not wait.
  */
 typedef struct hk_waitable {
     const hk_wait_kind *kind;
@@ -191,6 +192,9 @@ typedef struct hk_waitable {
     int (*attempt)(void *object, void *data);
     void (*enqueue)(void *object, hk_waiter *w); /* w->data is the case's data */
     void (*dequeue)(void *object, hk_waiter *w); /* also when it is not queued */
+    /* After the dequeue of all cases, by who waited: may wait, but not be cancelled,
+     * until nothing of the wait is left elsewhere. May be NULL. */
+    void (*settle)(void *object, hk_waiter *w);
 } hk_waitable;
 
 HK_END_DECLS

@@ -164,12 +164,13 @@ static const char *cancel_reason(uint32_t flags)
 
 static void show_scope(struct dump *dump, const hk_scope *scope)
 {
+    uint32_t children = scope->hki_local_count + scope->hki_remote_count;
     uint32_t flags = hki_scope_flags_of(scope);
 
     begin_line(dump);
-    hki_report_add(dump->report, "scope '%s': %u children%s%s%s%s%s",
-                   name_or(scope->hki_name, "unnamed"),
-                   scope->hki_local_count + scope->hki_remote_count,
+    hki_report_add(dump->report, "scope '%s': %u %s%s%s%s%s%s",
+                   name_or(scope->hki_name, "unnamed"), children,
+                   children == 1 ? "child" : "children",
                    flags & HK_SCOPE_WAIT_ALL ? ", wait-all" : "",
                    flags & HK_SCOPE_FIRST_SUCCESS ? ", first-success" : "",
                    flags & HKI_SCOPE_PARALLEL ? ", parallel" : "",
@@ -379,6 +380,7 @@ static void show_worker(struct dump *dump, const struct hki_worker *worker)
 static void show_runtime(struct hki_report *report, struct hki_runtime *runtime)
 {
     struct dump dump = {.report = report, .runtime = runtime, .all_stand = true};
+    uint64_t tasks = hki_dump_count_tasks(runtime);
 
     if (!hki_halt_runs(&runtime->workers[0])) { /* nothing of it may be read */
         hki_report_add(report, "runtime %u starts or ends\n", runtime->serial);
@@ -386,12 +388,12 @@ static void show_runtime(struct hki_report *report, struct hki_runtime *runtime)
     }
     if (!runtime->options.virtual_clock || hki_halt_is_still(&runtime->workers[0]))
         dump.now_ns = hki_worker_now(&runtime->workers[0]);
-    hki_report_add(report, "%s %u: %u worker%s on %s, %llu tasks\n",
+    hki_report_add(report, "%s %u: %u worker%s on %s, %llu task%s\n",
                    runtime->background ? "background runtime" : "runtime",
                    runtime->serial, runtime->worker_count,
                    runtime->worker_count == 1 ? "" : "s",
-                   runtime->workers[0].poller_ops->name,
-                   (unsigned long long)hki_dump_count_tasks(runtime));
+                   runtime->workers[0].poller_ops->name, (unsigned long long)tasks,
+                   tasks == 1 ? "" : "s");
     for (uint32_t i = 0; i < runtime->worker_count; i++) {
         show_worker(&dump, &runtime->workers[i]);
         if (!hki_halt_is_still(&runtime->workers[i]))

@@ -10,6 +10,7 @@
 #include "core/wait.h"
 #include "sys/os.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { CHUNK = 1024, CHUNKS_MAX = 16384 };
@@ -19,6 +20,7 @@ static uint32_t table_lock;                   /* guards the next three */
 static uint32_t chunk_count;
 static struct hki_handle *free_handles;
 static uint64_t open_count; /* atomic */
+static uint64_t adopted;    /* atomic: handles so far */
 
 struct hki_handle *hki_handle_at(hk_fd fd)
 {
@@ -36,6 +38,41 @@ uint64_t hki_handle_count(void)
     return __atomic_load_n(&open_count, __ATOMIC_RELAXED);
 }
 
+uint64_t hki_handle_serial(void)
+{
+    return __atomic_load_n(&adopted, __ATOMIC_RELAXED);
+}
+
+static size_t describe_open(const struct hki_handle *handle, char *text, size_t size)
+{
+    char file[64];
+    int len;
+
+    hki_os_fd_file(handle->fd, file, sizeof(file));
+    len = snprintf(text, size, "descriptor %d (%s)", handle->fd, file);
+    return len > 0 && (size_t)len < size ? (size_t)len : 0;
+}
+
+void hki_handle_describe_open(uint64_t serial, char *text, size_t size)
+{
+    uint32_t slots = CHUNK * __atomic_load_n(&chunk_count, __ATOMIC_ACQUIRE), shown = 0;
+    size_t used = 0;
+
+    *text = '\0';
+    for (uint32_t i = 0; i < slots && shown < 4 && size - used > 100; i++) {
+        struct hki_handle *handle = &chunks[i / CHUNK][i % CHUNK];
+
+        hki_lock_acquire(&handle->lock);
+        if ((handle->generation & 1) && handle->serial > serial &&
+            !(handle->flags & HK_FD_BORROWED)) {
+            if (shown++)
+                used += (size_t)snprintf(text + used, size - used, ", ");
+            used += describe_open(handle, text + used, size - used);
+        }
+        hki_lock_release(&handle->lock);
+    }
+}
+
 static struct hki_handle *take_slot(void)
 {
     struct hki_handle *handle, *chunk;
@@ -50,7 +87,8 @@ static struct hki_handle *take_slot(void)
             chunk[i].next_free = free_handles;
             free_handles = &chunk[i];
         }
-        __atomic_store_n(&chunks[chunk_count++], chunk, __ATOMIC_RELEASE);
+        __atomic_store_n(&chunks[chunk_count], chunk, __ATOMIC_RELEASE);
+        __atomic_store_n(&chunk_count, chunk_count + 1, __ATOMIC_RELEASE);
     }
     handle = free_handles;
     if (handle)
@@ -82,6 +120,8 @@ int hk_fd_adopt(int fd, unsigned flags, hk_fd *out)
     handle->flags = (uint16_t)flags;
     handle->reading = handle->writing = handle->closing = handle->nonblocking = false;
     handle->ops = NULL;
+    handle->pins = 0;
+    handle->serial = __atomic_add_fetch(&adopted, 1, __ATOMIC_RELAXED);
     handle->closer = NULL;
     out->value = (uint64_t)handle->generation << 32 | (handle->slot + 1);
     hki_lock_release(&handle->lock);
@@ -126,6 +166,38 @@ int hk_fd_number(hk_fd fd)
     return number;
 }
 
+int hk_fd_pin(hk_fd fd)
+{
+    struct hki_handle *handle = lock_open(fd);
+    int number;
+
+    if (!handle)
+        return -EBADF;
+    handle->pins++;
+    number = handle->fd;
+    hki_lock_release(&handle->lock);
+    return number;
+}
+
+void hk_fd_unpin(hk_fd fd)
+{
+    struct hki_handle *handle = hki_handle_at(fd);
+    hk_waiter *closer;
+
+    if (!handle)
+        hki_panic("hk_fd_unpin of what is no handle");
+    hki_lock_acquire(&handle->lock);
+    if (!hki_handle_is(handle, fd) || !handle->pins) {
+        hki_lock_release(&handle->lock);
+        hki_panic("hk_fd_unpin of a handle that is not pinned");
+    }
+    handle->pins--;
+    closer = hki_handle_take_closer(handle);
+    hki_lock_release(&handle->lock);
+    if (closer)
+        hk_wake(closer, 0);
+}
+
 /* Makes the handle stale and frees its slot; returns the descriptor. Locked before,
  * unlocked after. */
 static int retire(struct hki_handle *handle)
@@ -147,7 +219,7 @@ int hk_fd_release(hk_fd fd)
 
     if (!handle)
         return -EBADF;
-    if (handle->ops) {
+    if (handle->ops || handle->pins) {
         hki_lock_release(&handle->lock);
         return -EBUSY;
     }
@@ -166,7 +238,7 @@ int hk_close(hk_fd fd)
     if (!handle)
         return -EBADF;
     handle->closing = true;
-    if (handle->ops) {
+    if (handle->ops || handle->pins) {
         hk_waiter w;
 
         hk_waiter_init(&w, &close_kind, handle);

@@ -91,6 +91,11 @@ static int enter_handle(struct hki_op *op)
     return rc;
 }
 
+static uint32_t flags_of(const struct hki_op *op)
+{
+    return __atomic_load_n(&op->flags, __ATOMIC_ACQUIRE);
+}
+
 /*
  * Takes it off the handle again; the closer is woken after the last. Returns true when
  * the operation must not be finished yet, since a message to it is on its way.
@@ -98,12 +103,16 @@ static int enter_handle(struct hki_op *op)
 static bool leave_handle(struct hki_op *op)
 {
     struct hki_handle *handle = op->handle;
-    hk_waiter *closer = NULL;
+    bool far = flags_of(op) & HKI_OP_FAR;
+    hk_waiter *closer;
 
+    if (HKI_UNLIKELY(far) &&
+        (__atomic_fetch_or(&op->flags, HKI_OP_DONE, __ATOMIC_ACQ_REL) & HKI_OP_MESSAGE))
+        return true;
     if (!handle)
         return false;
     hki_lock_acquire(&handle->lock);
-    if (op->flags & HKI_OP_MESSAGE) {
+    if (!far && (op->flags & HKI_OP_MESSAGE)) {
         __atomic_or_fetch(&op->flags, HKI_OP_DONE, __ATOMIC_RELAXED);
         hki_lock_release(&handle->lock);
         return true;
@@ -117,10 +126,7 @@ static bool leave_handle(struct hki_op *op)
         handle->writing = false;
     if (op->req.fd_flags & HKI_FD_NONBLOCK)
         handle->nonblocking = true;
-    if (!handle->ops) {
-        closer = handle->closer;
-        handle->closer = NULL;
-    }
+    closer = hki_handle_take_closer(handle);
     hki_lock_release(&handle->lock);
     if (closer)
         hk_wake(closer, 0);
@@ -131,9 +137,11 @@ static int result_of(const struct hki_op *op)
 {
     int result = op->req.result;
 
-    if ((op->flags & HKI_OP_CLOSED) && result == -ECANCELED)
-        return -EBADF;
-    return result;
+    if (result != -ECANCELED)
+        return result;
+    if (HKI_UNLIKELY(op->fault))
+        return op->fault;
+    return op->flags & HKI_OP_CLOSED ? -EBADF : result;
 }
 
 /* ---- completion ---- */
@@ -159,18 +167,27 @@ void hki_op_completed(struct hki_worker *worker, struct hki_ioreq *req)
     hk_wake(waiter, result); /* op may be gone after this */
 }
 
-/* ---- closing from elsewhere ---- */
+/* ---- giving it up from elsewhere ---- */
 
-static void close_message(hk_inbox_node *node, struct hki_worker *worker)
+/* The message has come. Returns what the flags were. */
+static uint32_t clear_message(struct hki_op *op)
+{
+    bool locks = op->handle && !(flags_of(op) & HKI_OP_FAR);
+    uint32_t flags;
+
+    if (locks)
+        hki_lock_acquire(&op->handle->lock);
+    flags = __atomic_fetch_and(&op->flags, ~(uint32_t)HKI_OP_MESSAGE, __ATOMIC_ACQ_REL);
+    if (locks)
+        hki_lock_release(&op->handle->lock);
+    return flags;
+}
+
+static void give_up_message(hk_inbox_node *node, struct hki_worker *worker)
 {
     struct hki_op *op = hki_container_of(node, struct hki_op, message);
-    bool done;
 
-    hki_lock_acquire(&op->handle->lock);
-    __atomic_and_fetch(&op->flags, ~(uint32_t)HKI_OP_MESSAGE, __ATOMIC_RELAXED);
-    done = op->flags & HKI_OP_DONE;
-    hki_lock_release(&op->handle->lock);
-    if (!done) {
+    if (!(clear_message(op) & HKI_OP_DONE)) {
         worker->poller_ops->cancel(worker->poller, &op->req);
     } else {
         hk_waiter *waiter = op->waiter;
@@ -180,20 +197,50 @@ static void close_message(hk_inbox_node *node, struct hki_worker *worker)
     }
 }
 
+static void post_give_up(struct hki_op *op)
+{
+    op->message.hki_run = give_up_message;
+    hki_worker_post(op->worker, &op->message);
+}
+
+/*
+ * Marks a FAR operation with `why` and tells its worker, unless it is done or told. One
+ * that has not arrived at its worker is only marked: start_message looks.
+ */
+static void give_up_far(struct hki_op *op, uint32_t why)
+{
+    uint32_t flags = flags_of(op), marked;
+
+    do {
+        if (flags & HKI_OP_DONE)
+            return;
+        marked = flags | why;
+        if (!(flags & (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
+            marked |= HKI_OP_MESSAGE;
+    } while (!__atomic_compare_exchange_n(&op->flags, &flags, marked, true,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    if ((marked & HKI_OP_MESSAGE) && !(flags & HKI_OP_MESSAGE))
+        post_give_up(op);
+}
+
 void hki_op_close_locked(struct hki_op *op)
 {
-    uint32_t flags = __atomic_or_fetch(&op->flags, HKI_OP_CLOSED, __ATOMIC_ACQ_REL);
+    uint32_t flags;
 
+    if (flags_of(op) & HKI_OP_FAR) {
+        give_up_far(op, HKI_OP_CLOSED);
+        return;
+    }
+    flags = __atomic_or_fetch(&op->flags, HKI_OP_CLOSED, __ATOMIC_ACQ_REL);
     if (op->thread) {
         hki_thread_kick(op->thread);
     } else if (flags & HKI_OP_MESSAGE) {
-        return; /* the one that starts it will see the flag */
+        return; /* it is told already */
     } else if (op->worker == hki_worker_current) {
         op->worker->poller_ops->cancel(op->worker->poller, &op->req);
     } else {
         __atomic_or_fetch(&op->flags, HKI_OP_MESSAGE, __ATOMIC_RELAXED);
-        op->message.hki_run = close_message;
-        hki_worker_post(op->worker, &op->message);
+        post_give_up(op);
     }
 }
 
@@ -225,7 +272,8 @@ static int begin(struct hki_op *op, struct hki_worker *worker,
 {
     int fault = hki_fault(HK_FAULT_IO);
 
-    op->flags = stream_side(op->req.code) | (op->flags & HKI_OP_MESSAGE);
+    op->flags |= stream_side(op->req.code);
+    op->fault = 0;
     op->handle = NULL;
     op->worker = worker;
     op->thread = thread;
@@ -341,19 +389,14 @@ static int perform(struct hki_thread *thread, struct hki_op *op)
 static void start_message(hk_inbox_node *node, struct hki_worker *worker)
 {
     struct hki_op *op = hki_container_of(node, struct hki_op, message);
-    bool closed = false;
+    uint32_t flags = clear_message(op);
 
-    if (op->handle) {
-        hki_lock_acquire(&op->handle->lock);
-        __atomic_and_fetch(&op->flags, ~(uint32_t)HKI_OP_MESSAGE, __ATOMIC_RELAXED);
-        closed = op->flags & HKI_OP_CLOSED;
-        hki_lock_release(&op->handle->lock);
-    }
-    if (closed) {
+    HKI_HB_ACQUIRE(&op->message); /* the descriptor, as its thread has made it */
+    if (flags & (HKI_OP_CLOSED | HKI_OP_CANCELLED)) {
         hk_waiter *waiter = op->waiter;
 
-        (void)leave_handle(op);
-        hk_wake(waiter, -EBADF);
+        (void)leave_handle(op); /* nobody sends it a second message */
+        hk_wake(waiter, flags & HKI_OP_CLOSED ? -EBADF : -ECANCELED);
     } else if (submit(worker, op)) {
         hk_wake(op->waiter, result_of(op));
     }
@@ -364,11 +407,13 @@ static int start_far(struct hki_op *op)
 {
     int rc;
 
-    op->flags = HKI_OP_MESSAGE;
+    op->flags = HKI_OP_MESSAGE | HKI_OP_FAR;
     op->message.hki_run = start_message;
     rc = begin(op, op->waiter->hki_target, NULL);
-    if (rc == 0)
+    if (rc == 0) {
+        HKI_HB_RELEASE(&op->message);
         hki_worker_post(op->worker, &op->message);
+    }
     return rc;
 }
 
@@ -405,9 +450,12 @@ void hk_op_cancel(hk_op *public_op)
 {
     struct hki_op *op = hki_op_of(public_op);
 
-    if (!op->worker || (__atomic_load_n(&op->flags, __ATOMIC_ACQUIRE) &
-                        (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
+    if (!op->worker || (flags_of(op) & (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
         return;
+    if (flags_of(op) & HKI_OP_FAR) {
+        give_up_far(op, HKI_OP_CANCELLED);
+        return;
+    }
     if (HKI_UNLIKELY(op->worker != hki_worker_current))
         hki_panic("hk_op_cancel on another worker than the operation's");
     __atomic_or_fetch(&op->flags, HKI_OP_CANCELLED, __ATOMIC_RELAXED);
@@ -418,6 +466,17 @@ static hk_verdict io_abort(hk_waiter *w)
 {
     hk_op_cancel(w->data);
     return HK_PENDING; /* the buffer is ours again only after the kernel's answer */
+}
+
+struct hki_op *hki_op_waited_for(const hk_waiter *waiter)
+{
+    return waiter->kind == &io_kind ? waiter->data : NULL;
+}
+
+void hki_op_fail_here(struct hki_op *op, int error)
+{
+    op->fault = error;
+    op->worker->poller_ops->cancel(op->worker->poller, &op->req);
 }
 
 static int run_on_worker(struct hki_self *self, struct hki_op *op)

@@ -20,6 +20,10 @@ enum hki_op_flags {
     HKI_OP_MESSAGE = 1 << 3, /* `message` is on its way; guarded by the handle's lock */
     HKI_OP_DONE = 1 << 4,    /* completed, but the message must arrive first */
     HKI_OP_CANCELLED = 1 << 5,
+    /* A plain thread has started it and may cancel it: MESSAGE, DONE, CLOSED and
+     * CANCELLED change by atomic operations alone, with the handle's lock or without.
+     * DONE is set at completion in any case: then no message is sent any more. */
+    HKI_OP_FAR = 1 << 6,
 };
 
 struct hki_op {
@@ -32,8 +36,9 @@ struct hki_op {
     struct hki_op *next, **link; /* in handle->ops */
     struct hki_op *worker_next, **worker_link; /* in worker->ops */
     hk_inbox_node message;
-    uint32_t flags; /* hki_op_flags; atomic, and but for CANCELLED guarded by the
-                     * handle's lock */
+    int32_t fault;  /* for a torture: what -ECANCELED becomes; 0: nothing */
+    uint32_t flags; /* hki_op_flags; atomic, and but for CANCELLED and those of FAR
+                     * operations guarded by the handle's lock */
 };
 
 _Static_assert(sizeof(struct hki_op) <= sizeof(hk_op), "hk_op has room");
@@ -45,6 +50,14 @@ static inline struct hki_op *hki_op_of(hk_op *op)
 
 /* A request came back from the worker's poller. */
 void hki_op_completed(struct hki_worker *worker, struct hki_ioreq *req);
+
+/*
+ * For a torture: the operation that the parked waiter waits for, NULL if it waits for
+ * something else. And gives an operation up in such a way that it ends with `error`,
+ * unless it completes first. On its worker.
+ */
+struct hki_op *hki_op_waited_for(const hk_waiter *waiter);
+void hki_op_fail_here(struct hki_op *op, int error);
 
 /* The worker ends: gives up what callback waiters left in flight, and waits for it. */
 void hki_op_end_all(struct hki_worker *worker);

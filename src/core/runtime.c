@@ -344,8 +344,8 @@ static int run_first_worker(struct hki_runtime *runtime, hk_task_fn *main, void 
     }
     hki_ready_push(worker, task);
     hki_watch_start(runtime);
-    hki_log(HK_LOG_INFO, "%u worker(s) on %s", runtime->worker_count,
-            worker->poller_ops->name);
+    hki_log(HK_LOG_INFO, "%u worker%s on %s", runtime->worker_count,
+            runtime->worker_count == 1 ? "" : "s", worker->poller_ops->name);
     hki_worker_run(worker);
     stop_workers(runtime, 1, runtime->worker_count);
     hki_watch_stop(runtime);
@@ -356,20 +356,23 @@ no_workers:
 }
 
 /* options.check_ledger: what the run began with must be what it ends with. */
-static void check_ledger(const hk_ledger *before)
+static void check_ledger(const hk_ledger *before, uint64_t handles_before)
 {
+    char handles[400];
     hk_ledger after;
 
     hk_ledger_read(&after);
     /* Less than before is no leak: what was made outside was freed inside. */
     if (after.fds > before->fds || after.tasks > before->tasks ||
-        after.ops > before->ops || after.bytes > before->bytes)
-        hki_panic("the ledger is not balanced: leaked %lld handles, %lld tasks, %lld "
-                  "operations, %lld bytes",
-                  (long long)(after.fds - before->fds),
+        after.ops > before->ops || after.bytes > before->bytes) {
+        hki_handle_describe_open(handles_before, handles, sizeof(handles));
+        hki_panic("the ledger is not balanced: leaked %lld handles%s%s, %lld tasks, "
+                  "%lld operations, %lld bytes",
+                  (long long)(after.fds - before->fds), *handles ? ": " : "", handles,
                   (long long)(after.tasks - before->tasks),
                   (long long)(after.ops - before->ops),
                   (long long)(after.bytes - before->bytes));
+    }
 }
 
 /* ---- the background runtime, and the end of the process ---- */
@@ -409,6 +412,7 @@ static int check_process(void)
 int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
 {
     struct hki_runtime *runtime;
+    uint64_t handles_before = hki_handle_serial();
     hk_ledger before;
     bool check;
     int rc;
@@ -432,7 +436,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     hki_sigpipe_restore();
     runtime_free(runtime);
     if (check)
-        check_ledger(&before);
+        check_ledger(&before, handles_before);
     return rc;
 }
 

@@ -221,9 +221,25 @@ static const hk_wait_kind join_kind = {.name = "join", .describe = describe_join
 static void describe_join(const void *object, char *text, size_t size)
 {
     const hk_scope *scope = object;
+    uint32_t children = scope->hki_local_count + scope->hki_remote_count;
 
-    snprintf(text, size, "scope '%s', %u children", scope_name(scope),
-             scope->hki_local_count + scope->hki_remote_count);
+    snprintf(text, size, "scope '%s', %u %s", scope_name(scope), children,
+             children == 1 ? "child" : "children");
+}
+
+/* Uninterruptible: it always gets its wake. The worker counts who holds a stack for
+ * nothing but this. */
+static void park_in_join(hk_waiter *w, struct hki_worker *worker, bool far)
+{
+    if (worker) {
+        worker->joins++;
+        worker->joins_far += far;
+    }
+    (void)hk_park(w, NULL);
+    if (worker) {
+        worker->joins--;
+        worker->joins_far -= far;
+    }
 }
 
 static void wait_for_children(hk_scope *scope, struct hki_self *self)
@@ -236,7 +252,7 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
         if (scope->hki_local_count) {
             hk_waiter_init(&w, &join_kind, scope);
             scope->hki_joiner = &w;
-            (void)hk_park(&w, NULL); /* uninterruptible: it always gets its wake */
+            park_in_join(&w, self->worker, false);
         } else if (__atomic_load_n(&scope->hki_remote_used, __ATOMIC_ACQUIRE)) {
             hki_lock_acquire(&scope->hki_lock);
             if (!scope->hki_remote_count) {
@@ -246,7 +262,7 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
             hk_waiter_init(&w, &join_kind, scope);
             scope->hki_remote_joiner = &w;
             hki_lock_release(&scope->hki_lock);
-            (void)hk_park(&w, NULL);
+            park_in_join(&w, self->worker, true);
         } else {
             return;
         }

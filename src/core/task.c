@@ -10,6 +10,7 @@
 #include "core/thread.h"
 #include "base/list.h"
 #include "core/worker.h"
+#include "sys/function_name.h"
 #include "sys/os.h"
 
 /* ---- records ---- */
@@ -239,10 +240,8 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
 }
 
 /* Half of the reservation must be left for the child (a quarter is guard). */
-static bool has_room(const struct hki_worker *worker, const char *low)
+static bool has_room(const struct hki_worker *worker, const char *low, const char *here)
 {
-    const char *here = __builtin_frame_address(0);
-
     return (size_t)(here - low) > worker->stacks.stack_size / 2;
 }
 
@@ -255,7 +254,8 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
 #ifdef HKI_CONTEXT_TOOLS
     return; /* the tools know one task for each stack */
 #endif
-    if (!child || child->parent != scope || !has_room(worker, low))
+    if (!child || child->parent != scope ||
+        !has_room(worker, low, __builtin_frame_address(0)))
         return;
     joiner->self.flags |= HKI_TASK_LENDS;
     hki_exceptions_save(worker, joiner);
@@ -271,6 +271,19 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
     hki_self_current = &joiner->self;
     hki_exceptions_load(worker, joiner);
     joiner->self.flags &= ~(uint32_t)HKI_TASK_LENDS;
+}
+
+bool hki_task_can_lend(const struct hki_task *joiner)
+{
+#ifdef HKI_CONTEXT_TOOLS
+    (void)joiner;
+    return false; /* as above */
+#else
+    enum { FRAMES = 4096 }; /* more than lies between a park in a join and the join */
+
+    return has_room(joiner->self.worker, joiner->stack->low,
+                    (const char *)joiner->sp - FRAMES);
+#endif
 }
 
 /* ---- spawn ---- */
@@ -423,9 +436,24 @@ int hk_budget(void)
     return 0;
 }
 
+static const char *name_of(const struct hki_task *task, bool patient)
+{
+    hk_task_fn *fn = hki_task_is_started(task) ? task->stack->fn : task->fn;
+    const char *name = task->name;
+
+    if (!name)
+        name = hki_function_name((const void *)(uintptr_t)fn, patient);
+    return name ? name : "unnamed";
+}
+
 const char *hki_task_display_name(const struct hki_task *task)
 {
-    return task->name ? task->name : "unnamed";
+    return name_of(task, true);
+}
+
+const char *hki_task_name_in_handler(const struct hki_task *task)
+{
+    return name_of(task, false);
 }
 
 const char *hki_self_name(const struct hki_self *self)

@@ -103,10 +103,18 @@ hk_task_id hki_task_id_of(const struct hki_runtime *runtime,
  */
 void hki_task_run_children(hk_scope *scope, struct hki_task *joiner);
 
+/*
+ * True when `joiner`, parked in the join of a scope of its own, has room on its stack:
+ * once it is woken with a child of that scope next in the ready queue, it runs it.
+ */
+bool hki_task_can_lend(const struct hki_task *joiner);
+
 /* hk_task_cancel, on the task's worker. */
 void hki_task_cancel_here(struct hki_task *task);
 
+/* Its name, else that of its function. The second is for signal handlers. */
 const char *hki_task_display_name(const struct hki_task *task);
+const char *hki_task_name_in_handler(const struct hki_task *task);
 
 /* Task-local values (core/local.c). */
 void hki_locals_destroy(struct hki_locals **locals);

@@ -145,7 +145,7 @@ void hki_watch_describe_self(char *text, size_t size)
 
     if (worker && worker->current)
         (void)snprintf(text, size, "task '%.50s'",
-                       hki_task_display_name(worker->current));
+                       hki_task_name_in_handler(worker->current));
     else
         (void)snprintf(text, size, "the event loop");
 }
@@ -325,7 +325,7 @@ static const char *overflow_name(const char **out_low)
     if (!worker || !worker->current)
         return NULL;
     *out_low = worker->current->stack->low;
-    return hki_task_display_name(worker->current);
+    return hki_task_name_in_handler(worker->current);
 }
 
 void hki_watch_start(struct hki_runtime *runtime)

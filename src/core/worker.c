@@ -301,8 +301,83 @@ static bool wake_blocked_waiters(struct hki_worker *worker)
     return true;
 }
 
+/* ---- every stack is held by a task that waits in a join ---- */
+
+#define STARVED_GRACE_NS (100 * HK_MILLISECOND)
+
+static bool is_out_of_stacks(const struct hki_worker *worker)
+{
+    return worker->starved && worker->stacks.in_use >= worker->stacks.stacks_max &&
+           worker->stacks.in_use == worker->joins;
+}
+
+/* Takes the first starved task whose parent can lend it its stack; NULL: none can. */
+static struct hki_task *take_lendable(struct hki_worker *worker)
+{
+    struct hki_task *before = NULL;
+
+    for (struct hki_task *task = worker->starved; task; task = task->next) {
+        const hk_scope *scope = task->parent;
+
+        if (scope && !(task->self.flags & HKI_TASK_REMOTE) && scope->hki_joiner &&
+            hki_task_can_lend(hki_task_of(scope->hki_owner))) {
+            if (before)
+                before->next = task->next;
+            else
+                worker->starved = task->next;
+            if (worker->starved_tail == task)
+                worker->starved_tail = before;
+            return task;
+        }
+        before = task;
+    }
+    return NULL;
+}
+
+static void fail_starved(struct hki_worker *worker)
+{
+    struct hki_task *task = worker->starved;
+
+    worker->starved = task->next;
+    hki_log(HK_LOG_ERROR,
+            "all %u stacks (hk_options.stacks_max) are held by tasks that wait for "
+            "their children",
+            worker->stacks.stacks_max);
+    fail_unstarted(worker, task, -ENOMEM);
+}
+
+/*
+ * No task will give a stack back, and some have none: the parent of one of them runs it
+ * on its own (hki_task_run_children). Where none has room left the first one fails, or
+ * all would wait for ever; if a join waits for other workers, not before they had some
+ * time.
+ */
+static void relieve_starved(struct hki_worker *worker)
+{
+    struct hki_task *task = take_lendable(worker);
+
+    if (task) {
+        hk_waiter *joiner = task->parent->hki_joiner;
+
+        task->parent->hki_joiner = NULL;
+        hk_wake(joiner, 0); /* looks again what there is to wait for */
+        hki_ready_push(worker, task);
+        return;
+    }
+    if (worker->joins_far) {
+        sleep_until(worker, hki_os_now_ns() + STARVED_GRACE_NS);
+        if (has_news(worker) || !is_out_of_stacks(worker))
+            return;
+    }
+    fail_starved(worker);
+}
+
 static void rest(struct hki_worker *worker)
 {
+    if (is_out_of_stacks(worker)) {
+        relieve_starved(worker);
+        return;
+    }
     if (wake_blocked_waiters(worker))
         return;
     if (worker->runtime->options.virtual_clock) {

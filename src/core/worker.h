@@ -49,6 +49,8 @@ struct hki_worker {
     struct hki_context loop_context;
     /* Unstarted tasks that wait for a stack (stacks_max), oldest first. */
     struct hki_task *starved, *starved_tail;
+    uint32_t joins,
+        joins_far; /* tasks parked in joins; of those, for remote children */
     hk_waiter_queue blocked_waiters; /* hk_test_wait_all_blocked */
     uint64_t tasks_spawned, tasks_ended, timers_fired, ops_started, polls, stalls;
     uint64_t errors_unreported;

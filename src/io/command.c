@@ -53,9 +53,14 @@ static int open_pipe(struct start *start, int target)
 
 static int duplicate(hk_fd fd)
 {
-    int number = hk_fd_number(fd);
+    int number = hk_fd_pin(fd);
+    int rc = number;
 
-    return number < 0 ? number : hki_os_stdio_duplicate(number);
+    if (number >= 0) {
+        rc = hki_os_stdio_duplicate(number);
+        hk_fd_unpin(fd);
+    }
+    return rc;
 }
 
 static int open_stdio(struct start *start, int target, hk_stdio kind, hk_fd fd)

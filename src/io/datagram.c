@@ -18,13 +18,15 @@ int hk_udp_open(const hk_addr *addr, hk_fd *out)
 
 int hk_udp_connect(hk_fd fd, const hk_addr *addr)
 {
-    int number = hk_fd_number(fd);
+    bool is_valid = hki_addr_family(addr) != AF_UNSPEC;
+    int number = hk_fd_pin(fd);
+    int rc;
 
     if (number < 0)
         return number;
-    if (hki_addr_family(addr) == AF_UNSPEC)
-        return -EINVAL;
-    return hki_os_connect(number, hki_addr_get(addr), addr->len);
+    rc = is_valid ? hki_os_connect(number, hki_addr_get(addr), addr->len) : -EINVAL;
+    hk_fd_unpin(fd);
+    return rc;
 }
 
 ssize_t hk_send_to(hk_fd fd, const void *buf, size_t len, const hk_addr *to)

@@ -18,6 +18,11 @@
 #include "sys/os_proc.h"
 
 #include <hocket/fd.h>
+#include <hocket/scope.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { SIGNO_MAX = 64 };
 
@@ -231,10 +236,59 @@ static int take(struct hk_signals *watch)
     return __builtin_ctzll(arrived) + 1;
 }
 
-int hk_signals_wait(hk_signals *watch)
+static void describe(const void *object, char *text, size_t size)
+{
+    const struct hk_signals *watch = object;
+    size_t used = 0;
+
+    for (int signo = 1; signo <= SIGNO_MAX && used < size; signo++) {
+        const char *name = sigabbrev_np(signo);
+        int len = 0;
+
+        if (!(watch->wanted & bit_of(signo)))
+            continue;
+        if (name)
+            len =
+                snprintf(text + used, size - used, "%sSIG%s", used ? " or " : "", name);
+        else
+            len = snprintf(text + used, size - used, "%s%d", used ? " or " : "", signo);
+        used += len > 0 ? (size_t)len : 0;
+    }
+}
+
+static const hk_wait_kind wait_kind = {
+    .name = "signal", .describe = describe, .external = true};
+
+static hk_verdict give_up(hk_waiter *w)
+{
+    hk_op_cancel(w->data);
+    return HK_PENDING; /* a count that was taken stands for a signal */
+}
+
+/* As hk_read, but a dump says what is waited for. */
+static int take_count(struct hk_signals *watch)
 {
     uint64_t one;
-    ssize_t rc = hk_read(watch->counter_fd, &one, sizeof(one));
+    hk_waiter w;
+    hk_op op;
+    int rc;
 
-    return rc < 0 ? (int)rc : take(watch);
+    hk_op_read(&op, watch->counter_fd, &one, sizeof(one), -1);
+    hk_waiter_init(&w, &wait_kind, watch);
+    w.data = &op;
+    rc = hk_op_start(&op, &w);
+    if (rc == 0)
+        rc = hk_park(&w, give_up);
+    if (rc == -ECANCELED)
+        (void)hk_cancelled(); /* we have told the caller */
+    return rc;
+}
+
+int hk_signals_wait(hk_signals *watch)
+{
+    int rc = hk_cancelled();
+
+    if (rc == 0)
+        rc = take_count(watch);
+    return rc < 0 ? rc : take(watch);
 }

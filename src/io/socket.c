@@ -203,20 +203,27 @@ int hk_connect(const hk_addr *addr, hk_fd *out)
 
 int hk_shutdown(hk_fd fd, int how)
 {
-    int number = hk_fd_number(fd);
+    int number = hk_fd_pin(fd);
+    int rc = number;
 
-    return number < 0 ? number : hki_os_shutdown(number, how);
+    if (number >= 0) {
+        rc = hki_os_shutdown(number, how);
+        hk_fd_unpin(fd);
+    }
+    return rc;
 }
 
 int hk_addr_local(hk_fd fd, hk_addr *out)
 {
     hk_addr addr = {0};
     unsigned len = sizeof(addr.storage);
-    int number = hk_fd_number(fd);
+    int number = hk_fd_pin(fd);
     int rc = number;
 
-    if (number >= 0)
+    if (number >= 0) {
         rc = hki_os_socket_name(number, hki_addr_room(&addr), &len);
+        hk_fd_unpin(fd);
+    }
     if (rc < 0)
         return rc;
     addr.len = hki_addr_len(len);
@@ -228,11 +235,13 @@ int hk_addr_peer(hk_fd fd, hk_addr *out)
 {
     hk_addr addr = {0};
     unsigned len = sizeof(addr.storage);
-    int number = hk_fd_number(fd);
+    int number = hk_fd_pin(fd);
     int rc = number;
 
-    if (number >= 0)
+    if (number >= 0) {
         rc = hki_os_peer_name(number, hki_addr_room(&addr), &len);
+        hk_fd_unpin(fd);
+    }
     if (rc < 0)
         return rc;
     addr.len = hki_addr_len(len);
@@ -242,14 +251,24 @@ int hk_addr_peer(hk_fd fd, hk_addr *out)
 
 int hk_sock_set(hk_fd fd, int level, int option, int value)
 {
-    int number = hk_fd_number(fd);
+    int number = hk_fd_pin(fd);
+    int rc = number;
 
-    return number < 0 ? number : hki_os_socket_set(number, level, option, value);
+    if (number >= 0) {
+        rc = hki_os_socket_set(number, level, option, value);
+        hk_fd_unpin(fd);
+    }
+    return rc;
 }
 
 int hk_sock_get(hk_fd fd, int level, int option, int *out)
 {
-    int number = hk_fd_number(fd);
+    int number = hk_fd_pin(fd);
+    int rc = number;
 
-    return number < 0 ? number : hki_os_socket_get(number, level, option, out);
+    if (number >= 0) {
+        rc = hki_os_socket_get(number, level, option, out);
+        hk_fd_unpin(fd);
+    }
+    return rc;
 }

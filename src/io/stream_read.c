@@ -232,8 +232,10 @@ ssize_t hk_stream_read_until(hk_stream *stream, const char *delimiter,
     return len;
 }
 
-static int line_inside(hk_stream *stream, size_t limit, char **out_line,
-                       size_t *out_len, bool *waited)
+enum last_line { MAY_LACK_NEWLINE, MUST_BE_WHOLE };
+
+static int line_inside(hk_stream *stream, size_t limit, enum last_line last,
+                       char **out_line, size_t *out_len, bool *waited)
 {
     const struct delimiter newline = {"\n", 1, limit};
     struct hki_half *in = &stream->in;
@@ -245,6 +247,8 @@ static int line_inside(hk_stream *stream, size_t limit, char **out_line,
         found = find(stream, &newline, waited);
     if (found < 0 || (found == 0 && hki_half_used(in) == 0))
         return (int)found;
+    if (found == 0 && last == MUST_BE_WHOLE)
+        return -EPROTO;
     line = in->data + in->start;
     if (found > 0) {
         len = (size_t)found - 1;
@@ -262,17 +266,29 @@ static int line_inside(hk_stream *stream, size_t limit, char **out_line,
     return 1;
 }
 
-int hk_stream_read_line(hk_stream *stream, size_t limit_bytes, char **out_line,
-                        size_t *out_len)
+static int read_line(hk_stream *stream, size_t limit_bytes, enum last_line last,
+                     char **out_line, size_t *out_len)
 {
     bool waited = false;
     int rc = hki_half_enter(&stream->in);
 
     if (rc < 0)
         return rc;
-    rc = line_inside(stream, limit_bytes, out_line, out_len, &waited);
+    rc = line_inside(stream, limit_bytes, last, out_line, out_len, &waited);
     hki_half_leave(&stream->in, waited);
     return rc;
+}
+
+int hk_stream_read_line(hk_stream *stream, size_t limit_bytes, char **out_line,
+                        size_t *out_len)
+{
+    return read_line(stream, limit_bytes, MAY_LACK_NEWLINE, out_line, out_len);
+}
+
+int hk_stream_read_whole_line(hk_stream *stream, size_t limit_bytes, char **out_line,
+                              size_t *out_len)
+{
+    return read_line(stream, limit_bytes, MUST_BE_WHOLE, out_line, out_len);
 }
 
 size_t hk_stream_peek(hk_stream *stream, const char **out_data)

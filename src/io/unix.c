@@ -38,19 +38,34 @@ int hk_socket_pair(hk_fd out[2])
 
 /* ---- sending ---- */
 
-static int put_fds(struct msghdr *msg, union control *control, const hk_fd *fds,
-                   size_t count)
+static void unpin_all(const hk_fd *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hk_fd_unpin(fds[i]);
+}
+
+/* All of them, or none. */
+static int pin_all(const hk_fd *fds, size_t count, int *out_numbers)
+{
+    for (size_t i = 0; i < count; i++) {
+        int number = hk_fd_pin(fds[i]);
+
+        if (number < 0) {
+            unpin_all(fds, i);
+            return number;
+        }
+        out_numbers[i] = number;
+    }
+    return 0;
+}
+
+static void put_numbers(struct msghdr *msg, union control *control, const int *numbers,
+                        size_t count)
 {
     struct cmsghdr *head;
-    int numbers[FDS_MAX];
 
     if (count == 0)
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        numbers[i] = hk_fd_number(fds[i]);
-        if (numbers[i] < 0)
-            return numbers[i];
-    }
+        return;
     memset(control, 0, sizeof(*control));
     msg->msg_control = control;
     msg->msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -59,7 +74,6 @@ static int put_fds(struct msghdr *msg, union control *control, const hk_fd *fds,
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(head), numbers, count * sizeof(int));
-    return 0;
 }
 
 ssize_t hk_send_fds(hk_fd fd, const void *buf, size_t len, const hk_fd *fds,
@@ -68,16 +82,19 @@ ssize_t hk_send_fds(hk_fd fd, const void *buf, size_t len, const hk_fd *fds,
     struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     union control control;
+    int numbers[FDS_MAX], rc;
     hk_op op;
-    int rc;
 
     if (len == 0 || count > FDS_MAX)
         return -EINVAL;
-    rc = put_fds(&msg, &control, fds, count);
+    rc = pin_all(fds, count, numbers);
     if (rc < 0)
         return rc;
+    put_numbers(&msg, &control, numbers, count);
     hk_op_sendmsg(&op, fd, &msg, 0);
-    return hk_op_run(&op);
+    rc = hk_op_run(&op);
+    unpin_all(fds, count);
+    return rc;
 }
 
 /* ---- receiving ---- */

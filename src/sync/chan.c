@@ -103,9 +103,11 @@ static void describe(const void *object, char *text, size_t size)
 {
     const hk_chan *chan = object;
 
-    (void)snprintf(text, size, "capacity %zu, %zu items%s%s", chan->capacity,
-                   hki_chan_items(chan), chan->name ? ", name " : "",
-                   chan->name ? chan->name : "");
+    const char *quote = chan->name ? "'" : "";
+
+    (void)snprintf(text, size, "%s%s%s%scapacity %zu, %zu items", quote,
+                   chan->name ? chan->name : "", quote, chan->name ? ", " : "",
+                   chan->capacity, hki_chan_items(chan));
 }
 
 const hk_wait_kind hki_chan_send_kind = {.name = "channel send", .describe = describe};
@@ -355,8 +357,8 @@ void hk_chan_close(hk_chan *chan)
     hk_waiter *receivers, *senders;
 
     if (chan->closed)
-        hki_panic("hk_chan_close: the channel %s (%p) is closed twice",
-                  chan->name ? chan->name : "(unnamed)", (void *)chan);
+        hki_panic("hk_chan_close: the channel '%s' (%p) is closed twice",
+                  chan->name ? chan->name : "unnamed", (void *)chan);
     __atomic_store_n(&chan->closed, true, __ATOMIC_RELEASE);
     receivers = hki_queue_take_all(&chan->receivers);
     senders = hki_queue_take_all(&chan->senders);

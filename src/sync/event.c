@@ -29,7 +29,7 @@ static void describe(const void *object, char *text, size_t size)
     const hk_event *event = object;
 
     if (event->name)
-        (void)snprintf(text, size, "name %s", event->name);
+        (void)snprintf(text, size, "'%s'", event->name);
     else
         (void)snprintf(text, size, "at %p", object);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for the first of several things, over anything that is four functions
+ * Waiting for the first of several things, over anything that is a few functions
  * (struct hk_waitable). The shape is nsync's wait_n: the caller has one waiter to park
  * on, the leader, and one in the queue of each case; all share the claim word.
  *
@@ -198,6 +198,16 @@ static void dequeue_all(struct choice *choice, hk_waiter *waiters)
     }
 }
 
+static void settle_all(const struct choice *choice, hk_waiter *waiters)
+{
+    for (size_t i = 0; i < choice->count; i++) {
+        const hk_case *one = &choice->cases[i];
+
+        if (can_wait(one) && one->what->settle)
+            one->what->settle(one->object, &waiters[i]);
+    }
+}
+
 static hk_verdict select_abort(hk_waiter *leader)
 {
     struct choice *choice = (struct choice *)leader->object;
@@ -240,6 +250,7 @@ static int wait_for_one(struct choice *choice, bool *out_parked)
         return rc;
     rc = hk_park(&leader, select_abort);
     dequeue_all(choice, waiters);
+    settle_all(choice, waiters);
     if (rc < 0)
         return rc;
     rc = (int)((hk_waiter *)leader.data - waiters); /* see hk_wake */

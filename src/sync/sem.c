@@ -29,11 +29,12 @@ static int64_t permits(const hk_sem *sem)
 static void describe(const void *object, char *text, size_t size)
 {
     const hk_sem *sem = object;
+    const char *quote = sem->name ? "'" : "";
     int64_t free = permits(sem);
 
-    (void)snprintf(text, size, "%" PRId64 " free, %" PRId64 " waiting%s%s",
-                   free > 0 ? free : 0, free < 0 ? -free : 0,
-                   sem->name ? ", name " : "", sem->name ? sem->name : "");
+    (void)snprintf(text, size, "%s%s%s%s%" PRId64 " free, %" PRId64 " waiting", quote,
+                   sem->name ? sem->name : "", quote, sem->name ? ", " : "",
+                   free > 0 ? free : 0, free < 0 ? -free : 0);
 }
 
 static const hk_wait_kind acquire_kind = {.name = "semaphore", .describe = describe};

@@ -87,22 +87,70 @@ static void *interrupted_pc(const ucontext_t *context)
 #endif
 }
 
-void hki_backtrace_interrupted(const void *context, struct hki_frames *out)
+/* The index of frame `pc`; raw->count when the unwinder got lost on the way to it. */
+static int unwind_to(struct raw *raw, const void *pc)
+{
+    int first = 0;
+
+    raw->count = backtrace(raw->pc, HKI_FRAMES_MAX + OWN_FRAMES);
+    while (first < raw->count && raw->pc[first] != pc)
+        first++;
+    return first;
+}
+
+#if defined(__aarch64__)
+/*
+ * A stub of the linker has no unwind table here, so the unwinder ends at it. It leaves
+ * by a jump: its caller's address is still where the call has put it. So the unwinder
+ * is shown the caller as what was interrupted, for as long as it looks.
+ */
+static int unwind_behind_stub(struct raw *raw, ucontext_t *context)
+{
+    uintptr_t pc = context->uc_mcontext.pc, caller = context->uc_mcontext.regs[30];
+    int first;
+
+    context->uc_mcontext.pc = caller;
+    first = unwind_to(raw, (void *)caller);
+    context->uc_mcontext.pc = pc;
+    if (first == 0 || first == raw->count)
+        return raw->count;
+    raw->pc[--first] = (void *)pc; /* over a frame of our own */
+    return first;
+}
+#endif
+
+void hki_backtrace_interrupted(void *context, struct hki_frames *out)
 {
     void *pc = interrupted_pc(context);
     struct raw raw;
-    int first = 0;
+    int first = unwind_to(&raw, pc);
 
-    raw.count = backtrace(raw.pc, HKI_FRAMES_MAX + OWN_FRAMES);
-    while (first < raw.count && raw.pc[first] != pc)
-        first++;
-    if (first == raw.count) { /* the unwinder got lost on the way to it */
+#if defined(__aarch64__)
+    if (first >= raw.count - 1)
+        first = unwind_behind_stub(&raw, context);
+#endif
+    if (first == raw.count) {
         raw.pc[0] = pc;
         raw.count = 1;
         first = 0;
     }
     keep_from(&raw, first, out);
     out->first_is_exact = true;
+}
+
+int hki_backtrace_deep(void *context, void **out, int max)
+{
+    void *pc = interrupted_pc(context);
+    int count = backtrace(out, max), first = 0;
+
+    while (first < count && out[first] != pc)
+        first++;
+    if (first == count) {
+        out[0] = pc;
+        return 1;
+    }
+    memmove(out, out + first, (size_t)(count - first) * sizeof(*out));
+    return count - first;
 }
 
 /* ---- of another thread ---- */

@@ -30,7 +30,11 @@ void hki_backtrace_warm_up(void);
 void hki_backtrace_parked(void *sp, struct hki_frames *out);
 
 /* Of what a signal interrupted; `context` is the handler's ucontext_t. For handlers. */
-void hki_backtrace_interrupted(const void *context, struct hki_frames *out);
+void hki_backtrace_interrupted(void *context, struct hki_frames *out);
+
+/* The same to `out`, as far down as `max` allows; the count, 1 at least. The first is
+ * exact. */
+int hki_backtrace_deep(void *context, void **out, int max);
 
 /* ---- of another thread ---- */
 

@@ -22,7 +22,9 @@
 enum {
     STACK_SIZE = 128 * 1024, /* with room for what a wide CPU saves on it */
     GOOD_ENOUGH = 32 * 1024, /* an alternate stack of somebody else's: kept */
-    SHOWN_MAX = 12,          /* frames */
+    SHOWN_MAX = 12,          /* frames, and runs of equal ones */
+    FOLD_MIN = 3,            /* so many equal ones are shown as one line */
+    DEEP_MAX = 1 << 16,      /* frames that are looked at */
     FRAME_MAX = 64 * 1024 * 1024,
     BELOW_SP_MAX = 4096, /* of the stack pointer: red zone, pushes, a probe */
 };
@@ -64,9 +66,20 @@ static void say_frame(const void *pc, bool exact, bool first)
     say(text, len);
 }
 
-_Noreturn static void report(const char *name, const char *low, const void *context)
+/* How many of the first ones are equal. */
+static int equal_from(void *const *pc, int count)
 {
-    struct hki_frames frames;
+    int same = 1;
+
+    while (same < count && pc[same] == pc[0])
+        same++;
+    return same;
+}
+
+_Noreturn static void report(const char *name, const char *low, void *context)
+{
+    static void *pc[DEEP_MAX]; /* one thread reports, once */
+    int count, shown = 0;
     char text[256];
     int len = snprintf(text, sizeof(text),
                        "hocket: stack overflow in task '%.100s' (stack of %zu KiB; "
@@ -74,9 +87,18 @@ _Noreturn static void report(const char *name, const char *low, const void *cont
                        name, size_of(low) / 1024);
 
     say(text, (size_t)len);
-    hki_backtrace_interrupted(context, &frames);
-    for (int i = 0; i < frames.count && i < SHOWN_MAX; i++)
-        say_frame(frames.pc[i], i == 0 && frames.first_is_exact, i == 0);
+    count = hki_backtrace_deep(context, pc, DEEP_MAX);
+    for (int i = 0; i < count && shown < SHOWN_MAX; i++, shown++) {
+        int same = equal_from(pc + i, count - i);
+
+        say_frame(pc[i], i == 0, i == 0);
+        if (same > FOLD_MIN) {
+            len = snprintf(text, sizeof(text),
+                           "hocket:     ... the same frame %d times more\n", same - 1);
+            say(text, (size_t)len);
+            i += same - 1;
+        }
+    }
     abort();
 }
 

@@ -315,6 +315,20 @@ int hki_os_is_stream(int fd, bool *out)
     return 0;
 }
 
+void hki_os_fd_file(int fd, char *text, size_t size)
+{
+    char link[40];
+    ssize_t len;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    len = readlink(link, text, size - 1);
+    if (len < 0) {
+        text[0] = '?';
+        len = 1;
+    }
+    text[len] = '\0';
+}
+
 int hki_os_write_all(int fd, const void *text, size_t len)
 {
     const char *at = text;

@@ -43,6 +43,9 @@ int hki_os_thread_signal(int thread_id, int signo);
  * those that block all signals; 0: unknown. */
 unsigned hki_os_thread_count(bool with_deaf);
 
+/* What descriptor `fd` is, as the kernel calls it: a path, "socket:[123]"; "?". */
+void hki_os_fd_file(int fd, char *text, size_t size);
+
 /* An eventfd: close-on-exec, non-blocking. */
 int hki_os_eventfd(void);
 void hki_os_eventfd_signal(int fd);

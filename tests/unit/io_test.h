@@ -140,6 +140,12 @@ static inline void run_to_the_deadline(hk_task_fn *fn, void *arg)
     CHECK(hk_now() >= begin_ns + 5 * HK_MILLISECOND);
 }
 
+/* The first error of two; 0 if there is none. So a clean-up can follow an error. */
+static inline int first(int rc, int next)
+{
+    return rc < 0 ? rc : next < 0 ? next : 0;
+}
+
 /* Descriptors of this process that are open. */
 static inline int open_descriptors(void)
 {

@@ -64,7 +64,7 @@ static void a_dump_says_what_is_waited_for(void **state)
     assert_string_equal(text, "capacity 3, 0 items");
     hk_chan_set_name(chan, "jobs");
     hki_chan_recv_kind.describe(chan, text, sizeof(text));
-    assert_string_equal(text, "capacity 3, 0 items, name jobs");
+    assert_string_equal(text, "'jobs', capacity 3, 0 items");
     assert_string_equal(hki_chan_recv_kind.name, "channel receive");
     assert_string_equal(hki_chan_send_kind.name, "channel send");
     hk_chan_free(chan);

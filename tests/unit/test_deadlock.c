@@ -70,8 +70,8 @@ static void tasks_that_wait_for_ever_are_named_and_fail(void **state)
     expect_exit(&child, 0);
     expect_words(&child, "deadlock: no task can ever be woken: ");
     expect_words(&child, "task 'dreamer'");
-    expect_words(&child, "waits for event (name never)");
-    expect_words(&child, "waits for channel receive (capacity 8, 0 items, name jobs)");
+    expect_words(&child, "waits for event ('never')");
+    expect_words(&child, "waits for channel receive ('jobs', capacity 8, 0 items)");
     expect_words(&child, "waits_for_the_event");
     expect_words(&child, "-EDEADLK goes to task 'reader'"); /* the youngest */
     expect_words(&child, "-EDEADLK goes to task 'dreamer'");

@@ -118,7 +118,7 @@ static int app_states(void *arg)
     hk_spawn_named(&s, "receiver", receives, world.chan, NULL);
     hk_spawn_named(&s, "reader", reads, &world.in, NULL);
     (void)hk_sleep(2 * HK_MILLISECOND);
-    hk_spawn_named(&s, "unborn", nothing, NULL, NULL);
+    hk_spawn(&s, nothing, NULL);
     take_dump();
     end_world(&world);
     (void)hk_yield();
@@ -143,17 +143,17 @@ static void every_state_is_named_with_what_is_waited_for(void **state)
                                         "task 'locker' ",
                                         "task 'receiver' ",
                                         "task 'reader' ",
-                                        "task 'unborn' ",
+                                        "task 'nothing' ", /* its function */
                                         NULL};
     const hk_options options = {.check_ledger = true};
 
     (void)state;
     assert_int_equal(run(app_states, &options), 0);
     expect_in_order(order);
-    expect("waits for event (name gate) for ");
+    expect("waits for event ('gate') for ");
     expect("sleeps, 3599.9 s left\n");
     expect("waits for mutex (ledger, held) for ");
-    expect("waits for channel receive (capacity 8, 0 items, name jobs) for ");
+    expect("waits for channel receive ('jobs', capacity 8, 0 items) for ");
     expect("waits for I/O (");
     expect("descriptor ");
     expect(") has not started\n");
@@ -208,12 +208,45 @@ static int app_scopes(void *arg)
     return rc;
 }
 
+static int await_signals(void *arg)
+{
+    return hk_signals_wait(arg);
+}
+
+static int app_signals(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    hk_signals *signals;
+    int rc;
+
+    (void)arg;
+    rc = hk_signals_new((int[]){SIGUSR1, SIGTERM}, 2, &signals);
+    if (rc < 0)
+        return rc;
+    hk_scope_open(&s);
+    hk_spawn(&s, await_signals, signals);
+    (void)hk_sleep(2 * HK_MILLISECOND);
+    take_dump();
+    hk_scope_cancel(&s);
+    rc = hk_scope_join(&s);
+    hk_signals_free(signals);
+    return rc;
+}
+
+static void a_wait_for_signals_names_them(void **state)
+{
+    (void)state;
+    assert_int_equal(run(app_signals, NULL), 0);
+    expect("task 'await_signals' (id ");
+    expect("waits for signal (SIGUSR1 or SIGTERM) for ");
+}
+
 static void scopes_tell_their_flags_and_deadlines(void **state)
 {
     static const char *const order[] = {
         "task 'main' (id ",
         ") runs, cancelled\n",
-        "scope 'outer': 1 children, parallel, cancelled\n",
+        "scope 'outer': 1 child, parallel, cancelled\n",
         "task 'child' ",
         "waits for event",
         "scope 'armour': 0 children, wait-all, shielded\n",
@@ -256,6 +289,7 @@ int main(void)
         cmocka_unit_test(every_state_is_named_with_what_is_waited_for),
         cmocka_unit_test(stacks_have_the_programs_functions_and_not_ours),
         cmocka_unit_test(scopes_tell_their_flags_and_deadlines),
+        cmocka_unit_test(a_wait_for_signals_names_them),
         cmocka_unit_test(times_are_those_of_the_virtual_clock),
     };
 

@@ -335,7 +335,7 @@ static void without_memory_it_is_shorter_but_whole(void **state)
     expect_words(&child, "runtime ");
     expect_words(&child, "task 'main'");
     expect_words(&child, "task 'waiter'");
-    expect_words(&child, "waits for event (name gate)");
+    expect_words(&child, "waits for event ('gate')");
 }
 
 int main(void)

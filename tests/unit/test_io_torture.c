@@ -7,12 +7,6 @@
  */
 #include "io_test.h"
 
-/* 0 becomes `rc`, so that a clean-up can follow the first error. */
-static int first(int rc, int next)
-{
-    return rc < 0 ? rc : next < 0 ? next : 0;
-}
-
 /* ---- streams over TCP ---- */
 
 static int converse(hk_fd conn, const char *say)

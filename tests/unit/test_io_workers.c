@@ -181,6 +181,102 @@ static int workers_share_a_datagram_socket(void *arg)
     return 0;
 }
 
+/* ---- calls that race a close ---- */
+
+struct target {
+    hk_fd fd;
+    uint32_t begun, stop; /* atomic */
+};
+
+/* One call after the other until the handle is closed. */
+static int shut_down_until_closed(void *arg)
+{
+    struct target *t = arg;
+    int rc;
+
+    __atomic_store_n(&t->begun, 1, __ATOMIC_RELEASE);
+    do
+        rc = hk_shutdown(t->fd, SHUT_RDWR);
+    while (rc == 0);
+    CHECK_EQ(rc, -EBADF);
+    return 0;
+}
+
+/* The next socket gets the number of the one that was closed: it must not be shut down
+ * by a call that still meant the other. */
+static int reuse_the_number_at_once(void *arg)
+{
+    int reused = 0;
+
+    (void)arg;
+    for (int i = 0; i < 500; i++) {
+        hk_scope s = HK_SCOPE_INIT;
+        struct target t = {.begun = 0};
+        int64_t patience_ns = hk_now() + 10 * HK_MILLISECOND;
+        hk_fd old[2], new[2];
+        int number;
+        char byte;
+
+        CHECK_EQ(hk_socket_pair(old), 0);
+        t.fd = old[0];
+        number = hk_fd_number(old[0]);
+        hk_scope_open_with(&s, HK_SCOPE_PARALLEL, NULL);
+        hk_spawn(&s, shut_down_until_closed, &t);
+        while (!__atomic_load_n(&t.begun, __ATOMIC_ACQUIRE) && hk_now() < patience_ns)
+            ;
+        CHECK_EQ(hk_close(old[0]), 0);
+        CHECK_EQ(hk_socket_pair(new), 0);
+        reused += hk_fd_number(new[0]) == number;
+        CHECK_EQ(hk_scope_join(&s), 0);
+        CHECK_EQ(hk_write(new[0], "x", 1), 1);
+        CHECK_EQ(hk_read(new[1], &byte, 1), 1);
+        CHECK_EQ(hk_close(new[0]), 0);
+        CHECK_EQ(hk_close(new[1]), 0);
+        CHECK_EQ(hk_close(old[1]), 0);
+    }
+    printf("# %d of 500 numbers were used again\n", reused);
+    return 0;
+}
+
+static int close_it(void *arg)
+{
+    struct target *t = arg;
+
+    CHECK_EQ(hk_close(t->fd), 0);
+    __atomic_store_n(&t->stop, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static int a_close_waits_for_pins(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    struct target t = {.begun = 0};
+    hk_fd p[2], q[2];
+    int number;
+
+    (void)arg;
+    CHECK_EQ(hk_pipe(p), 0);
+    t.fd = p[0];
+    number = hk_fd_pin(p[0]);
+    CHECK_EQ(number, hk_fd_pin(p[0]));
+    CHECK_EQ(hk_fd_release(p[0]), -EBUSY);
+    hk_scope_open_with(&s, HK_SCOPE_PARALLEL, NULL);
+    CHECK_EQ(hk_spawn(&s, close_it, &t), 0);
+    while (hk_fd_number(p[0]) >= 0)
+        let_others_wait();
+    CHECK_EQ(hk_fd_pin(p[0]), -EBADF); /* it closes */
+    hk_fd_unpin(p[0]);
+    CHECK_EQ(hk_pipe(q), 0);
+    CHECK(hk_fd_number(q[0]) != number && hk_fd_number(q[1]) != number);
+    CHECK_EQ(__atomic_load_n(&t.stop, __ATOMIC_ACQUIRE), 0);
+    hk_fd_unpin(p[0]);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(hk_close(p[1]), 0);
+    CHECK_EQ(hk_close(q[0]), 0);
+    CHECK_EQ(hk_close(q[1]), 0);
+    return 0;
+}
+
 static void run_on_workers(void **state)
 {
     hk_task_fn *scenario = (hk_task_fn *)(uintptr_t)*state;
@@ -200,6 +296,8 @@ int main(void)
         ON_WORKERS(close_on_another_worker),
         ON_WORKERS(workers_share_a_listener),
         ON_WORKERS(workers_share_a_datagram_socket),
+        ON_WORKERS(reuse_the_number_at_once),
+        ON_WORKERS(a_close_waits_for_pins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
  * compares what two parked tasks keep on theirs. Each scenario is a child process. Not
  * in TSan's logical mode, for which such a look at another task's bytes is a race.
  *
- * Run: builds=plain asan tsan-full clang
+ * Run: builds=plain asan tsan-full clang aarch64
  */
 #include "child.h"
 
@@ -165,6 +165,19 @@ static void endless_recursion_names_the_task(void **state)
 {
     (void)state;
     expect_overflow(overflows_small, "small_frames+");
+}
+
+static void equal_frames_are_told_in_one_line(void **state)
+{
+    struct child child;
+
+    (void)state;
+    how = overflows_small;
+    overflow = overflows_later;
+    child = run_child(body);
+    expect_words(&child, "hocket:     ... the same frame ");
+    expect_words(&child, " times more\n");
+    expect_words(&child, "task_main+"); /* so one sees the way to it */
 }
 
 static void recursion_with_middle_frames_names_the_task(void **state)
@@ -349,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(endless_recursion_names_the_task),
+        cmocka_unit_test(equal_frames_are_told_in_one_line),
         cmocka_unit_test(recursion_with_middle_frames_names_the_task),
         cmocka_unit_test(a_frame_of_1_mib_names_the_task),
         cmocka_unit_test(an_array_of_3_mib_names_the_task),

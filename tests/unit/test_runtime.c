@@ -203,6 +203,97 @@ static void run_starts_tasks_beyond_stacks_max_in_order(void **state)
     assert_true(turns.in_order);
 }
 
+/* A parent keeps its stack while it joins, so ten of them are more than there are. */
+struct nest {
+    int depth, reached;
+};
+
+static int go_deeper(void *arg)
+{
+    struct nest *nest = arg;
+    hk_scope s = HK_SCOPE_INIT;
+
+    if (++nest->reached == nest->depth)
+        return 0;
+    hk_scope_open(&s);
+    CHECK_EQ(hk_spawn(&s, go_deeper, nest), 0);
+    /* It is tried, and starves, before we could lend it our stack in the join. */
+    return hk_scope_end(&s, hk_yield());
+}
+
+static int fork_in_a_row(void *arg)
+{
+    struct nest *nest = arg;
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    for (int i = 0; i < 6; i++) {
+        struct nest *one = &nest[i];
+
+        *one = (struct nest){.depth = 10};
+        CHECK_EQ(hk_spawn(&s, go_deeper, one), 0);
+    }
+    CHECK_EQ(hk_yield(), 0);
+    return hk_scope_join(&s);
+}
+
+#if UNDER_ASAN || UNDER_TSAN
+#define PARENTS_LEND 0 /* the tools know one task for each stack */
+#else
+#define PARENTS_LEND 1
+#endif
+
+static void run_lends_the_stacks_of_parents_beyond_stacks_max(void **state)
+{
+    hk_options options = {.stacks_max = 4, .check_ledger = true};
+    struct nest one = {.depth = 10}, row[6];
+    int rc = hk_run(go_deeper, &one, &options);
+
+    (void)state;
+    if (PARENTS_LEND) {
+        assert_int_equal(rc, 0);
+        assert_int_equal(one.reached, 10);
+    } else {
+        assert_int_equal(rc, -ENOMEM);
+        assert_int_equal(one.reached, 4);
+    }
+    rc = hk_run(fork_in_a_row, row, &options);
+    assert_int_equal(rc, PARENTS_LEND ? 0 : -ENOMEM);
+}
+
+static void run_fails_a_child_for_which_no_stack_can_be_had(void **state)
+{
+    hk_options options = {.stacks_max = 4, .check_ledger = true};
+    struct nest nest = {.depth = 1 << 20};
+
+    (void)state;
+    assert_int_equal(hk_run(go_deeper, &nest, &options), -ENOMEM);
+    assert_true(nest.reached >= 4 && nest.reached < 10000);
+}
+
+/* The same with children that any worker may start. */
+static int go_deeper_anywhere(void *arg)
+{
+    struct nest *nest = arg;
+    hk_scope s = HK_SCOPE_INIT;
+
+    if (__atomic_add_fetch(&nest->reached, 1, __ATOMIC_RELAXED) == nest->depth)
+        return 0;
+    hk_scope_open_with(&s, HK_SCOPE_PARALLEL, NULL);
+    CHECK_EQ(hk_spawn(&s, go_deeper_anywhere, nest), 0);
+    return hk_scope_join(&s);
+}
+
+static void run_never_hangs_when_several_workers_are_out_of_stacks(void **state)
+{
+    hk_options options = {.stacks_max = 4, .workers = 3, .check_ledger = true};
+    struct nest nest = {.depth = 1 << 20};
+
+    (void)state;
+    assert_int_equal(hk_run(go_deeper_anywhere, &nest, &options), -ENOMEM);
+    assert_true(nest.reached >= 4);
+}
+
 /* ---- stacks that gave their memory back ---- */
 
 static int sleep_a_moment(void *arg)
@@ -315,7 +406,8 @@ static int leak_a_handle(void *arg)
     return hk_pipe(fds);
 }
 
-PANIC_TEST(run_with_check_ledger_panics_on_a_leaked_handle, "leaked 2 handles")
+PANIC_TEST(run_with_check_ledger_panics_on_a_leaked_handle,
+           "leaked 2 handles: descriptor ")
 {
     return run_virtual(leak_a_handle, NULL);
 }
@@ -570,6 +662,9 @@ int main(void)
         cmocka_unit_test(run_starts_tasks_beyond_stacks_max_when_one_is_free),
         cmocka_unit_test(run_never_gives_an_id_again),
         cmocka_unit_test(run_starts_tasks_beyond_stacks_max_in_order),
+        cmocka_unit_test(run_lends_the_stacks_of_parents_beyond_stacks_max),
+        cmocka_unit_test(run_fails_a_child_for_which_no_stack_can_be_had),
+        cmocka_unit_test(run_never_hangs_when_several_workers_are_out_of_stacks),
         cmocka_unit_test(run_uses_stacks_again_that_gave_their_memory_back),
         cmocka_unit_test(run_takes_the_poller_it_is_told),
         cmocka_unit_test(run_with_many_workers),

@@ -415,8 +415,8 @@ static void door_dequeue(void *object, hk_waiter *w)
     (void)hk_waiter_remove(&((struct door *)object)->waiters, w);
 }
 
-static const hk_waitable door_opening = {&door_kind, door_lock, door_attempt,
-                                         door_enqueue, door_dequeue};
+static const hk_waitable door_opening = {&door_kind,   door_lock,    door_attempt,
+                                         door_enqueue, door_dequeue, NULL};
 
 static void knock(struct door *door)
 {

@@ -159,6 +159,36 @@ static int a_line_has_a_limit(void *arg)
     return 0;
 }
 
+static int a_cut_line_is_told_from_a_whole_one(void *arg)
+{
+    char *line, rest[3];
+
+    (void)arg;
+    for (size_t piece = 1; piece <= 8; piece++) {
+        struct script whole = text_script("a\r\n\n", piece);
+        struct script cut = text_script("a\nb\r\r", piece);
+        hk_stream *stream = over(&whole);
+        size_t len = 9;
+
+        CHECK_EQ(hk_stream_read_whole_line(stream, 9, &line, &len), 1);
+        CHECK_EQ(len, 1);
+        CHECK_EQ(hk_stream_read_whole_line(stream, 9, &line, &len), 1);
+        CHECK_EQ(len, 0);
+        CHECK_EQ(hk_stream_read_whole_line(stream, 9, &line, &len), 0);
+        hk_stream_free(stream);
+
+        stream = over(&cut);
+        CHECK_EQ(hk_stream_read_whole_line(stream, 9, &line, NULL), 1);
+        CHECK_EQ(hk_stream_read_whole_line(stream, 9, &line, &len), -EPROTO);
+        CHECK_EQ(hk_stream_read_whole_line(stream, 3, &line, &len), -EMSGSIZE);
+        CHECK_EQ(hk_stream_read_exactly(stream, rest, 3), 0); /* it stayed buffered */
+        CHECK(memcmp(rest, "b\r\r", 3) == 0);
+        CHECK_EQ(hk_stream_read_whole_line(stream, 9, &line, &len), 0);
+        hk_stream_free(stream);
+    }
+    return 0;
+}
+
 /* The NUL of a last line without newline comes after the last byte of the buffer. */
 static int a_last_line_may_fill_the_buffer(void *arg)
 {
@@ -317,6 +347,8 @@ int main(void)
         ON_A_THREAD(lines_lose_their_newline_and_nothing_else),
         IN_A_TASK(a_line_has_a_limit),
         ON_A_THREAD(a_line_has_a_limit),
+        IN_A_TASK(a_cut_line_is_told_from_a_whole_one),
+        ON_A_THREAD(a_cut_line_is_told_from_a_whole_one),
         IN_A_TASK(a_last_line_may_fill_the_buffer),
         ON_A_THREAD(a_last_line_may_fill_the_buffer),
         IN_A_TASK(a_failed_read_loses_nothing),

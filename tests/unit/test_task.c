@@ -191,7 +191,7 @@ TASK_TEST(sleep_of_nothing_is_a_yield)
 
 static int check_name(void *arg)
 {
-    CHECK(strcmp(hk_task_name(), arg ? arg : "unnamed") == 0);
+    CHECK(strcmp(hk_task_name(), arg ? arg : "check_name") == 0); /* its function */
     hk_task_rename("renamed");
     CHECK_EQ(hk_yield(), 0);
     CHECK(strcmp(hk_task_name(), "renamed") == 0);

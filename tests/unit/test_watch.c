@@ -367,7 +367,7 @@ static void sigquit_dumps_from_a_sleep_and_from_a_busy_loop(void **state)
     (void)state;
     expect_exit(&child, 0);
     expect_words(&child, "task 'parked'");
-    expect_words(&child, "waits for event (name morning)");
+    expect_words(&child, "waits for event ('morning')");
     expect_words(&child, "worker 0 is busy with task 'main'");
 #ifndef HKI_TSAN
     expect_words(&child, "spins_until_seen+");
