@@ -125,25 +125,27 @@ int64_t hki_thread_deadline(const struct hki_thread *thread)
     return best;
 }
 
-/* Cancels the scopes whose time is over; the outermost first. */
+/* The outermost of the scopes whose time is over, and that are not cancelled. */
+static hk_scope *find_due(struct hki_thread *thread, int64_t now_ns)
+{
+    hk_scope *due = NULL;
+
+    for (hk_scope *s = thread->self.scope; s; s = s->hki_outer) {
+        int64_t at = s->hki_deadline.hki_deadline_ns;
+
+        if (at && at <= now_ns && !(hki_scope_flags_of(s) & HKI_SCOPE_CANCELLED))
+            due = s;
+    }
+    return due;
+}
+
 static void look_at_clock(struct hki_thread *thread)
 {
-    int64_t now = hki_os_now_ns();
+    int64_t now_ns = hki_os_now_ns();
     hk_scope *due;
 
-    hki_lock_acquire(&thread->scopes_lock);
-    do {
-        due = NULL;
-        for (hk_scope *s = thread->self.scope; s; s = s->hki_outer) {
-            int64_t at = s->hki_deadline.hki_deadline_ns;
-
-            if (at && at <= now && !(hki_scope_flags_of(s) & HKI_SCOPE_CANCELLED))
-                due = s;
-        }
-        if (due)
-            hki_scope_cancel_here(due, HK_BY_DEADLINE);
-    } while (due);
-    hki_lock_release(&thread->scopes_lock);
+    while ((due = find_due(thread, now_ns)))
+        hki_scope_cancel_here(due, HK_BY_DEADLINE);
 }
 
 static bool is_cancelled(struct hki_thread *thread)

@@ -18,11 +18,13 @@ struct hki_thread {
     uint32_t polling;        /* atomic: in ppoll, kick it through the eventfd */
     uint32_t hopeless;       /* atomic: nothing can wake it; set by the census */
     uint32_t scopes_lock;    /* guards the chain of its scopes */
-    uint32_t quiet;          /* atomic: sleeps for ever (core/deadlock.c) ... */
-    uint32_t quiet_sequence; /* atomic: ... while `sequence` is this */
-    uint32_t is_ours;        /* atomic: not plain now: in hk_run, or the watchman */
-    int event_fd;            /* -1 until first needed */
-    int thread_id;           /* atomic; 0: the record is being filled in, or unused */
+    uint32_t cancel_posted;  /* atomic: lies in the list of who cancels ... */
+    struct hki_thread *cancel_next; /* ... which goes on here */
+    uint32_t quiet;                 /* atomic: sleeps for ever (core/deadlock.c) ... */
+    uint32_t quiet_sequence;        /* atomic: ... while `sequence` is this */
+    uint32_t is_ours; /* atomic: not plain now: in hk_run, or the watchman */
+    int event_fd;     /* -1 until first needed */
+    int thread_id;    /* atomic; 0: the record is being filled in, or unused */
     const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
@@ -32,6 +34,20 @@ struct hki_thread {
 static inline struct hki_thread *hki_thread_of(struct hki_self *self)
 {
     return (struct hki_thread *)(void *)self;
+}
+
+/* The chain of a plain thread's scopes is walked by whoever cancels one of them, that
+ * of a task on its worker alone. Nothing but the walk happens under it: no abort. */
+static inline void hki_chain_lock(struct hki_self *self)
+{
+    if (self->kind == HKI_SELF_THREAD)
+        hki_lock_acquire(&hki_thread_of(self)->scopes_lock);
+}
+
+static inline void hki_chain_unlock(struct hki_self *self)
+{
+    if (self->kind == HKI_SELF_THREAD)
+        hki_lock_release(&hki_thread_of(self)->scopes_lock);
 }
 
 /* Makes the thread look again: something it waits for may have changed. Any thread. */

@@ -158,8 +158,8 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     hki_log(HK_LOG_ERROR, "task '%s' got no stack: %s", hki_task_display_name(task),
             hk_error_text(rc));
     HKI_COUNT(worker->tasks_ended, 1);
-    if (task->parent) {
-        hki_scope_child_done(task->parent, task, rc);
+    if (task->self.parent) {
+        hki_scope_child_done(task->self.parent, &task->self, rc);
     } else {
         worker->runtime->result = rc;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
