@@ -37,7 +37,8 @@ void hki_dump_add_thread(struct hki_report *report, const struct hki_thread *thr
     int thread_id = __atomic_load_n(&thread->thread_id, __ATOMIC_ACQUIRE);
     uint8_t attention = __atomic_load_n(&thread->self.attention, __ATOMIC_RELAXED);
 
-    hki_report_add(report, "thread '%s' (%d) ", thread->name, thread_id);
+    hki_report_add(report, "%s '%s' (%d) ", thread->is_daemon ? "daemon" : "thread",
+                   thread->name, thread_id);
     if (!thread_id)
         hki_report_add(report, "starts or ends");
     else if (!kind)

@@ -243,6 +243,8 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
             hki_lock_acquire(&scope->hki_lock);
             if (!scope->hki_remote_count) {
                 hki_lock_release(&scope->hki_lock);
+                if (self->kind == HKI_SELF_THREAD)
+                    hki_spawned_reap(); /* a worker has no time for it */
                 return;
             }
             hk_waiter_init(&w, &join_kind, scope);

@@ -350,13 +350,25 @@ static void far_task_arrives(hk_inbox_node *node, struct hki_worker *worker)
     hki_ready_push(worker, task);
 }
 
+/* Where a plain thread's task runs: with the next task around its scope, which is there
+ * when hocket has started the thread; else on the background runtime. */
+static int far_worker(const hk_scope *scope, struct hki_worker **out)
+{
+    for (; scope; scope = scope->hki_owner->parent) {
+        *out = scope->hki_owner->worker;
+        if (*out)
+            return 0;
+    }
+    return hki_background_worker(out);
+}
+
 static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
                      hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
     struct hki_task *task = NULL;
     hk_inbox_node *node;
-    int rc = hki_background_worker(&worker);
+    int rc = far_worker(scope, &worker);
 
     if (rc == 0) {
         task = hki_runtime_take_record(worker->runtime);

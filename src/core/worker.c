@@ -380,6 +380,7 @@ void hki_worker_run(struct hki_worker *worker)
     while (!is_over(worker))
         turn(worker);
     hki_halt_leave(worker);
+    hki_worker_close_inbox(worker);
     /* At the exit of the process nobody waits for a blocking call to return. */
     if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         end_operations(worker);
