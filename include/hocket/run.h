@@ -78,9 +78,12 @@ typedef struct hk_stats {
     uint64_t stalls;            /* reports of a task that held its worker */
     uint64_t errors_unreported; /* child errors after a scope's first */
     /* Of the whole process, now: threads that hk_spawn_thread started, daemons
-     * included. */
+     * included; calls of hk_to_thread that have not returned; those that were
+     * abandoned. */
     uint64_t threads_alive;
-    uint64_t reserved[7];
+    uint64_t calls_alive;
+    uint64_t calls_abandoned;
+    uint64_t reserved[5];
 } hk_stats;
 
 /*

@@ -65,7 +65,8 @@ typedef struct hk_ledger {
     uint64_t ops;     /* operations in flight */
     uint64_t bytes;   /* allocated by the library and not yet freed, caches excluded */
     uint64_t threads; /* started by hk_spawn_thread, daemons included */
-    uint64_t reserved[3];
+    uint64_t calls;   /* of hk_to_thread that have not returned; not in bytes */
+    uint64_t reserved[2];
 } hk_ledger;
 
 HK_API void hk_ledger_read(hk_ledger *out);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads with structure: a plain thread that belongs to a scope as a task does.
+ * Threads with structure: a plain thread that belongs to a scope as a task does, and
+ * blocking calls that a task sends away to one.
  *
  *     hk_scope_open(&s);
  *     hk_spawn_thread(&s, compress, &block);      a thread of its own, not a task
  *     hk_spawn(&s, serve, &server);
  *     rc = hk_scope_join(&s);                     waits for both
+ *
+ *     rc = hk_to_thread(resolve, "example.org");  this task waits, its worker goes on
  *
  * Code on a thread that hocket started is inside its scope: it may spawn into it, a
  * cancel or deadline of the scope, or of anything around it, reaches its next waiting
@@ -93,6 +96,47 @@ HK_API bool hk_thread_is_alive(hk_thread thread);
  * Threads: any task or thread, at any time.
  */
 HK_API int hk_thread_cancel(hk_thread thread);
+
+/* ---- blocking calls ---- */
+
+/*
+ * Runs `fn(arg)` on a thread of a pool and waits for its result, while the caller's
+ * worker goes on with other tasks: for calls that block and know nothing of hocket.
+ * `fn` is inside no scope: nothing cancels the hocket calls that it makes.
+ *
+ * Blocks:  until the call has returned. Also on a plain thread.
+ * Cancel:  abandoned. -ECANCELED comes at once; a call that has not begun never will,
+ *          one that runs goes on unseen, so `arg` must outlive it (or see below). It
+ *          shows in dumps, hk_stats and the ledger until it returns. Neither hk_run nor
+ *          the process waits for it.
+ * Returns: what `fn` returned; -ECANCELED; -EAGAIN or -ENOMEM (no thread could be
+ *          started, or no memory: the call was not made).
+ * Threads: any task or thread.
+ */
+HK_API HK_WARN_UNUSED int hk_to_thread(hk_task_fn *fn, void *arg);
+
+/*
+ * The same for an argument that the caller owns and an abandoned call inherits: runs
+ * fn(*arg). When it is abandoned while it runs, `*arg` becomes NULL, and destroy(arg)
+ * is called on the pool's thread after `fn` has returned (unless the process ends
+ * before). In every other case `*arg` stays as it is and the caller's.
+ *
+ *     struct lookup *l = lookup_new("example.org");
+ *     int rc = hk_to_thread_owned(resolve, (void **)&l, lookup_free);
+ *     if (rc >= 0)
+ *         use(l->address);
+ *     lookup_free(l);                             (which does nothing with NULL)
+ */
+HK_API HK_WARN_UNUSED int hk_to_thread_owned(hk_task_fn *fn, void **arg,
+                                             void (*destroy)(void *arg));
+
+/*
+ * Sets how many calls may run at once, in the whole process; more wait in order of
+ * arrival. 0 only asks. Default: processors + 4, at most 32. Abandoned calls count; a
+ * call that makes another and waits for it needs room for both.
+ * Returns what it was. Never blocks. Any task or thread.
+ */
+HK_API uint32_t hk_to_thread_limit(uint32_t calls_max);
 
 /* ---- into a worker's loop ---- */
 

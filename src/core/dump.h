@@ -22,7 +22,7 @@ void hki_dump_add(struct hki_report *report, struct hki_runtime *pinned,
 void hki_dump_add_thread(struct hki_report *report, const struct hki_thread *thread,
                          bool stands);
 
-/* All those that no runtime's tree shows. */
+/* All those that no runtime's tree shows, and the blocking calls. */
 void hki_dump_add_threads(struct hki_report *report, bool stand);
 
 /* Tasks of a runtime that have not ended, by its counters. */

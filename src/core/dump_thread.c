@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads in the dump. A thread goes on while it is looked at: only what it publishes in its record is read, and where it belongs,
+ * Threads in the dump, and the calls that run for hk_to_thread. A thread goes on while
+ * it is looked at: only what it publishes in its record is read, and where it belongs,
  * which the lock of its chain keeps from changing.
  */
 #include "core/dump.h"
@@ -8,6 +9,7 @@
 #include "core/halt.h"
 #include "core/scope.h"
 #include "core/thread.h"
+#include "core/to_thread.h"
 #include "core/wait.h"
 #include "core/worker.h"
 #include "sys/os.h"
@@ -98,4 +100,5 @@ void hki_dump_add_threads(struct hki_report *report, bool stand)
     struct thread_dump dump = {.report = report, .stand = stand};
 
     hki_threads_visit(show_thread, &dump);
+    hki_calls_add(report);
 }

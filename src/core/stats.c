@@ -4,6 +4,7 @@
 #include "core/handle.h"
 #include "core/runtime.h"
 #include "core/thread.h"
+#include "core/to_thread.h"
 
 #include <hocket/testing.h>
 
@@ -21,6 +22,8 @@ void hk_stats_read(hk_stats *out)
 
     memset(out, 0, sizeof(*out));
     out->threads_alive = hki_spawned_count();
+    out->calls_alive = hki_calls_count();
+    out->calls_abandoned = hki_calls_abandoned();
     if (!runtime)
         return;
     out->workers = runtime->worker_count;
@@ -60,5 +63,6 @@ void hk_ledger_read(hk_ledger *out)
     out->fds = hki_handle_count();
     out->bytes = hki_alloc_bytes();
     out->threads = hki_spawned_count();
+    out->calls = hki_calls_count();
     hki_runtimes_visit(add_runtime, out);
 }

@@ -309,6 +309,11 @@ static void rest(struct hki_worker *worker)
         if (worker->ops_in_flight &&
             (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
             return;
+        if (worker->calls_awaited) {
+            sleep_until(worker, hki_os_now_ns() + HKI_VIRTUAL_GRACE_NS);
+            if (has_news(worker))
+                return;
+        }
         if (hki_virtual_jump(worker))
             return;
         sleep_until(worker, HK_NEVER);

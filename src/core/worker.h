@@ -52,6 +52,7 @@ struct hki_worker {
     hk_waiter_queue blocked_waiters; /* hk_test_wait_all_blocked */
     uint64_t tasks_spawned, tasks_ended, timers_fired, ops_started, polls, stalls;
     uint64_t errors_unreported;
+    uint32_t calls_awaited; /* tasks that wait for an hk_to_thread */
     uint32_t zombies;       /* ended tasks whose cancel message is still on its way */
     uint64_t ops_in_flight; /* given to the poller and not back */
     struct hki_op *ops;     /* those, for the dump and the end */
