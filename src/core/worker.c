@@ -158,8 +158,8 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     hki_log(HK_LOG_ERROR, "task '%s' got no stack: %s", hki_task_display_name(task),
             hk_error_text(rc));
     HKI_COUNT(worker->tasks_ended, 1);
-    if (task->parent) {
-        hki_scope_child_done(task->parent, task, rc);
+    if (task->self.parent) {
+        hki_scope_child_done(task->self.parent, &task->self, rc);
     } else {
         worker->runtime->result = rc;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
@@ -317,7 +317,7 @@ static struct hki_task *take_lendable(struct hki_worker *worker)
     struct hki_task *before = NULL;
 
     for (struct hki_task *task = worker->starved; task; task = task->next) {
-        const hk_scope *scope = task->parent;
+        const hk_scope *scope = task->self.parent;
 
         if (scope && !(task->self.flags & HKI_TASK_REMOTE) && scope->hki_joiner &&
             hki_task_can_lend(hki_task_of(scope->hki_owner))) {
@@ -357,9 +357,9 @@ static void relieve_starved(struct hki_worker *worker)
     struct hki_task *task = take_lendable(worker);
 
     if (task) {
-        hk_waiter *joiner = task->parent->hki_joiner;
+        hk_waiter *joiner = task->self.parent->hki_joiner;
 
-        task->parent->hki_joiner = NULL;
+        task->self.parent->hki_joiner = NULL;
         hk_wake(joiner, 0); /* looks again what there is to wait for */
         hki_ready_push(worker, task);
         return;
@@ -384,6 +384,11 @@ static void rest(struct hki_worker *worker)
         if (worker->ops_in_flight &&
             (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
             return;
+        if (worker->calls_awaited) {
+            sleep_until(worker, hki_os_now_ns() + HKI_VIRTUAL_GRACE_NS);
+            if (has_news(worker))
+                return;
+        }
         if (hki_virtual_jump(worker))
             return;
         sleep_until(worker, HK_NEVER);
@@ -455,6 +460,7 @@ void hki_worker_run(struct hki_worker *worker)
     while (!is_over(worker))
         turn(worker);
     hki_halt_leave(worker);
+    hki_worker_close_inbox(worker);
     /* At the exit of the process nobody waits for a blocking call to return. */
     if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         end_operations(worker);
