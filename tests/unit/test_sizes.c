@@ -39,7 +39,6 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_case), 40);
     assert_int_equal(sizeof(hk_waitable), 48);
     assert_int_equal(sizeof(hk_ready), 440);
-    assert_int_equal(sizeof(hk_waitable), 40);
     assert_int_equal(sizeof(hk_thread), 16);
     assert_int_equal(sizeof(hk_thread_options), 64);
     assert_int_equal(sizeof(hk_worker), 8);

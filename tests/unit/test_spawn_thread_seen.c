@@ -37,7 +37,7 @@ static int app_in_the_tree(void *arg)
     (void)hk_spawn_thread_with(&s, &options, wait_for_event, &go, NULL);
     dump_until("waits for event for");
     expect_in_order((const char *[]){"task 'main'", "scope 'library': 2 children",
-                                     "task 'librarian'", "waits for event (name go)",
+                                     "task 'librarian'", "waits for event ('go')",
                                      "thread 'reader' (", "waits for event for", NULL});
     expect_not("\nthreads\n"); /* it is shown once */
     hk_event_set(&go);
