@@ -8,15 +8,15 @@
  *     USED     Somebody has read by this slot: so hki_used has its bit. Set once.
  *     CLOSED   A writer is inside, or closes the door behind those who are: nobody may
  *              enter. Set and cleared by who holds hki_writers.
- *     WATCHED  Set beside CLOSED by a writer that has waited for long enough: who leaves
- *              reports it. It takes a READER off, and learns by the same instruction
- *              whether it is watched: if not, that was its last access to the lock.
+ *     WATCHED  Set beside CLOSED by a writer that has waited for long enough: who
+ *              leaves reports it. It takes a READER off, and learns by the same
+ *              instruction whether it is watched: if not, that was its last access.
  *     READER   n times: the readers inside.
  *
  * Who writes, in this order: holds hki_writers, a mutex, so that writers queue with all
- * that a mutex promises; sets WRITING in its word; closes the slots that are in use; and
- * waits until there is no READER, nor a LEAVER. Who leaves undoes that in the reverse
- * order, so a closed slot implies WRITING.
+ * that a mutex promises; sets WRITING in its word; closes the slots that are in use;
+ * and waits until there is no READER, nor a LEAVER. Who leaves undoes that in the
+ * reverse order, so a closed slot implies WRITING.
  *
  *     hki_leaving   LEAVER for each reader that was inside when its slot came to be
  *                   watched and has not reported yet: it takes one off, and touches the
@@ -30,9 +30,9 @@
  * sets WRITING, then reads hki_used. So one of them sees the other.
  *
  * Readers that come too late queue under hki_lock, with COME_LATE beside WRITING: so
- * the writer cannot leave without seeing them. It wakes them to try, since to count them
- * in would make the next writer wait for their wake-up, and two threads would go in
- * lockstep. But one that was woken in vain is counted in by the next writer that leaves.
+ * the writer cannot leave without seeing them. It wakes them to try, since to count
+ * them in would make the next writer wait for their wake-up, and two threads would go
+ * in lockstep. But one that was woken in vain is counted in by the next that leaves.
  *
  * Who reads is known to itself alone (hki_reads of self_inline.h): hence a lock that it
  * reads is free for it to read again, and writing one is refused.
