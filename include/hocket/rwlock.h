@@ -13,7 +13,7 @@
  * would wait for itself (to upgrade: hk_rwlock_try_upgrade).
  *
  * Readers on different cores touch different cache lines: that makes reading scale, and
- * the lock large. When writes are more than a third, a mutex is faster.
+ * the lock large. When writes are more than a few percent, a mutex is faster.
  */
 #ifndef HOCKET_RWLOCK_H
 #define HOCKET_RWLOCK_H
