@@ -181,8 +181,11 @@ static void starve(struct hki_worker *worker, struct hki_task *task)
  * their ticks are used up. */
 static void run_tasks(struct hki_worker *worker)
 {
-    struct hki_task *task = hki_ready_pop(worker);
+    struct hki_task *task;
 
+    if (HKI_UNLIKELY(worker->chooser))
+        worker->chooser->choose_task(worker);
+    task = hki_ready_pop(worker);
     if (!hki_task_is_started(task)) {
         int rc = hki_task_start(worker, task);
 
@@ -311,6 +314,8 @@ static void rest(struct hki_worker *worker)
             return;
         if (hki_virtual_jump(worker))
             return;
+        if (worker->chooser && worker->chooser->get_unstuck(worker))
+            return;
         sleep_until(worker, HK_NEVER);
         return;
     }
@@ -326,7 +331,10 @@ static void rest(struct hki_worker *worker)
 static void turn(struct hki_worker *worker)
 {
     worker->ticks = HKI_TICKS;
-    read_inbox(worker);
+    if (HKI_UNLIKELY(worker->chooser))
+        worker->chooser->begin_turn(worker);
+    else
+        read_inbox(worker);
     worker->now_ns = hki_worker_now(worker);
     if (worker->wheel.count)
         HKI_COUNT(worker->timers_fired, hki_wheel_fire(&worker->wheel, worker->now_ns));
