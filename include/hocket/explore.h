@@ -83,6 +83,10 @@ HK_API int hk_explore(hk_task_fn *scenario, void *arg, const hk_explore_options 
  */
 HK_API void hk_explore_point(void);
 
+/* One of 0 .. count-1, by the seed; 0 outside of explorations. For what a scenario wants
+ * to vary itself. `count` >= 1. */
+HK_API uint32_t hk_explore_choice(uint32_t count);
+
 HK_END_DECLS
 
 #endif

@@ -447,10 +447,23 @@ void hki_schedule_forget(void)
 
 /* ---- in the scenario ---- */
 
-void hk_explore_point(void)
+/* NULL: the caller is no task of an exploration. */
+static struct hki_self *explored_self(void)
 {
     struct hki_self *self = hki_self_current;
 
-    if (self && self->kind == HKI_SELF_TASK && self->worker->chooser)
+    return self && self->kind == HKI_SELF_TASK && self->worker->chooser ? self : NULL;
+}
+
+void hk_explore_point(void)
+{
+    struct hki_self *self = explored_self();
+
+    if (self)
         hki_self_exhausted(self);
+}
+
+uint32_t hk_explore_choice(uint32_t count)
+{
+    return explored_self() ? draw(count) : 0;
 }
