@@ -13,6 +13,7 @@
 #ifndef TESTS_EXPLORE_KIT_H
 #define TESTS_EXPLORE_KIT_H
 
+#include "base/annotate.h"
 #include "support/core_test.h"
 
 #define EXPECT(condition)                                                              \
@@ -42,14 +43,14 @@ struct scenario {
     bool clock_waits;
 };
 
-/* Schedules of one scenario: 50,000 and more over all of them in the plain build, above
- * a million in the long suite; the tools are ten times slower. */
+/* Schedules of one scenario: half a million over all of them in the plain build, five
+ * millions in the long suite. The tools are slower. */
 static inline uint64_t seeds_of_one(void)
 {
-    uint64_t seeds = is_long_run() ? 25000 : 2000;
+    uint64_t seeds = is_long_run() ? 100000 : 10000;
 
 #if defined(HKI_TSAN) || defined(HKI_ASAN)
-    seeds /= 8;
+    seeds /= 20;
 #endif
     return seeds;
 }
