@@ -73,8 +73,8 @@ typedef struct hk_explore_result {
  *          `out` may be NULL; it is filled in any case.
  * Threads: a plain thread, one exploration or torture at a time in a process.
  */
-HK_API int hk_explore(hk_task_fn *scenario, void *arg, const hk_explore_options *options,
-                      hk_explore_result *out);
+HK_API int hk_explore(hk_task_fn *scenario, void *arg,
+                      const hk_explore_options *options, hk_explore_result *out);
 
 /*
  * A place where another task may come in; nothing outside of explorations. No cancel

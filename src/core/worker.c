@@ -309,6 +309,8 @@ static void rest(struct hki_worker *worker)
     if (wake_blocked_waiters(worker))
         return;
     if (worker->runtime->options.virtual_clock) {
+        if (!hki_mpsc_is_empty(&worker->inbox))
+            return; /* a timer has called back: that comes before the clock goes on */
         if (worker->ops_in_flight &&
             (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
             return;

@@ -59,7 +59,7 @@ struct hki_worker {
 
     const struct hki_poller_ops *poller_ops;
     struct hki_poller *poller;
-    uint64_t random; /* state of hki_random */
+    uint64_t random;                   /* state of hki_random */
     const struct hki_chooser *chooser; /* NULL: everything in its usual order */
     struct hki_wheel wheel;
 

@@ -42,8 +42,8 @@ struct known {
 };
 
 struct victim {
-    uint32_t at_park; /* the how-manieth park of the schedule chooses the task */
-    uint32_t turns;   /* of the loop until it is cancelled */
+    uint32_t at_park;      /* the how-manieth park of the schedule chooses the task */
+    uint32_t turns;        /* of the loop until it is cancelled */
     struct hki_task *task; /* NULL: not yet chosen, or done */
     uint32_t generation;
 };
@@ -96,8 +96,9 @@ static uint32_t draw_chances(void)
 
 static void draw_temper(uint32_t cancels)
 {
-    static const uint8_t tempers[] = {EVEN, EVEN, STICKY, BY_PRIORITY, BY_PRIORITY};
-    uint32_t length = 8u << draw(6); /* steps, guessed: it must not be measured */
+    static const uint8_t tempers[] = {EVEN,   EVEN,        EVEN,
+                                      STICKY, BY_PRIORITY, BY_PRIORITY};
+    uint32_t length = 4u << draw(6); /* steps, guessed: it must not be measured */
 
     schedule.temper = tempers[draw(sizeof(tempers))];
     schedule.yields = draw_chances();
