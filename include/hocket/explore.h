@@ -2,22 +2,24 @@
 /*
  * The schedule explorer: runs a scenario under many schedules, each made from a seed.
  *
- *     static int one_buyer_each(void *arg)          (spawns, waits, checks: 0 or -errno)
+ *     static int one_buyer_each(void *arg)     (spawns, waits, checks: 0 or -errno)
  *     ...
- *     rc = hk_explore(one_buyer_each, NULL, &(hk_explore_options){.seeds = 10000}, NULL);
+ *     static const hk_explore_options options = {.name = "buyers", .seeds = 10000};
+ *     rc = hk_explore(one_buyer_each, NULL, &options, NULL);
  *
  * The seed decides everything that is otherwise chance or habit: which ready task runs
  * next; whether a call that could finish at once yields first, as when its budget is
  * used up; whether a wake arrives at once or as a message, and in which order messages
  * arrive; the order of timers of one moment, and whether time passes while tasks are
  * ready; the choice of select; which task is cancelled when. The same seed gives the
- * same run, so a failure is replayed from its seed: by hk_explore_options.first_seed, or
- * from outside by HOCKET_EXPLORE=name:seed.
+ * same run, so a failure is replayed from its seed: by hk_explore_options.first_seed,
+ * or from outside by HOCKET_EXPLORE=name:seed.
  *
- * Some seeds draw each choice evenly, others stay with one task as long as they can, and
- * others give tasks priorities that change a few times in a run (Burckhardt, Kothari,
- * Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of
- * Finding Bugs", ASPLOS 2010): each kind finds bugs that the others seldom do.
+ * Some seeds draw each choice evenly, others stay with one task as long as they can,
+ * and others give tasks priorities that change a few times in a run (Burckhardt,
+ * Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic
+ * Guarantees of Finding Bugs", ASPLOS 2010): each kind finds bugs that the others
+ * seldom do.
  *
  * All schedules run in one runtime with one worker and a virtual clock. What the kernel
  * decides (I/O), and plain threads, are not determined by a seed. Between two waiting
@@ -68,8 +70,8 @@ typedef struct hk_explore_result {
  *
  * Blocks:  until all schedules have run.
  * Returns: 0, or the failure: the scenario's own error, -EDEADLK (all wait: they are
- *          then cancelled, so that they end; if they do not, panics), -ELOOP (without an
- *          end: likewise), -ENOTRECOVERABLE (ledger). Else what hk_run returned.
+ *          then cancelled, so that they end; if they do not, panics), -ELOOP (without
+ *          an end: likewise), -ENOTRECOVERABLE (ledger). Else what hk_run returned.
  *          `out` may be NULL; it is filled in any case.
  * Threads: a plain thread, one exploration or torture at a time in a process.
  */
@@ -83,8 +85,8 @@ HK_API int hk_explore(hk_task_fn *scenario, void *arg,
  */
 HK_API void hk_explore_point(void);
 
-/* One of 0 .. count-1, by the seed; 0 outside of explorations. For what a scenario wants
- * to vary itself. `count` >= 1. */
+/* One of 0 .. count-1, by the seed; 0 outside of explorations. For what a scenario
+ * wants to vary itself. `count` >= 1. */
 HK_API uint32_t hk_explore_choice(uint32_t count);
 
 HK_END_DECLS

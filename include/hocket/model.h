@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model explorer: runs a small program of a few threads in every order that needs no
- * more than a given number of preemptions. For lock-free code, whose bugs hide between
- * two instructions.
+ * The model explorer: runs a small program of a few threads in every order that needs
+ * no more than a given number of preemptions. For lock-free code, whose bugs hide
+ * between two instructions.
  *
- * The code in question, as it is, is compiled once more with its atomic operations taken
- * over by <hocket/model_atomics.h>:
+ * The code in question, as it is, is compiled once more with its atomic operations
+ * taken over by <hocket/model_atomics.h>:
  *
  *     cc -include hocket/model_atomics.h -c queue.c -o model_queue.o
  *
@@ -17,13 +17,13 @@
  *     };
  *     int rc = hk_model_run(&model, NULL);
  *
- * The threads are coroutines of the caller. Before each atomic operation another one may
- * come in; where a thread waits or ends, any other goes on. All such choices are made,
- * one after the other, by running the program again and again: so `begin` must make the
- * world anew and nothing may depend on chance, time, or addresses. Two preemptions find
- * most bugs, and there are few enough ways to place them (Musuvathi and Qadeer,
- * "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI
- * 2007).
+ * The threads are coroutines of the caller. Before each atomic operation another one
+ * may come in; where a thread waits or ends, any other goes on. All such choices are
+ * made, one after the other, by running the program again and again: so `begin` must
+ * make the world anew and nothing may depend on chance, time, or addresses. Two
+ * preemptions find most bugs, and there are few enough ways to place them (Musuvathi
+ * and Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded
+ * Programs", PLDI 2007).
  *
  * Memory is sequentially consistent. With `delays`, so many stores of a run, at most,
  * stay in the buffer of their thread until it fences, waits or ends, so that others do
@@ -62,8 +62,8 @@ typedef struct hk_model_result {
 
 /*
  * Runs them all, or until one fails. A failure is logged (level error) with the choices
- * that lead to it: HOCKET_MODEL=name:choices replays that one run, and logs (level info)
- * each operation. `out` may be NULL; it is filled in any case.
+ * that lead to it: HOCKET_MODEL=name:choices replays that one run, and logs (level
+ * info) each operation. `out` may be NULL; it is filled in any case.
  *
  * Blocks:  until all have run.
  * Returns: 0; -EPROTO (`end` said no, or hk_model_fail), -EDEADLK (all threads wait),

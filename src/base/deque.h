@@ -63,7 +63,7 @@ static inline void **hki_deque_slot(struct hki_deque_ring *ring, int64_t index)
     return &ring->items[(size_t)index & ring->mask];
 }
 
-/* Adds at the owner's end: 0, or -ENOMEM when it is full and cannot grow. Owner only. */
+/* Adds at the owner's end: 0, or -ENOMEM: it is full and cannot grow. Owner only. */
 static inline int hki_deque_push(struct hki_deque *deque, void *item)
 {
     int64_t bottom = __atomic_load_n(&deque->bottom, __ATOMIC_RELAXED);

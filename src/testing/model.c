@@ -2,9 +2,9 @@
 /*
  * All runs of a model, depth first. A run follows the list of choices: as far as it
  * reaches each is given; beyond, the first option is taken and noted, which is to go on
- * with the same thread and not to delay a store. The next run is that list with its last
- * choice that has another option changed, and the rest cut off; so no state is ever
- * saved, and a list of choices is all that a replay needs.
+ * with the same thread and not to delay a store. The next run is that list with its
+ * last choice that has another option changed, and the rest cut off; so no state is
+ * ever saved, and a list of choices is all that a replay needs.
  *
  * Option 0 everywhere is one thread after the other. Choices cost: another thread where
  * the current one could go on, a preemption; a store that waits, a delay. Where the
@@ -361,6 +361,7 @@ static void begin_run(void)
 
 static int run_once(void)
 {
+    uint32_t given = run.length;
     struct hki_model_thread *first;
 
     begin_run();
@@ -372,6 +373,8 @@ static int run_once(void)
     hki_worker_current = NULL;
     (void)hki_context_switch(hki_switch_by_return, &run.home_sp, first->sp, &run.home,
                              &first->stack->context);
+    if (run.failure == 0 && run.made < given)
+        return -EILSEQ;
     if (run.failure == 0 && run.model->end && !run.model->end(run.model->world)) {
         hki_log(HK_LOG_ERROR, "model '%s': the world is not as it must be", run.name);
         return -EPROTO;

@@ -2,8 +2,8 @@
 /*
  * Models of the family of locks and of channels, with plain threads: between any two of
  * their atomic operations another thread may come in. Nobody is ever inside together
- * who must not be, no item is lost, nobody waits for ever, and what is freed by the last
- * to leave is not touched after that.
+ * who must not be, no item is lost, nobody waits for ever, and what is freed by the
+ * last to leave is not touched after that.
  *
  * Run: once, builds=plain asan clang
  */

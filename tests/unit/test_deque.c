@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The work-stealing deque: its two ends, growth, memory that cannot be had, and thieves
- * on threads of their own: every item is had by exactly one. tests/model/test_model_deque.c
- * looks at every order of few operations.
+ * on threads of their own: every item is had by exactly one.
+ * tests/model/test_model_deque.c looks at every order of few operations.
  */
 #include "base/deque.h"
 

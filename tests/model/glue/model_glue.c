@@ -2,22 +2,41 @@
 /*
  * What stands in for the kernel and the clock in a model: futexes, membarrier, pauses
  * and the time go to the model explorer, and the deadlock census, which sleeps and
- * counts real threads, stays out. Compiled, as the files under test, with the atomics of
- * a model.
+ * counts real threads, stays out. Compiled, as the files under test, with the atomics
+ * of a model.
  */
+#include "base/assert.h"
 #include "base/fence.h"
 #include "base/spin.h"
 #include "core/deadlock.h"
 #include "sys/futex.h"
 
 #include <hocket/model.h>
+#include <hocket/timer.h>
 
-int64_t hki_model_now(void);
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-/* Time stands still: nothing may depend on how long a run takes. */
-int64_t hki_model_now(void)
+/* Time stands still: nothing may depend on how long a run takes. (The names of this and
+ * the next function are changed when it is compiled, see tests/meson.build.) */
+int64_t hk_now(void)
 {
     return 0;
+}
+
+/* A panic is a failure of the run, and told with its choices. */
+void hki_panic(const char *format, ...)
+{
+    char text[400];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    hk_model_fail(text);
+    fprintf(stderr, "outside of a model: %s\n", text);
+    abort();
 }
 
 void hki_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
