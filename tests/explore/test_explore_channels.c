@@ -2,9 +2,7 @@
 /*
  * Channels, select, and what stands on waiters and operations, under the schedule
  * explorer: no item is lost or doubled, no loser of a select consumes, every waiter
- * ends.
- *
- * Run: once
+ * ends. (With both pollers: the scenarios with sockets use one.)
  */
 #include "explore_kit.h"
 
