@@ -5,7 +5,7 @@
  * who must not be, no item is lost, nobody waits for ever, and what is freed by the
  * last to leave is not touched after that.
  *
- * Run: once, builds=plain asan clang
+ * Run: once, limit=300, builds=plain asan clang
  */
 #include "model_kit.h"
 
