@@ -3,6 +3,8 @@
  * The work-stealing deque: its two ends, growth, memory that cannot be had, and thieves
  * on threads of their own: every item is had by exactly one.
  * tests/model/test_model_deque.c looks at every order of few operations.
+ *
+ * Run: builds=plain asan tsan-full clang aarch64
  */
 #include "base/deque.h"
 

@@ -3,6 +3,10 @@
  * The model explorer as users have it: <hocket/model_atomics.h> takes over the atomic
  * operations of a file, in every form and size; a failure tells the choices that replay
  * it; a model has its limits. What it finds in hocket is in tests/model.
+ *
+ * In TSan's logical mode the threads of a model would be tasks that race.
+ *
+ * Run: once, builds=plain asan tsan-full clang aarch64
  */
 #include <hocket/model_atomics.h>
 

@@ -37,7 +37,7 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_sequencer), 24);
     assert_int_equal(sizeof(hk_explore_options), 64);
     assert_int_equal(sizeof(hk_explore_result), 64);
-    assert_int_equal(sizeof(hk_model), 144);
+    assert_int_equal(sizeof(hk_model), 128);
     assert_int_equal(sizeof(hk_model_result), 288);
     assert_int_equal(sizeof(hk_task_id), 8);
     assert_int_equal(sizeof(hk_fd), 8);

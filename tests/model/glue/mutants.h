@@ -10,6 +10,8 @@
 #include "base/lock.h"
 #include "sync/queue.h"
 
+#include <hocket/model_atomics.h>
+
 enum mutation {
     SOUND,
     LOSES_A_WAKE,     /* the first one */
