@@ -43,7 +43,7 @@ typedef struct hk_explore_options {
     /* How many schedules, at most; default 1000. */
     uint64_t seeds;
     /* So many tasks of each schedule, at most, are cancelled at some moment, as by
-     * hk_task_cancel; never the scenario's own. Default 0. */
+     * hk_task_cancel; never the scenario's own. Default 0, at most 8. */
     uint32_t cancels;
     /* The virtual clock stands still while any task is ready. */
     bool clock_waits;
@@ -66,7 +66,8 @@ typedef struct hk_explore_result {
  * million choices without an end; or when the ledger is not balanced after it. Logs the
  * seed of a failure (level error); a panic and abort(3) get theirs on standard error.
  *
- * The scenario makes everything anew each time, as a rule on its own stack.
+ * The scenario makes everything anew each time, as a rule on its own stack. A timer that
+ * it leaves set panics.
  *
  * Blocks:  until all schedules have run.
  * Returns: 0, or the failure: the scenario's own error, -EDEADLK (all wait: they are

@@ -397,7 +397,6 @@ static void observe_park(struct hki_self *self)
 void hki_schedule_begin(struct hki_worker *worker, hk_scope *scope, uint64_t seed,
                         const hk_explore_options *options)
 {
-    HKI_ASSERT(!worker->wheel.count, "no timer outlives its schedule");
     worker->random = seed;
     worker->runtime->virtual_now_ns = CLOCK_BEGIN;
     worker->now_ns = CLOCK_BEGIN;
@@ -423,6 +422,8 @@ int hki_schedule_end(struct hki_worker *worker)
 {
     while (schedule.held || worker->zombies || !hki_mpsc_is_empty(&worker->inbox))
         (void)hk_yield();
+    if (worker->wheel.count)
+        hki_panic("exploring: a timer outlives its scenario");
     worker->chooser = NULL;
     hki_park_observer = NULL;
     note(hki_random()); /* choices that were made without us, as those of select */

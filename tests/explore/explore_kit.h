@@ -78,6 +78,20 @@ static inline int cancel_later(void *scope)
     return 0;
 }
 
+/* Joins four tasks in `world`: one runs `first`, the others `fn`. */
+enum { MANY = 4 };
+
+static inline int join_many(hk_task_fn *first, hk_task_fn *fn, void *world)
+{
+    hk_scope s;
+
+    hk_scope_open(&s);
+    hk_spawn(&s, first, world);
+    for (int i = 1; i < MANY; i++)
+        hk_spawn(&s, fn, world);
+    return hk_scope_join(&s);
+}
+
 static inline void explore_one(void **state)
 {
     const struct scenario *scenario = *state;

@@ -7,8 +7,6 @@
  */
 #include "explore_kit.h"
 
-enum { MANY = 4 };
-
 /* ---- joins ---- */
 
 static int begin_and_end(void *arg)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Models of the family of locks and of channels, with plain threads: between any two of
+ * Models of the family of locks, with plain threads: between any two of
  * their atomic operations another thread may come in. Nobody is ever inside together
- * who must not be, no item is lost, nobody waits for ever, and what is freed by the
+ * who must not be, nobody waits for ever, and what is freed by the
  * last to leave is not touched after that.
  *
  * Run: once, limit=300, builds=plain asan clang
@@ -21,7 +21,6 @@ static struct {
     hk_wait_group group;
     hk_barrier barrier;
     hk_limiter limiter;
-    hk_chan *chan;
     hk_scope *scope;     /* atomic: of the thread that is to be cancelled */
     int inside, readers; /* atomic */
     int value, ready;    /* guarded by what is tested */
@@ -467,124 +466,6 @@ static void limiter_keeps_its_limit(void **state)
     expect_all_runs_pass(model);
 }
 
-/* ---- channels ---- */
-
-static void begin_chan(size_t capacity)
-{
-    begin(NULL);
-    if (hk_chan_new(sizeof(int), capacity, &world.chan) < 0)
-        abort();
-}
-
-static void begin_chan_0(void *unused)
-{
-    (void)unused;
-    begin_chan(0);
-}
-
-static void begin_chan_1(void *unused)
-{
-    (void)unused;
-    begin_chan(1);
-}
-
-static void send_one(void *unused)
-{
-    int index = enter_world();
-
-    (void)unused;
-    MODEL_EXPECT(hk_chan_send(world.chan, &index) == 0);
-}
-
-static void receive_two(void *unused)
-{
-    int item;
-
-    (void)unused;
-    enter_world();
-    for (int i = 0; i < 2; i++) {
-        MODEL_EXPECT(hk_chan_recv(world.chan, &item) == 0);
-        world.got[item]++;
-    }
-}
-
-static bool two_have_come(void *unused)
-{
-    (void)unused;
-    hk_chan_free(world.chan);
-    world.chan = NULL;
-    for (int i = 0; i < THREADS; i++)
-        if (world.got[i] > 1)
-            return false;
-    return world.got[0] + world.got[1] + world.got[2] == 2;
-}
-
-static void channel_passes_each_item_once(void **state)
-{
-    hk_model model = {
-        .name = "channel_0",
-        .begin = begin_chan_0,
-        .end = two_have_come,
-        .threads = {receive_two, send_one, send_one},
-    };
-
-    (void)state;
-    expect_all_runs_pass(model);
-    model.name = "channel_1";
-    model.begin = begin_chan_1;
-    expect_all_runs_pass(model);
-}
-
-static void receive_to_the_end(void *unused)
-{
-    int item;
-
-    (void)unused;
-    enter_world();
-    while (hk_chan_recv(world.chan, &item) == 0)
-        world.got[item]++;
-}
-
-static void send_or_be_refused(void *unused)
-{
-    int index = enter_world();
-
-    (void)unused;
-    if (hk_chan_send(world.chan, &index) == -EPIPE)
-        world.value++;
-}
-
-static void close_chan(void *unused)
-{
-    (void)unused;
-    enter_world();
-    hk_chan_close(world.chan);
-}
-
-static bool one_came_or_was_refused(void *unused)
-{
-    (void)unused;
-    hk_chan_free(world.chan);
-    world.chan = NULL;
-    return world.got[0] + world.got[1] + world.got[2] + world.value == 1;
-}
-
-static void close_parts_sent_from_refused(void **state)
-{
-    hk_model model = {
-        .name = "channel_0_close",
-        .begin = begin_chan_0,
-        .end = one_came_or_was_refused,
-        .threads = {receive_to_the_end, send_or_be_refused, close_chan},
-    };
-
-    (void)state;
-    expect_all_runs_pass(model);
-    model.name = "channel_1_close";
-    model.begin = begin_chan_1;
-    expect_all_runs_pass(model);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -598,8 +479,6 @@ int main(void)
         cmocka_unit_test(wait_group_waits_for_the_last),
         cmocka_unit_test(barrier_holds_both_back),
         cmocka_unit_test(limiter_keeps_its_limit),
-        cmocka_unit_test(channel_passes_each_item_once),
-        cmocka_unit_test(close_parts_sent_from_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

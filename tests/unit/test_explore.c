@@ -59,6 +59,26 @@ PANIC_TEST(a_deadlock_that_no_cancel_ends_panics, "do not end although")
                    NULL);
 }
 
+static hk_timer forgotten;
+
+static void do_nothing(hk_timer *timer)
+{
+    (void)timer;
+}
+
+static int forget_a_timer(void *arg)
+{
+    (void)arg;
+    hk_timer_set(&forgotten, hk_now() + HK_SECOND, do_nothing);
+    return 0;
+}
+
+PANIC_TEST(a_timer_that_outlives_its_scenario_panics, "a timer outlives")
+{
+    return explore(forget_a_timer, NULL,
+                   (hk_explore_options){.seeds = 1, .clock_waits = true}, NULL);
+}
+
 /* ---- a busy scenario: all kinds of choices ---- */
 
 struct busy {
@@ -490,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_panic_tells_the_seed),
         cmocka_unit_test(a_deadlock_that_no_cancel_ends_panics),
+        cmocka_unit_test(a_timer_that_outlives_its_scenario_panics),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(different_seeds_are_different_runs),
         cmocka_unit_test(any_ready_task_may_be_next),
