@@ -1,31 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All runs of a model, depth first. A run follows the list of choices: as far as it
- * reaches each is given; beyond, the first option is taken and noted, which is to go on
- * with the same thread and not to delay a store. The next run is that list with its
- * last choice that has another option changed, and the rest cut off; so no state is
- * ever saved, and a list of choices is all that a replay needs.
+ * All runs of a model, depth first: a run follows a list of choices (model_choices.h),
+ * the next one follows the next list. No state is ever saved, and a list is all that a
+ * replay needs.
  *
- * Option 0 everywhere is one thread after the other. Choices cost: another thread where
- * the current one could go on, a preemption; a store that waits, a delay. Where the
- * current one waits or ends, another costs nothing. A thread that yields makes way for
- * one that is ready, and the second time without any change of memory in between stands
- * back until there is one: so loops that wait for another thread end.
+ * Option 0 is to go on with the same thread and not to delay a store; 0 everywhere is
+ * one thread after the other. Choices cost: another thread where the current one could
+ * go on, a preemption; a store that waits, a delay. Where the current one waits or ends,
+ * another costs nothing. A thread that yields makes way for one that is ready, and the
+ * second time without any change of memory in between stands back until there is one: so
+ * loops that wait for another thread end.
  */
 #include "base/assert.h"
 #include "core/runtime.h"
 #include "sys/os.h"
+#include "testing/model_choices.h"
 #include "testing/model_run.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { STACK_BYTES = 256 * 1024, PREEMPTIONS_DEFAULT = 2, POINTS_MAX = 100 * 1000 };
-
-struct choice {
-    uint32_t chosen, options;
-};
 
 static struct {
     const hk_model *model;
@@ -40,8 +34,7 @@ static struct {
     struct hki_self *home_self;
     struct hki_worker *home_worker;
 
-    struct choice *choices;
-    uint32_t made, length, room;
+    struct hki_model_choices choices;
 
     struct hki_model_thread *current; /* NULL: no run */
     uint32_t preemptions, delays;     /* left */
@@ -85,18 +78,6 @@ void hki_model_log(const char *what, const volatile void *address, uint64_t valu
 
 /* ---- choices ---- */
 
-static bool make_room(void)
-{
-    uint32_t room = run.room ? 2 * run.room : 1024;
-    struct choice *choices = realloc(run.choices, room * sizeof(*choices));
-
-    if (!choices)
-        return false;
-    run.choices = choices;
-    run.room = room;
-    return true;
-}
-
 static void fail(int failure)
 {
     if (run.failure == 0)
@@ -105,26 +86,14 @@ static void fail(int failure)
 
 uint32_t hki_model_choose(uint32_t options)
 {
-    struct choice *choice;
+    int chosen;
 
     if (options <= 1)
         return 0;
-    if (run.made == run.room && !make_room()) {
-        fail(-ENOMEM);
-        return 0;
-    }
-    choice = &run.choices[run.made];
-    if (run.made++ == run.length) {
-        *choice = (struct choice){.options = options};
-        run.length++;
-    } else if (choice->options == 0) { /* given by hand, for a replay */
-        choice->options = options;
-    }
-    if (choice->options != options || choice->chosen >= options) {
-        fail(-EILSEQ);
-        return 0;
-    }
-    return choice->chosen;
+    chosen = hki_model_choices_make(&run.choices, options);
+    if (chosen < 0)
+        fail(chosen);
+    return chosen < 0 ? 0 : (uint32_t)chosen;
 }
 
 bool hki_model_choose_delay(void)
@@ -133,20 +102,6 @@ bool hki_model_choose_delay(void)
         return false;
     run.delays--;
     return true;
-}
-
-/* To the next list of choices; false when there is none. */
-static bool advance(void)
-{
-    run.length = run.made;
-    while (run.length > 0) {
-        struct choice *last = &run.choices[run.length - 1];
-
-        if (++last->chosen < last->options)
-            return true;
-        run.length--;
-    }
-    return false;
 }
 
 /* ---- threads ---- */
@@ -337,7 +292,7 @@ static void thread_main(void)
 
 static void begin_run(void)
 {
-    run.made = 0;
+    hki_model_choices_begin(&run.choices);
     run.changes = 1;
     run.points = 0;
     run.failure = 0;
@@ -361,7 +316,6 @@ static void begin_run(void)
 
 static int run_once(void)
 {
-    uint32_t given = run.length;
     struct hki_model_thread *first;
 
     begin_run();
@@ -373,7 +327,7 @@ static int run_once(void)
     hki_worker_current = NULL;
     (void)hki_context_switch(hki_switch_by_return, &run.home_sp, first->sp, &run.home,
                              &first->stack->context);
-    if (run.failure == 0 && run.made < given)
+    if (run.failure == 0 && !hki_model_choices_have_all_been_made(&run.choices))
         return -EILSEQ;
     if (run.failure == 0 && run.model->end && !run.model->end(run.model->world)) {
         hki_log(HK_LOG_ERROR, "model '%s': the world is not as it must be", run.name);
@@ -382,39 +336,7 @@ static int run_once(void)
     return run.failure;
 }
 
-/* ---- replays: "12=1,40=2" ---- */
-
-static void write_choices(char *text, size_t size)
-{
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (uint32_t i = 0; i < run.made && used < size; i++)
-        if (run.choices[i].chosen)
-            used += (size_t)snprintf(text + used, size - used, "%s%u=%u",
-                                     used ? "," : "", i, run.choices[i].chosen);
-}
-
-static int read_choices(const char *text)
-{
-    while (*text) {
-        unsigned index, chosen;
-        int length = 0;
-
-        if (sscanf(text, "%u=%u%n", &index, &chosen, &length) != 2)
-            return -EINVAL;
-        while (run.length <= index) {
-            if (run.length == run.room && !make_room())
-                return -ENOMEM;
-            run.choices[run.length++] = (struct choice){.chosen = 0};
-        }
-        run.choices[index].chosen = chosen;
-        text += length;
-        text += *text == ',';
-    }
-    run.replays = true;
-    return 0;
-}
+/* ---- all runs ---- */
 
 /* HOCKET_MODEL=name:choices. 1: it names another model. */
 static int heed_environment(void)
@@ -426,10 +348,9 @@ static int heed_environment(void)
         return 0;
     if (strncmp(wish, run.name, length) != 0 || wish[length] != ':')
         return 1;
-    return read_choices(wish + length + 1);
+    run.replays = true;
+    return hki_model_choices_read(&run.choices, wish + length + 1);
 }
-
-/* ---- all runs ---- */
 
 static void report(int rc, const char *choices)
 {
@@ -450,13 +371,14 @@ static int run_all(hk_model_result *result)
         if (run.points > result->points)
             result->points = run.points;
         if (rc < 0) {
-            write_choices(result->choices, sizeof(result->choices));
+            hki_model_choices_write(&run.choices, result->choices,
+                                    sizeof(result->choices));
             report(rc, result->choices);
             return rc;
         }
         if (run.model->runs_max && result->runs >= run.model->runs_max)
             return -E2BIG;
-    } while (!run.replays && advance());
+    } while (!run.replays && hki_model_choices_advance(&run.choices));
     return 0;
 }
 
@@ -496,7 +418,7 @@ int hk_model_run(const hk_model *model, hk_model_result *out)
     if (rc == 0)
         rc = run_all(&result);
     put_stacks();
-    free(run.choices);
+    hki_model_choices_fini(&run.choices);
     memset(&run, 0, sizeof(run));
     if (out)
         *out = result;
