@@ -135,7 +135,7 @@ static void switch_to(struct hki_model_thread *thread)
 
     from->self = hki_self_current;
     from->worker = hki_worker_current;
-    from->last_load = NULL;
+    from->load_count = 0;
     thread->state = HKI_MODEL_READY;
     run.current = thread;
     hki_self_current = thread->self;
@@ -247,7 +247,7 @@ void hk_model_yield(void)
     if (!thread)
         return;
     hki_model_flush(thread);
-    thread->last_load = NULL;
+    thread->load_count = 0;
     if (++run.points > POINTS_MAX)
         fail(-ELOOP);
     if (thread->yielded_at == run.changes) {

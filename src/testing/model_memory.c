@@ -98,7 +98,33 @@ static void begin_update(struct hki_model_thread *thread)
 {
     hki_model_point();
     hki_model_flush(thread);
-    thread->last_load = NULL;
+    thread->load_count = 0;
+}
+
+/*
+ * The load just made, made again, sees the same: nobody need come in between. And so
+ * does one that is made for the third time: that is a loop, and two of its rounds have
+ * been looked at.
+ */
+static bool is_repeated(const struct hki_model_thread *thread,
+                        const volatile void *address)
+{
+    uint32_t count = 0;
+
+    if (thread->load_count == 0 || thread->loaded_at != hki_model_changes())
+        return false;
+    for (uint32_t i = 0; i < thread->load_count; i++)
+        count += thread->loads[i] == address;
+    return count >= 2 || thread->loads[thread->load_count - 1] == address;
+}
+
+static void note_load(struct hki_model_thread *thread, const volatile void *address)
+{
+    if (thread->loaded_at != hki_model_changes() ||
+        thread->load_count == HKI_MODEL_LOADS)
+        thread->load_count = 0;
+    thread->loads[thread->load_count++] = address;
+    thread->loaded_at = hki_model_changes();
 }
 
 uint64_t hk_model_load(const volatile void *address, size_t size)
@@ -109,12 +135,12 @@ uint64_t hk_model_load(const volatile void *address, size_t size)
     if (!hki_model_is_running())
         return read_memory(address, size);
     thread = hki_model_current();
-    if (thread->last_load != address || thread->loaded_at != hki_model_changes())
+    if (!is_repeated(thread, address)) {
         hki_model_point();
-    else if (++thread->same_loads % LOADS_MAX == 0)
+        note_load(thread, address);
+    } else if (++thread->same_loads % LOADS_MAX == 0) {
         hk_model_yield();
-    thread->last_load = address;
-    thread->loaded_at = hki_model_changes();
+    }
     value = read_own(thread, address, size);
     hki_model_log("load", address, value);
     return value;
@@ -130,7 +156,7 @@ void hk_model_store(volatile void *address, size_t size, uint64_t value, int ord
     }
     thread = hki_model_current();
     hki_model_point();
-    thread->last_load = NULL;
+    thread->load_count = 0;
     if (is_delayed(thread, address, order)) {
         hki_model_log("store, delayed", address, cut_to_size(value, size));
         thread->buffer[thread->buffered++] = (struct hki_model_store){

@@ -10,7 +10,7 @@
 
 #include <hocket/model.h>
 
-enum { HKI_MODEL_BUFFER = 16 };
+enum { HKI_MODEL_BUFFER = 16, HKI_MODEL_LOADS = 8 };
 
 /* A store that only its own thread sees yet. */
 struct hki_model_store {
@@ -35,9 +35,10 @@ struct hki_model_thread {
     struct hki_model_store buffer[HKI_MODEL_BUFFER]; /* oldest first */
     uint32_t buffered;
 
-    /* Its last operation, if that was a load, and what had changed until then: the same
-     * load again would see the same, so nobody need come in between. */
-    const volatile void *last_load;
+    /* What it has loaded, newest last, since it ran last, did anything else, or memory
+     * changed. */
+    const volatile void *loads[HKI_MODEL_LOADS];
+    uint32_t load_count;
     uint64_t loaded_at;
     uint32_t same_loads; /* in a row: a loop that waits and does not say so */
 };

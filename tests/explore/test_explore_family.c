@@ -64,6 +64,55 @@ static int barrier_aborts_for_who_is_cancelled(void *arg)
     return 0;
 }
 
+struct meeting {
+    hk_barrier barrier;
+    int met[3]; /* by place; atomic */
+    bool left;  /* one was cancelled before they met */
+};
+
+static int meet(void *arg)
+{
+    struct meeting *m = arg;
+    int index = hk_barrier_wait(&m->barrier);
+
+    TRY(index);
+    add_to(&m->met[index], 1);
+    return 0;
+}
+
+static int meet_or_leave(void *arg)
+{
+    struct meeting *m = arg;
+    int rc = meet(arg);
+
+    m->left = rc == -ECANCELED;
+    return rc;
+}
+
+/* Who is cancelled has not arrived: another one completes the round. */
+static int barrier_forgets_the_cancelled(void *arg)
+{
+    struct meeting meeting = {.barrier = HK_BARRIER_INIT(3)};
+    hk_scope all, unsure;
+    hk_task_id id;
+
+    (void)arg;
+    hk_scope_open(&all);
+    hk_spawn(&all, meet, &meeting);
+    hk_spawn(&all, meet, &meeting);
+    hk_scope_open(&unsure);
+    hk_spawn_named(&unsure, "unsure", meet_or_leave, &meeting, &id);
+    TRY(dawdle());
+    (void)hk_task_cancel(id); /* it may have met the others, and ended */
+    EXPECT(hk_scope_join(&unsure) == 0);
+    if (meeting.left)
+        hk_spawn(&all, meet, &meeting);
+    EXPECT(hk_scope_join(&all) == 0);
+    EXPECT(meeting.met[0] == 1 && meeting.met[1] == 1 && meeting.met[2] == 1);
+    hk_barrier_fini(&meeting.barrier);
+    return 0;
+}
+
 /* ---- once ---- */
 
 struct setup {
@@ -216,6 +265,7 @@ static const struct scenario scenarios[] = {
     {"barrier_holds_all_back", barrier_holds_all_back, 0, false},
     {"barrier_aborts_for_who_is_cancelled", barrier_aborts_for_who_is_cancelled, 2,
      false},
+    {"barrier_forgets_the_cancelled", barrier_forgets_the_cancelled, 0, false},
     {"once_is_once", once_is_once, 2, false},
     {"wait_group_waits_for_the_last", wait_group_waits_for_the_last, 2, false},
     {"limiter_keeps_its_limit", limiter_keeps_its_limit, 2, false},

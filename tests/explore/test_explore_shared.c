@@ -284,6 +284,52 @@ static int cond_broadcast_reaches_all(void *arg)
     return 0;
 }
 
+/* Often enough for the condition to become one worker's own. */
+enum { TURNS = 40 };
+
+static int take_turns(struct store *s, int mine)
+{
+    int rc;
+
+    TRY(hk_mutex_lock(&s->mutex));
+    for (int i = 0; i < TURNS; i++) {
+        while (s->goods != mine) {
+            rc = hk_cond_wait(&s->not_empty, &s->mutex);
+            EXPECT(rc == 0 && hk_mutex_is_held(&s->mutex));
+        }
+        s->goods = 1 - mine;
+        s->made++;
+        hk_cond_signal(&s->not_empty);
+    }
+    hk_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+static int take_even_turns(void *arg)
+{
+    return take_turns(arg, 0);
+}
+
+static int take_odd_turns(void *arg)
+{
+    return take_turns(arg, 1);
+}
+
+static int cond_passes_turns_to_and_fro(void *arg)
+{
+    struct store store = {.goods = 0};
+    hk_scope s;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_spawn(&s, take_even_turns, &store);
+    hk_spawn(&s, take_odd_turns, &store);
+    EXPECT(hk_scope_join(&s) == 0);
+    EXPECT(store.made == 2 * TURNS);
+    hk_cond_fini(&store.not_empty);
+    return 0;
+}
+
 /* ---- many mutexes at once; a recursive one ---- */
 
 struct bank {
@@ -376,6 +422,7 @@ static const struct scenario scenarios[] = {
     {"cond_passes_the_signal_of_the_cancelled_on",
      cond_passes_the_signal_of_the_cancelled_on, 2, false},
     {"cond_broadcast_reaches_all", cond_broadcast_reaches_all, 2, false},
+    {"cond_passes_turns_to_and_fro", cond_passes_turns_to_and_fro, 0, false},
     {"lock_many_never_deadlocks", lock_many_never_deadlocks, 2, false},
     {"recursive_mutex_excludes_others", recursive_mutex_excludes_others, 2, false},
 };

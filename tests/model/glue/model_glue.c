@@ -56,6 +56,10 @@ void hki_spin_pause(unsigned turn)
     (void)turn;
 }
 
+void hki_spin_yield(void)
+{
+}
+
 void hki_fence_prepare(void)
 {
 }
