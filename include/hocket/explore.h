@@ -66,8 +66,8 @@ typedef struct hk_explore_result {
  * million choices without an end; or when the ledger is not balanced after it. Logs the
  * seed of a failure (level error); a panic and abort(3) get theirs on standard error.
  *
- * The scenario makes everything anew each time, as a rule on its own stack. A timer that
- * it leaves set panics.
+ * The scenario makes everything anew each time, as a rule on its own stack. A timer
+ * that it leaves set panics.
  *
  * Blocks:  until all schedules have run.
  * Returns: 0, or the failure: the scenario's own error, -EDEADLK (all wait: they are

@@ -6,10 +6,10 @@
  *
  * Option 0 is to go on with the same thread and not to delay a store; 0 everywhere is
  * one thread after the other. Choices cost: another thread where the current one could
- * go on, a preemption; a store that waits, a delay. Where the current one waits or ends,
- * another costs nothing. A thread that yields makes way for one that is ready, and the
- * second time without any change of memory in between stands back until there is one: so
- * loops that wait for another thread end.
+ * go on, a preemption; a store that waits, a delay. Where the current one waits or
+ * ends, another costs nothing. A thread that yields makes way for one that is ready,
+ * and the second time without any change of memory in between stands back until there
+ * is one: so loops that wait for another thread end.
  */
 #include "base/assert.h"
 #include "core/runtime.h"

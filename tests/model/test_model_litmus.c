@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model explorer on the classics: what two or three threads may see of one another's
- * stores, and what it calls a deadlock.
+ * The model explorer on the classics: what two or three threads may see of one
+ * another's stores, and what it calls a deadlock.
  *
  * Run: once, builds=plain asan clang
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Models of a worker's loop, the real one, among threads that send it messages: it
- * never sleeps on a message, every message is read once, the wait of a task ends by wake
- * or by cancel, and nobody touches the worker when its loop has ended.
+ * never sleeps on a message, every message is read once, the wait of a task ends by
+ * wake or by cancel, and nobody touches the worker when its loop has ended.
  *
  * Run: once, builds=plain asan clang
  */
