@@ -162,7 +162,7 @@ static int be_busy(void *arg)
     return rc;
 }
 
-enum { STORIES = 300 };
+enum { STORIES = 60 };
 
 static void the_same_seed_is_the_same_run(void **state)
 {
