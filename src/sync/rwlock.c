@@ -186,7 +186,7 @@ static hk_waiter *call_the_late(hk_rwlock *lock)
         end = &w->next;
     }
     lock->hki_waiting = 0;
-    /* Who sees it may read: by a slot that was not in use, it sees nothing else of us. */
+    /* Who sees it may read: by a slot not yet in use, it sees nothing else of us. */
     __atomic_fetch_and(writers_word(lock), ~(uint32_t)(WRITING | COME_LATE),
                        __ATOMIC_RELEASE);
     hki_lock_release(&lock->hki_lock);
