@@ -9,6 +9,7 @@
 #ifndef HOCKET_TESTING_H
 #define HOCKET_TESTING_H
 
+#include <hocket/explore.h>
 #include <hocket/lowlevel.h>
 #include <hocket/run.h>
 #include <hocket/task.h>

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-void hki_lock_wait(uint32_t *word); /* sys/futex.c: until it has the lock */
-void hki_lock_wake(uint32_t *word); /* sys/futex.c */
+void hki_lock_wait(uint32_t *word); /* sys/lock.c: until it has the lock */
+void hki_lock_wake(uint32_t *word); /* sys/lock.c */
 
 static inline bool hki_lock_try(uint32_t *word)
 {

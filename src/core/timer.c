@@ -142,8 +142,11 @@ static hk_timer *merge(hk_timer *a, hk_timer *b)
 /* A stable bottom-up merge sort: bins[i] holds a sorted list of 2^i timers. */
 static hk_timer *sort(hk_timer *list)
 {
+    const struct hki_worker *worker = hki_worker_current;
     hk_timer *bins[48] = {NULL}, *all = NULL;
 
+    if (HKI_UNLIKELY(worker && worker->chooser))
+        list = worker->chooser->mix_timers(list);
     while (list) {
         hk_timer *run = list;
         unsigned i = 0;

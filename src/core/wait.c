@@ -9,6 +9,9 @@
  *     ARMED -> PARKED -> (woken: the task is ready)      the usual way
  *     ARMED -> WOKEN                                      the wake came first
  *     PARKED -> ABORTED                                   abort undid the wait
+ *
+ * FAR is set by the schedule explorer, beside PARKED: the wake is then on its way for a
+ * while, during which an abort finds the waiter gone from its queue.
  */
 #include "base/annotate.h"
 #include "core/runtime.h"
@@ -161,9 +164,11 @@ void hk_wake(hk_waiter *w, int result)
     }
     HKI_HB_RELEASE(w);
     state = __atomic_load_n(&w->hki_state, __ATOMIC_RELAXED); /* immutable bits of it */
-    if (HKI_UNLIKELY(state & (HKI_WAIT_THREAD | HKI_WAIT_CALLBACK))) {
+    if (HKI_UNLIKELY(state & (HKI_WAIT_THREAD | HKI_WAIT_CALLBACK | HKI_WAIT_FAR))) {
         if (state & HKI_WAIT_THREAD)
             wake_thread(w);
+        else if (state & HKI_WAIT_FAR)
+            hki_worker_post(((struct hki_self *)w->hki_target)->worker, &w->hki_node);
         else
             hki_worker_post(w->hki_target, &w->hki_node);
         return;

@@ -11,6 +11,7 @@ enum hki_wait_state {
     HKI_WAIT_PARKED = 1 << 3,
     HKI_WAIT_WOKEN = 1 << 4,
     HKI_WAIT_ABORTED = 1 << 5,
+    HKI_WAIT_FAR = 1 << 6, /* its wake comes as a message, as from another worker */
 };
 
 /* Of hk_sleep; the object is the hk_timer that ends it. */

@@ -181,8 +181,11 @@ static void starve(struct hki_worker *worker, struct hki_task *task)
  * their ticks are used up. */
 static void run_tasks(struct hki_worker *worker)
 {
-    struct hki_task *task = hki_ready_pop(worker);
+    struct hki_task *task;
 
+    if (HKI_UNLIKELY(worker->chooser))
+        worker->chooser->choose_task(worker);
+    task = hki_ready_pop(worker);
     if (!hki_task_is_started(task)) {
         int rc = hki_task_start(worker, task);
 
@@ -381,6 +384,8 @@ static void rest(struct hki_worker *worker)
     if (wake_blocked_waiters(worker))
         return;
     if (worker->runtime->options.virtual_clock) {
+        if (!hki_mpsc_is_empty(&worker->inbox))
+            return; /* a timer has called back: that comes before the clock goes on */
         if (worker->ops_in_flight &&
             (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
             return;
@@ -390,6 +395,8 @@ static void rest(struct hki_worker *worker)
                 return;
         }
         if (hki_virtual_jump(worker))
+            return;
+        if (worker->chooser && worker->chooser->get_unstuck(worker))
             return;
         sleep_until(worker, HK_NEVER);
         return;
@@ -406,7 +413,10 @@ static void rest(struct hki_worker *worker)
 static void turn(struct hki_worker *worker)
 {
     worker->ticks = HKI_TICKS;
-    read_inbox(worker);
+    if (HKI_UNLIKELY(worker->chooser))
+        worker->chooser->begin_turn(worker);
+    else
+        read_inbox(worker);
     worker->now_ns = hki_worker_now(worker);
     if (worker->wheel.count)
         HKI_COUNT(worker->timers_fired, hki_wheel_fire(&worker->wheel, worker->now_ns));

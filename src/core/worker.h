@@ -9,6 +9,7 @@
 #define HKI_CORE_WORKER_H
 
 #include "base/mpsc.h"
+#include "core/chooser.h"
 #include "core/halt.h"
 #include "core/task.h"
 #include "core/timer.h"
@@ -61,7 +62,8 @@ struct hki_worker {
 
     const struct hki_poller_ops *poller_ops;
     struct hki_poller *poller;
-    uint64_t random; /* state of hki_random */
+    uint64_t random;                   /* state of hki_random */
+    const struct hki_chooser *chooser; /* NULL: everything in its usual order */
     struct hki_wheel wheel;
 
     /* ---- shared ---- */

@@ -186,8 +186,9 @@ static hk_waiter *call_the_late(hk_rwlock *lock)
         end = &w->next;
     }
     lock->hki_waiting = 0;
+    /* Who sees it may read: by a slot not yet in use, it sees nothing else of us. */
     __atomic_fetch_and(writers_word(lock), ~(uint32_t)(WRITING | COME_LATE),
-                       __ATOMIC_RELAXED);
+                       __ATOMIC_RELEASE);
     hki_lock_release(&lock->hki_lock);
     return first;
 }
@@ -226,8 +227,10 @@ static inline bool try_read(hk_rwlock *lock, uint32_t slot, uint32_t needed)
     uint32_t readers = __atomic_load_n(word, __ATOMIC_RELAXED);
 
     while ((readers & needed) == needed && !(readers & CLOSED))
+        /* A release, too: who comes by this slot after us sees the writers that we saw,
+         * also those that did not know of the slot. */
         if (__atomic_compare_exchange_n(word, &readers, (readers | USED) + READER, true,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return true;
     return false;
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Futexes, and the slow path of the short lock that stands on them. */
+/* Futexes. */
 #include "sys/futex.h"
-
-#include "base/annotate.h"
-#include "base/lock.h"
 
 #include <linux/futex.h>
 #include <stddef.h>
@@ -28,32 +25,4 @@ void hki_futex_wake(uint32_t *word, uint32_t count)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL,
                   0);
-}
-
-static inline void relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/* The lock guards a few words, so its holder is done soon, unless it was preempted. */
-void hki_lock_wait(uint32_t *word)
-{
-    for (int i = 0; i < 100; i++) {
-        if (__atomic_load_n(word, __ATOMIC_RELAXED) == 0 && hki_lock_try(word))
-            goto locked;
-        relax();
-    }
-    while (__atomic_exchange_n(word, 2, __ATOMIC_ACQUIRE) != 0)
-        hki_futex_wait(word, 2, INT64_MAX);
-locked:
-    HKI_HB_ACQUIRE(word); /* the logical mode does not see into this file */
-}
-
-void hki_lock_wake(uint32_t *word)
-{
-    hki_futex_wake(word, 1);
 }

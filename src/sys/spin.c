@@ -27,13 +27,3 @@ void hki_spin_pause(unsigned turn)
     else
         (void)nanosleep(&nap, NULL);
 }
-
-void hki_spin_wait(struct hki_spin *spin)
-{
-    unsigned turn = 0;
-
-    do
-        hki_spin_pause(turn++);
-    while (__atomic_load_n(&spin->word, __ATOMIC_RELAXED) || !hki_spin_try(spin));
-    HKI_HB_ACQUIRE(spin); /* the logical mode does not see into this file */
-}

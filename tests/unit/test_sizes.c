@@ -6,6 +6,8 @@
  */
 #include "support/core_test.h"
 
+#include <hocket/model.h>
+
 #include "core/task.h"
 #include "core/ioop.h"
 
@@ -33,6 +35,10 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_waiter_queue), 16);
     assert_int_equal(sizeof(hk_lock), 4);
     assert_int_equal(sizeof(hk_sequencer), 24);
+    assert_int_equal(sizeof(hk_explore_options), 64);
+    assert_int_equal(sizeof(hk_explore_result), 64);
+    assert_int_equal(sizeof(hk_model), 128);
+    assert_int_equal(sizeof(hk_model_result), 288);
     assert_int_equal(sizeof(hk_task_id), 8);
     assert_int_equal(sizeof(hk_fd), 8);
     assert_int_equal(sizeof(hk_local), 16);

@@ -71,6 +71,40 @@ TASK_TEST(virtual_clock_wakes_sleepers_in_order_of_time)
     return 0;
 }
 
+/* ---- a callback is called before the clock goes on ---- */
+
+static const hk_wait_kind callback_kind = {.name = "callback"};
+static int64_t called_at;
+
+static void note_time(hk_waiter *w)
+{
+    (void)w;
+    __atomic_store_n(&called_at, hk_now(), __ATOMIC_RELEASE);
+}
+
+struct early_timer {
+    hk_timer timer;
+    hk_waiter waiter;
+};
+
+static void wake_callback(hk_timer *timer)
+{
+    hk_wake(&((struct early_timer *)(void *)timer)->waiter, 0);
+}
+
+TASK_TEST(virtual_clock_stands_still_until_callbacks_were_called)
+{
+    struct early_timer early = {.timer = {.hki_link = NULL}};
+    int64_t begin = hk_now();
+
+    CHECK_EQ(hk_waiter_init_callback(&early.waiter, &callback_kind, NULL, note_time),
+             0);
+    hk_timer_set(&early.timer, begin + HK_SECOND, wake_callback);
+    CHECK_EQ(hk_sleep(HK_SECOND + 1), 0);
+    CHECK_EQ(__atomic_load_n(&called_at, __ATOMIC_ACQUIRE), begin + HK_SECOND);
+    return 0;
+}
+
 TASK_TEST(advance_fires_timers_in_order_each_at_its_own_time)
 {
     int64_t ten = 10, twenty = 20, begin = hk_now(), got;
@@ -484,6 +518,7 @@ int main(void)
         cmocka_unit_test(virtual_clock_jumps_when_every_task_waits),
         cmocka_unit_test(virtual_clock_stands_still_while_a_task_can_run),
         cmocka_unit_test(virtual_clock_wakes_sleepers_in_order_of_time),
+        cmocka_unit_test(virtual_clock_stands_still_until_callbacks_were_called),
         cmocka_unit_test(advance_fires_timers_in_order_each_at_its_own_time),
         cmocka_unit_test(advance_in_a_cancelled_scope_is_cancelled),
         cmocka_unit_test(wait_all_blocked_waits_for_everything_that_can_run),
