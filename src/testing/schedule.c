@@ -388,7 +388,7 @@ static void observe_park(struct hki_self *self)
         return;
     if (has_chance(schedule.travels))
         self->waiter->hki_state |= HKI_WAIT_FAR;
-    if (schedule.victim_count && task->parent && task->parent != schedule.scope)
+    if (schedule.victim_count && task->self.parent && task->self.parent != schedule.scope)
         note_victim(task);
 }
 
