@@ -2,9 +2,10 @@
 /*
  * Many readers or one writer, for tasks of any worker and plain threads alike.
  *
- * Neither side starves: a writer that waits stops new readers, and then waits for those
- * inside only; when a writer leaves, all readers that waited get in before the next
- * writer. Among writers it is as with the mutex: barging with a bound.
+ * Neither side starves: a writer that waits stops new readers, and then waits for
+ * those inside only; a writer that leaves wakes the readers that waited, and one that
+ * was woken in vain, since another writer was faster, is let in when that one leaves.
+ * Among writers it is as with the mutex: barging with a bound.
  *
  * The lock knows its readers: each task and thread keeps a record of what it holds for
  * reading. So reading again what one reads already is always possible, also while a

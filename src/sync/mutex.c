@@ -366,7 +366,7 @@ int hk_mutex_try_lock(hk_mutex *mutex)
 
 /* The next waiter, with the mutex handed to it, or with leave to try; NULL when the
  * queue has run empty meanwhile. While we hold it, hki_lock keeps the state still. */
-static struct hki_mutex_place *pick_next(hk_mutex *mutex, enum hki_mutex_wake *out_wake)
+static struct hki_mutex_place *pick_next(hk_mutex *mutex, int *out_wake)
 {
     struct hki_mutex_place *place;
 
@@ -392,8 +392,7 @@ static struct hki_mutex_place *pick_next(hk_mutex *mutex, enum hki_mutex_wake *o
     return place;
 }
 
-static void wake_next(hk_mutex *mutex, struct hki_mutex_place *place,
-                      enum hki_mutex_wake wake)
+static void wake_next(hk_mutex *mutex, struct hki_mutex_place *place, int wake)
 {
     if (wake == HKI_MUTEX_TRY)
         __atomic_fetch_and(&mutex->hki_state, ~(uint32_t)HELD, __ATOMIC_RELEASE);
@@ -411,7 +410,7 @@ static __attribute__((noinline)) void unlock_slow(hk_mutex *mutex,
         return;
     }
     for (;;) {
-        enum hki_mutex_wake wake;
+        int wake;
         struct hki_mutex_place *place;
 
         if (!(state & WAITERS) || (state & WAKING)) {

@@ -84,11 +84,11 @@ static inline bool hki_mutex_try_pass(hk_mutex *mutex, struct hki_self *to)
 }
 
 /*
- * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false: that
- * was enough. Each look costs the holder a cache miss, so they come less and less often,
- * and with `may_yield` the caller soon lets others have its processor: a plain thread on
- * which nobody waits. Nobody spins when the last few were in vain: the holder may be a
- * task of the caller's own worker, or wait for something with the lock held.
+ * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false:
+ * that was enough. Each look costs the holder a cache miss, so they come less and less
+ * often, and with `may_yield` the caller soon lets others have its processor: a plain
+ * thread for which nobody waits. Nobody spins when the last few were in vain: the
+ * holder may be a task of the caller's own worker, or wait with the lock held.
  */
 static inline bool hki_mutex_spin(const hk_mutex *mutex, bool may_yield, int look)
 {

@@ -8,15 +8,15 @@
  *     USED     Somebody has read by this slot: so hki_used has its bit. Set once.
  *     CLOSED   A writer is inside, or closes the door behind those who are: nobody may
  *              enter. Set and cleared by who holds hki_writers.
- *     WATCHED  Set beside CLOSED by a writer that has waited for long enough: who leaves
- *              reports it. It takes a READER off, and learns by the same instruction
- *              whether it is watched: if not, that was its last access to the lock.
+ *     WATCHED  Set beside CLOSED by a writer that has waited for long enough: who
+ *              leaves reports it. It takes a READER off, and learns by the same
+ *              instruction whether it is watched: if not, that was its last access.
  *     READER   n times: the readers inside.
  *
  * Who writes, in this order: holds hki_writers, a mutex, so that writers queue with all
- * that a mutex promises; sets WRITING in its word; closes the slots that are in use; and
- * waits until there is no READER, nor a LEAVER. Who leaves undoes that in the reverse
- * order, so a closed slot implies WRITING.
+ * that a mutex promises; sets WRITING in its word; closes the slots that are in use;
+ * and waits until there is no READER, nor a LEAVER. Who leaves undoes that in the
+ * reverse order, so a closed slot implies WRITING.
  *
  *     hki_leaving   LEAVER for each reader that was inside when its slot came to be
  *                   watched and has not reported yet: it takes one off, and touches the
@@ -30,9 +30,9 @@
  * sets WRITING, then reads hki_used. So one of them sees the other.
  *
  * Readers that come too late queue under hki_lock, with COME_LATE beside WRITING: so
- * the writer cannot leave without seeing them. It counts them in after it has opened
- * the slots, and wakes them when it is done: that bounds their wait to one writer, and
- * that of a writer to the readers that were there before it.
+ * the writer cannot leave without seeing them. It wakes them to try, since to count
+ * them in would make the next writer wait for their wake-up, and two threads would go
+ * in lockstep. But one that was woken in vain is counted in by the next that leaves.
  *
  * Who reads is known to itself alone (hki_reads of self_inline.h): hence a lock that it
  * reads is free for it to read again, and writing one is refused.
@@ -60,6 +60,8 @@ struct reader {
     hk_waiter waiter;
     hk_rwlock *lock;
     uint32_t slot;
+    bool woken;  /* in vain, before */
+    bool inside; /* counted in by the writer that woke it */
 };
 
 static int32_t leaving_of(const hk_rwlock *lock)
@@ -165,18 +167,21 @@ static void open_door(hk_rwlock *lock)
                            __ATOMIC_RELAXED);
 }
 
-/* The door is open. Counts in those who came late, and returns them, to be woken. */
-static hk_waiter *count_in_the_late(hk_rwlock *lock)
+/* The door is open. Takes out those who came late, to be woken. */
+static hk_waiter *call_the_late(hk_rwlock *lock)
 {
     hk_waiter *first = NULL, **end = &first, *w;
 
     hki_lock_acquire(&lock->hki_lock);
     while ((w = hki_queue_pop(&lock->hki_readers))) {
-        const struct reader *reader = w->data;
+        struct reader *reader = w->data;
         uint32_t *word = &lock->hki_slots[reader->slot].hki_readers;
 
-        __atomic_fetch_or(word, USED, __ATOMIC_RELAXED);
-        __atomic_fetch_add(word, READER, __ATOMIC_ACQUIRE);
+        reader->inside = reader->woken;
+        if (reader->inside) {
+            __atomic_fetch_or(word, USED, __ATOMIC_RELAXED);
+            __atomic_fetch_add(word, READER, __ATOMIC_ACQUIRE);
+        }
         *end = w;
         end = &w->next;
     }
@@ -187,19 +192,14 @@ static hk_waiter *count_in_the_late(hk_rwlock *lock)
     return first;
 }
 
-/* Lets the next writer come. When nobody waits, its one instruction is the last access;
- * else the late readers are inside before that, and cannot leave before they are
- * woken. */
+/* Lets the next writer come: its last access. */
 static void stop_writing(hk_rwlock *lock, struct hki_self *self)
 {
-    hk_waiter *late;
-
     open_door(lock);
     if (HKI_LIKELY(hki_mutex_try_leave(&lock->hki_writers, self, WRITING)))
         return;
-    late = count_in_the_late(lock);
+    hki_queue_wake_all(call_the_late(lock), 0);
     hki_mutex_leave(&lock->hki_writers, self);
-    hki_queue_wake_all(late, 0);
 }
 
 /* ---- reading ---- */
@@ -266,7 +266,7 @@ static bool queue_to_read(struct reader *reader)
     if (state & WRITING) {
         hki_queue_push(&lock->hki_readers, &reader->waiter);
         lock->hki_waiting++;
-        lock->hki_contended++;
+        lock->hki_contended += !reader->woken;
     }
     hki_lock_release(&lock->hki_lock);
     return state & WRITING;
@@ -292,6 +292,8 @@ static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self 
         return -EDEADLK;
     use_slot(lock, slot);
     for (;;) {
+        int rc;
+
         if (!hki_rwlock_is_writing(lock) && try_read(lock, slot, 0))
             return 0;
         if (mode == TRIES)
@@ -300,8 +302,12 @@ static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self 
             return 0;
         hki_waiter_arm(&reader.waiter, self, &read_kind, lock);
         reader.waiter.data = &reader;
-        if (queue_to_read(&reader))
-            return hk_park(&reader.waiter, mode == WAITS ? read_abort : NULL);
+        if (!queue_to_read(&reader))
+            continue;
+        rc = hk_park(&reader.waiter, mode == WAITS ? read_abort : NULL);
+        if (rc < 0 || reader.inside)
+            return rc;
+        reader.woken = true;
     }
 }
 
