@@ -13,6 +13,7 @@
 
 #include <hocket/barrier.h>
 #include <hocket/chan.h>
+#include <hocket/check.h>
 #include <hocket/cond.h>
 #include <hocket/event.h>
 #include <hocket/limiter.h>

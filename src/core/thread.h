@@ -16,9 +16,9 @@ struct hki_thread {
     uint32_t sequence;       /* atomic: grows at every kick; the futex it sleeps on */
     uint32_t asleep;         /* atomic: in the futex */
     uint32_t polling;        /* atomic: in ppoll, kick it through the eventfd */
-    uint32_t hopeless;       /* atomic: nothing can wake it; set by the census */
-    uint32_t scopes_lock;    /* guards the chain of its scopes */
-    uint32_t quiet;          /* atomic: sleeps for ever (core/deadlock.c) ... */
+    uint32_t hopeless;    /* atomic: nothing can wake it; set by hki_thread_give_up */
+    uint32_t scopes_lock; /* guards the chain of its scopes */
+    uint32_t quiet;       /* atomic: sleeps for ever (core/deadlock.c) ... */
     uint32_t quiet_sequence; /* atomic: ... while `sequence` is this */
     uint32_t is_ours;        /* atomic: not plain now: in hk_run, or the watchman */
     int event_fd;            /* -1 until first needed */
@@ -26,7 +26,8 @@ struct hki_thread {
     const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
-    struct hki_reads reads; /* the locks that it holds for reading */
+    struct hki_holds *holds; /* what it holds, for the checks; NULL: not yet known */
+    struct hki_reads reads;  /* the locks that it holds for reading */
     char name[16];
 };
 
@@ -37,6 +38,10 @@ static inline struct hki_thread *hki_thread_of(struct hki_self *self)
 
 /* Makes the thread look again: something it waits for may have changed. Any thread. */
 void hki_thread_kick(struct hki_thread *thread);
+
+/* Makes the thread's wait, if it can be undone, fail with -EDEADLK. The thread waits,
+ * and does so until the caller is done. */
+void hki_thread_give_up(struct hki_thread *thread);
 
 /* Parks the calling thread. As hk_park. */
 int hki_thread_park(struct hki_thread *thread, hk_waiter *waiter, hk_abort_fn *abort);
