@@ -4,7 +4,8 @@
 program of somebody else, built with -fsanitize=thread, is told of a race between two tasks
 of one worker, and of none when they lock; with the shared library and with the static one.
 
-Run: full, limit=300"""
+Run: full, limit=300
+"""
 
 import shutil
 import tempfile

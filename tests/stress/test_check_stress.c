@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks of two workers and two plain threads take random sets of mutexes, from a seed
+ * Tasks of two workers and two plain threads take random sets of mutexes and rwlocks, from a seed
  * (HOCKET_SEED replays one), with the checks on.
  *
  * In one order: no report, whatever the timing, also while the checks are switched on
@@ -15,15 +15,16 @@
 #include <hocket/check.h>
 
 enum {
-    MUTEXES = 12,
+    LOCKS_USED = 12,
     TASKS = 12,
     THREADS = 2,
     TOGGLES = 200,
 };
 
 struct world {
-    hk_mutex mutexes[MUTEXES];
-    long counters[MUTEXES]; /* guarded by the mutex of the same number */
+    hk_mutex mutexes[LOCKS_USED]; /* a number is that of a mutex or of a rwlock */
+    hk_rwlock rwlocks[LOCKS_USED];
+    long counters[LOCKS_USED]; /* guarded by the lock of the same number */
     bool any_order;
     int rounds;
     int deadlocks; /* atomic */
@@ -53,7 +54,7 @@ static void choose(uint64_t *random, int *set, int count)
         bool again;
 
         do {
-            set[i] = (int)below(random, MUTEXES);
+            set[i] = (int)below(random, LOCKS_USED);
             again = false;
             for (int j = 0; j < i; j++)
                 again = again || set[j] == set[i];
@@ -68,25 +69,76 @@ static void choose(uint64_t *random, int *set, int count)
         }
 }
 
+static bool is_rwlock(int number)
+{
+    return number % 3 == 2;
+}
+
 static void unlock_all(const int *set, int count)
 {
     while (count-- > 0)
-        hk_mutex_unlock(&world.mutexes[set[count]]);
+        if (is_rwlock(set[count]))
+            hk_rwlock_unlock(&world.rwlocks[set[count]]);
+        else
+            hk_mutex_unlock(&world.mutexes[set[count]]);
+}
+
+enum manner { LOCKS, TRIES, SHIELDED };
+
+static enum manner choose_manner(uint64_t *random)
+{
+    uint64_t draw = below(random, 16);
+
+    if (draw < 2)
+        return TRIES;
+    return draw == 2 && !world.any_order ? SHIELDED : LOCKS; /* that one cannot fail */
+}
+
+static int lock_mutex(hk_mutex *mutex, enum manner manner)
+{
+    switch (manner) {
+    case TRIES: return hk_mutex_try_lock(mutex);
+    case SHIELDED: hk_mutex_lock_shielded(mutex); return 0;
+    default: return hk_mutex_lock(mutex);
+    }
+}
+
+static int lock_rwlock(hk_rwlock *lock, enum manner manner, bool to_write)
+{
+    switch (manner) {
+    case TRIES:
+        return to_write ? hk_rwlock_try_write_lock(lock)
+                        : hk_rwlock_try_read_lock(lock);
+    case SHIELDED:
+        if (to_write)
+            hk_rwlock_write_lock_shielded(lock);
+        else
+            hk_rwlock_read_lock_shielded(lock);
+        return 0;
+    default: return to_write ? hk_rwlock_write_lock(lock) : hk_rwlock_read_lock(lock);
+    }
+}
+
+static int lock_one(uint64_t *random, int number, bool to_write)
+{
+    enum manner manner = choose_manner(random);
+
+    for (;; manner = LOCKS) {
+        int rc = is_rwlock(number)
+                     ? lock_rwlock(&world.rwlocks[number], manner, to_write)
+                     : lock_mutex(&world.mutexes[number], manner);
+
+        if (rc != -EAGAIN)
+            return rc;
+    }
 }
 
 /* True: it has them all. False: it has none, since it was told to back off. */
-static bool lock_all(uint64_t *random, const int *set, int count)
+static bool lock_all(uint64_t *random, const int *set, int count, bool to_write)
 {
     for (int i = 0; i < count; i++) {
-        hk_mutex *mutex = &world.mutexes[set[i]];
-        int rc = below(random, 8) == 0 ? hk_mutex_try_lock(mutex) : -EAGAIN;
+        int rc = lock_one(random, set[i], to_write);
 
-        if (rc == -EAGAIN && below(random, 16) == 0 && !world.any_order) {
-            hk_mutex_lock_shielded(mutex);
-            rc = 0;
-        }
-        if (rc == -EAGAIN)
-            rc = hk_mutex_lock(mutex);
         if (rc == -EDEADLK) {
             __atomic_add_fetch(&world.deadlocks, 1, __ATOMIC_RELAXED);
             unlock_all(set, i);
@@ -108,12 +160,15 @@ static int works(void *arg)
     (void)arg;
     for (int round = 0; round < world.rounds; round++) {
         int set[4], count = 1 + (int)below(&random, 4);
+        bool to_write;
 
         choose(&random, set, count);
-        while (!lock_all(&random, set, count))
+        to_write = below(&random, 3) == 0;
+        while (!lock_all(&random, set, count, to_write))
             CHECK_EQ(hk_yield(), 0);
         for (int i = 0; i < count; i++)
-            world.counters[set[i]]++;
+            if (to_write || !is_rwlock(set[i]))
+                world.counters[set[i]]++;
         unlock_all(set, count);
     }
     __atomic_sub_fetch(&world.running, 1, __ATOMIC_RELAXED);
