@@ -119,11 +119,11 @@ HK_API void hk_assert_owned(const hk_owner *owner);
 /*
  * A lock that calls these is checked as hocket's are:
  *
- *     hk_check_order(spot, &spot_kind, false);           (before it may wait)
+ *     hk_check_order(spot, &spot_kind, false);     (before it may wait)
  *     ... take it ...
- *     hk_check_took(spot, &spot_kind, false);            (also after a successful try)
+ *     hk_check_took(spot, &spot_kind, false);      (also after a successful try)
  *     ...
- *     hk_check_gave(spot);                               (while the caller still has it)
+ *     hk_check_gave(spot);                         (while the caller still has it)
  *
  * `kind` is the kind of the wait for it; a kind that says by whom the lock is held
  * (hk_wait_kind.holders) takes part in the search for deadlocks. `shared`: several may

@@ -38,8 +38,8 @@ struct hki_hold_room {
 
 /*
  * What one task or thread holds, in the order in which it was taken. Written by its
- * owner only; others read `self`, `count` and the locks at any time, and all of it while
- * the owner waits in the graph of waits. Pooled, never freed.
+ * owner only; others read `self`, `count` and the locks at any time, and all of it
+ * while the owner waits in the graph of waits. Pooled, never freed.
  */
 struct hki_holds {
     struct hki_holds *next; /* of all; immutable */

@@ -259,7 +259,7 @@ void hki_check_lock_text(const void *lock, const hk_wait_kind *kind, char *text,
         (void)snprintf(text, size, "%s %p", what, lock);
 }
 
-/* The part of its stack that is not ours: what called the lock, and what called that. */
+/* Where it was taken, as a stack; the innermost part is the lock's own. */
 static void frames_of(const struct hki_hold *hold, struct hki_frames *out)
 {
     out->count = 0;

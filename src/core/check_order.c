@@ -4,15 +4,15 @@
  * long as the edges form no cycle, no deadlock of these locks is possible, whatever the
  * timing; an edge that would close one is reported, once, and left out.
  *
- * A task that takes C under A and B adds the edge from B only: that from A to B is there
- * already. A lock that was taken by a try has no edge to it, since nobody waited for it,
- * so what lies before it gets one, too.
+ * A task that takes C under A and B adds the edge from B only: that from A to B is
+ * there already. A lock that was taken by a try has no edge to it, since nobody waited
+ * for it, so what lies before it gets one, too.
  *
  * Readers wait for no readers: a path that arrives at a lock to share it does not go on
  * from where that lock was held shared.
  *
- * A known edge costs a look into a set (check_once.c) and no lock. When there is no room
- * for more, all is forgotten and learnt anew: what is used now will be there soon.
+ * A known edge costs a look into a set (check_once.c) and no lock. When there is no
+ * room for more, all is forgotten and learnt anew: what is used now will be there soon.
  */
 #include "core/check.h"
 #include "core/check_once.h"
@@ -353,8 +353,8 @@ void hki_check_order(struct hki_self *self, const void *lock, const hk_wait_kind
 
 /* ---- locks that are no more ---- */
 
-/* Their edges stay, for nothing, until all are forgotten; but the address may be another
- * lock's soon. */
+/* Their edges stay, for nothing, until all are forgotten; but the address may be
+ * another lock's soon. */
 void hki_check_forget(const void *lock)
 {
     static const hk_wait_kind by_address = {.name = "lock"};

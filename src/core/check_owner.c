@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owners: assertions about who may touch a structure. The owner's name is copied when it
- * is declared, so that the sentence can be said after the owner has ended; a task is
+ * Owners: assertions about who may touch a structure. The owner's name is copied when
+ * it is declared, so that the sentence can be said after the owner has ended; a task is
  * told from a later one with the same record by its generation.
  */
 #include "core/check.h"

@@ -97,7 +97,7 @@ static struct hki_wait *judge(struct hki_report *report, struct hki_wait *wait)
     return victim;
 }
 
-/* Registers. True: the caller itself shall give up; the report is then for it to log. */
+/* Registers. True: the caller itself shall give up, and log the report if it does. */
 static bool enter(struct hki_wait *wait, struct hki_report *report, bool *out_found)
 {
     struct hki_wait *victim = NULL;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The graph of waits, and the search in it. Its edges are not stored: whom a wait waits
- * for is asked at the moment of the search, of the lock (hk_wait_kind.holders) or, for a
- * join, of the graph (who waits, and is a child of that scope).
+ * for is asked at the moment of the search, of the lock (hk_wait_kind.holders) or, for
+ * a join, of the graph (who waits, and is a child of that scope).
  *
  * Why a cycle that is found is one. The search looks at waits one after the other while
  * the graph is locked. Say that it has read that P waits for Q, and later that Q waits
- * for R. The first was true when it was read: a kind lists Q only if P's wait cannot end
- * before Q lets go. It is still true, since Q can let go only by running, and Q is in
- * the graph, which it leaves, under the lock, before it runs. So when the last edge has
- * been read all are true at once, and none of those in the cycle can ever run, unless
- * its wait is undone from outside (a cancel, a deadline). A wait that has ended and
- * whose task did not run yet is still in the graph; it has no edges: its lock lists
+ * for R. The first was true when it was read: a kind lists Q only if P's wait cannot
+ * end before Q lets go. It is still true, since Q can let go only by running, and Q is
+ * in the graph, which it leaves, under the lock, before it runs. So when the last edge
+ * has been read all are true at once, and none of those in the cycle can ever run,
+ * unless its wait is undone from outside (a cancel, a deadline). A wait that has ended
+ * and whose task did not run yet is still in the graph; it has no edges: its lock lists
  * itself as the holder.
  */
 #include "core/check_wait.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks of two workers and two plain threads take random sets of mutexes and rwlocks, from a seed
- * (HOCKET_SEED replays one), with the checks on.
+ * Tasks of two workers and two plain threads take random sets of mutexes and rwlocks,
+ * from a seed (HOCKET_SEED replays one), with the checks on.
  *
  * In one order: no report, whatever the timing, also while the checks are switched on
  * and off under them. In any order, backing off at -EDEADLK: deadlocks happen all the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shows that the checks end the process with a sentence that names the lock and who has
- * it when a task or thread ends, or leaves a scope, with a lock that it took inside; and
- * that a lock which is held across a long wait is reported, once for each place.
+ * it when a task or thread ends, or leaves a scope, with a lock that it took inside;
+ * and that a lock which is held across a long wait is reported, once for each place.
  */
 #include "check_test.h"
 

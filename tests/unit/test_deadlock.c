@@ -92,16 +92,23 @@ static int locks_crosswise(void *arg)
     return is_dead(rc) ? 1 : rc;
 }
 
+/* Two that want both mutexes, each in its own order. */
+static void spawn_crossers(hk_scope *scope, hk_task_fn *fn)
+{
+    static hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
+
+    hk_spawn_named(scope, "left", fn, one_way, NULL);
+    hk_spawn_named(scope, "right", fn, other_way, NULL);
+}
+
 /* One of the two fails; then the other has both. */
 static int crossed_mutexes(void *arg)
 {
-    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
     hk_scope s = HK_SCOPE_INIT;
 
     (void)arg;
     hk_scope_open(&s);
-    hk_spawn_named(&s, "left", locks_crosswise, one_way, NULL);
-    hk_spawn_named(&s, "right", locks_crosswise, other_way, NULL);
+    spawn_crossers(&s, locks_crosswise);
     return hk_scope_join(&s);
 }
 
@@ -129,13 +136,11 @@ static void crossed_mutexes_end_with_one_failure(void **state)
  * its turn. */
 static int crossed_and_innocent(void *arg)
 {
-    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
     hk_scope s = HK_SCOPE_INIT;
 
     (void)arg;
     hk_scope_open(&s);
-    hk_spawn_named(&s, "left", locks_crosswise, one_way, NULL);
-    hk_spawn_named(&s, "right", locks_crosswise, other_way, NULL);
+    spawn_crossers(&s, locks_crosswise);
     (void)hk_sleep(HK_MILLISECOND);
     hk_spawn_named(&s, "dreamer", waits_for_the_event, NULL, NULL);
     return hk_scope_join(&s);
@@ -158,32 +163,20 @@ static void who_is_in_the_cycle_fails_before_others(void **state)
     child_expect(&child, cycle && other && cycle < other, "right, and then dreamer");
 }
 
-/* Each waits for an item from the other. */
+/* Each sends the other one item, and waits for two. */
 struct pair {
     hk_chan *in, *out;
+    bool begins;
 };
 
-static int pings(void *arg)
+static int plays(void *arg)
 {
     const struct pair *pair = arg;
-    int item = 1, rc = hk_chan_send(pair->out, &item);
-
-    if (rc == 0)
-        rc = hk_chan_recv(pair->in, &item);
-    if (rc == 0)
-        rc = hk_chan_recv(pair->in, &item); /* one too many */
-    hk_chan_close(pair->out);
-    return is_dead(rc) || rc == -EPIPE ? 0 : -1;
-}
-
-static int pongs(void *arg)
-{
-    const struct pair *pair = arg;
-    int item, rc = hk_chan_recv(pair->in, &item);
+    int item = 1, rc = pair->begins ? 0 : hk_chan_recv(pair->in, &item);
 
     if (rc == 0)
         rc = hk_chan_send(pair->out, &item);
-    if (rc == 0)
+    for (int i = pair->begins ? 0 : 1; i < 2 && rc == 0; i++)
         rc = hk_chan_recv(pair->in, &item);
     hk_chan_close(pair->out);
     return is_dead(rc) || rc == -EPIPE ? 0 : -1;
@@ -192,7 +185,7 @@ static int pongs(void *arg)
 static int ping_pong(void *arg)
 {
     hk_scope s = HK_SCOPE_INIT;
-    struct pair one, other;
+    struct pair one = {.begins = true}, other;
     int rc = hk_chan_new(sizeof(int), 0, &one.in);
 
     (void)arg;
@@ -202,8 +195,8 @@ static int ping_pong(void *arg)
         return rc;
     other = (struct pair){.in = one.out, .out = one.in};
     hk_scope_open_with(&s, HK_SCOPE_WAIT_ALL, NULL);
-    hk_spawn_named(&s, "ping", pings, &one, NULL);
-    hk_spawn_named(&s, "pong", pongs, &other, NULL);
+    hk_spawn_named(&s, "ping", plays, &one, NULL);
+    hk_spawn_named(&s, "pong", plays, &other, NULL);
     rc = hk_scope_join(&s);
     hk_chan_free(one.in);
     hk_chan_free(one.out);
@@ -354,13 +347,11 @@ static int locks_crosswise_shielded(void *arg)
 
 static int crossed_shielded(void *arg)
 {
-    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
     hk_scope s = HK_SCOPE_INIT;
 
     (void)arg;
     hk_scope_open(&s);
-    hk_spawn_named(&s, "left", locks_crosswise_shielded, one_way, NULL);
-    hk_spawn_named(&s, "right", locks_crosswise_shielded, other_way, NULL);
+    spawn_crossers(&s, locks_crosswise_shielded);
     return hk_scope_join(&s);
 }
 
