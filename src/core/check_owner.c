@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owners: assertions about who may touch a structure. The owner's name is copied when
- * it is declared, so that the sentence can be said after the owner has ended; a task is
- * told from a later one with the same record by its generation.
+ * it is declared, so that the sentence can be said after the owner has ended; a task or
+ * thread is told from a later one with the same record by its generation.
  */
 #include "core/check.h"
 
 #include "core/runtime.h"
 #include "core/task.h"
+#include "core/thread.h"
 
 #include <hocket/task.h>
 
@@ -17,7 +18,11 @@ enum kind { NOBODY, SELF, WORKER, MUTEX, LOCK };
 
 static uint32_t generation_of(struct hki_self *self)
 {
-    return self->kind == HKI_SELF_TASK ? hki_task_of(self)->generation : 0;
+    switch (self->kind) {
+    case HKI_SELF_TASK: return hki_task_of(self)->generation;
+    case HKI_SELF_THREAD: return (uint32_t)hki_thread_of(self)->generation;
+    default: return 0;
+    }
 }
 
 /* A plain thread is a worker of its own. */

@@ -37,13 +37,11 @@ _Static_assert(HKI_WAIT_BUCKETS == 1 << 10, "as many as bucket_of has values");
 
 void hki_wait_fill(struct hki_wait *wait, struct hki_self *self, const hk_waiter *w)
 {
-    *wait = (struct hki_wait){.self = self, .waiter = w};
+    *wait = (struct hki_wait){.self = self, .waiter = w, .parent = self->parent};
     if (!w)
         wait->joins = self->scope;
     else if (w->kind == &hki_join_kind)
         wait->joins = w->object;
-    if (self->kind == HKI_SELF_TASK)
-        wait->parent = hki_task_of(self)->parent;
 }
 
 void hki_wait_add(struct hki_wait_graph *graph, struct hki_wait *wait)
