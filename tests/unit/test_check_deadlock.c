@@ -337,6 +337,37 @@ static void a_join_that_waits_for_who_waits_for_it_is_told(void **state)
     stop_checks();
 }
 
+static int joins_a_thread_with_a_lock(void *arg)
+{
+    struct family *family = arg;
+    hk_scope awake = HK_SCOPE_INIT, s = HK_SCOPE_INIT;
+    const hk_thread_options named = {.name = "child"};
+
+    hk_scope_open(&awake);
+    CHECK_EQ(hk_spawn(&awake, stays_awake, NULL), 0);
+    CHECK_EQ(hk_mutex_lock(&mutexes[0]), 0);
+    hk_scope_open_with(&s, 0, "children");
+    CHECK_EQ(hk_spawn_thread_with(&s, &named, family->child, &family->result, NULL), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_mutex_unlock(&mutexes[0]);
+    hk_scope_cancel(&awake);
+    return hk_scope_join(&awake);
+}
+
+static void a_thread_is_a_child_as_well(void **state)
+{
+    struct family family = {.child = child_locks};
+
+    (void)state;
+    start_checks(NULL);
+    renew();
+    CHECK_EQ(run_workers(1, joins_a_thread_with_a_lock, &family), 0);
+    CHECK_EQ(family.result, -EDEADLK);
+    expect_said("for its child, thread 'child'", 1);
+    expect_said("-EDEADLK goes to thread 'child'", 1);
+    stop_checks();
+}
+
 static void a_join_of_joins_is_followed(void **state)
 {
     struct family family = {.child = child_spawns};
@@ -559,6 +590,7 @@ int main(void)
         cmocka_unit_test(two_threads_are_told),
         cmocka_unit_test(a_task_and_a_thread_are_told),
         cmocka_unit_test(a_join_that_waits_for_who_waits_for_it_is_told),
+        cmocka_unit_test(a_thread_is_a_child_as_well),
         cmocka_unit_test(a_join_of_joins_is_followed),
         cmocka_unit_test(who_waits_for_several_holders_waits_for_each),
         cmocka_unit_test(waiting_for_ones_turn_is_no_deadlock),
