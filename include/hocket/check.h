@@ -57,6 +57,9 @@ typedef struct hk_check_options {
  * after it, with commas, "report" (HK_DEADLOCK_REPORT) and "hold=250" (the limit in
  * milliseconds; "hold=never").
  *
+ * The log hook is called from inside the lock or wait that is reported: it may take
+ * locks of its own, and none of those that are checked here.
+ *
  * Blocks:  never.
  * Returns: 0, -EINVAL (unknown bits or a bad option), -ENOMEM.
  * Threads: any task or thread.

@@ -34,16 +34,15 @@ uint32_t hki_check_epoch(void)
     return __atomic_load_n(&epoch, __ATOMIC_RELAXED);
 }
 
-/* With the lock. */
+/* With the lock. The memory stays: who has seen the checks on may still use it. */
 static int prepare(void)
 {
-    int rc = 0;
+    int rc;
 
     if (is_prepared)
         return 0;
     hki_backtrace_warm_up();
-    if (rc == 0)
-        rc = hki_once_init();
+    rc = hki_once_init();
     if (rc == 0)
         rc = hki_order_init();
     is_prepared = rc == 0;

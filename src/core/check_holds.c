@@ -115,6 +115,9 @@ static __attribute__((noinline, cold)) struct hki_holds *refresh(struct hki_self
 
     if (!place)
         return NULL;
+    /* Everybody comes here first: pairs with the release that switched the checks on,
+     * so that what they need is there. */
+    (void)__atomic_load_n(&hki_checks, __ATOMIC_ACQUIRE);
     holds = *place;
     if (!holds) {
         holds = record_take();
