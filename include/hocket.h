@@ -14,6 +14,7 @@
 
 #include <hocket/barrier.h>
 #include <hocket/chan.h>
+#include <hocket/check.h>
 #include <hocket/cond.h>
 #include <hocket/event.h>
 #include <hocket/limiter.h>

@@ -16,6 +16,7 @@ void hocket_chan0(int argc, char **args);
 void hocket_chan1024(int argc, char **args);
 void hocket_xchan(int argc, char **args);
 void hocket_mutex(int argc, char **args);
+void hocket_lockcheck(int argc, char **args);
 void hocket_mutex2(int argc, char **args);
 void hocket_mutex1k(int argc, char **args);
 void hocket_rwlock(int argc, char **args);

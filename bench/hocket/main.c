@@ -11,6 +11,7 @@ static const struct bench table[] = {
     {"chan1024", hocket_chan1024},
     {"xchan", hocket_xchan},
     {"mutex", hocket_mutex},
+    {"lockcheck", hocket_lockcheck},
     {"mutex2", hocket_mutex2},
     {"mutex1k", hocket_mutex1k},
     {"rwlock", hocket_rwlock},

@@ -20,11 +20,11 @@ typedef struct hk_mutex {
     uint32_t hki_state; /* atomic; bits in sync/mutex.c */
     uint32_t hki_lock;
     void *hki_holder;       /* of the task or thread that holds it */
-    uint32_t hki_depth;     /* of a recursive one: locks beyond the first */
+    uint16_t hki_depth;     /* of a recursive one: locks beyond the first */
+    uint16_t hki_futile;    /* atomic: spins since one was of use */
     uint32_t hki_waiting;   /* length of the queue */
     uint32_t hki_handed_at; /* when it was last handed over, in 65,536 ns */
-    uint16_t hki_futile;    /* atomic: spins since one was of use */
-    uint16_t hki_reserved[1];
+    uint32_t hki_check;     /* its number in the checks */
     hk_waiter_queue hki_waiters;
     const char *name; /* for dumps; may be NULL */
     uint64_t hki_contended;
@@ -47,7 +47,7 @@ enum {
 #define HK_MUTEX_INIT HK_ZERO_INIT
 #define HK_MUTEX_INIT_WITH(flags)                                                      \
     {                                                                                  \
-        (flags), 0, NULL, 0, 0, 0, 0, {0}, {NULL, NULL}, NULL, 0                       \
+        (flags), 0, NULL, 0, 0, 0, 0, 0, {NULL, NULL}, NULL, 0                         \
     }
 
 /* Initialises one at run time: unlocked, with `flags` (0: plain). Never blocks. */

@@ -42,7 +42,8 @@ typedef struct hk_rwlock {
     int32_t hki_leaving; /* atomic; bits in sync/rwlock.c */
     uint32_t hki_used;   /* atomic: slots, by number */
     uint32_t hki_waiting;
-    uint64_t hki_reserved[1];
+    uint32_t hki_check; /* its number in the checks */
+    uint32_t hki_reserved[1];
 } hk_rwlock;
 
 #define HK_RWLOCK_INIT HK_ZERO_INIT

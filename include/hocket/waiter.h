@@ -74,12 +74,27 @@ typedef struct hk_wait_kind {
      * process). Such a wait never counts as a deadlock. */
     bool external;
     /*
-     * Writes up to `max` of the tasks and threads that could end this wait (who holds
-     * the lock) to `out`, and returns how many there are; 0: nobody knows. By it a
-     * deadlock is named as a cycle. May be NULL. Reads atomics only: must neither wait
-     * nor lock.
+     * Writes up to `max` of the tasks and threads that this wait must wait for (who
+     * holds the lock) to `out`, and returns how many there are; 0: nobody knows. By it
+     * a deadlock is named as a cycle, and ended: list one only if the wait surely
+     * cannot end before it lets go; one that was granted already must list nobody, or
+     * the waiting one itself. May be NULL. Reads atomics only: must neither wait nor
+     * lock.
      */
     size_t (*holders)(const void *object, hk_holder *out, size_t max);
+    /* The wait ends when any one of the holders lets go (a permit); else only when all
+     * of them have. */
+    bool one_is_enough;
+    /* The holders are only who is likely to end the wait (who used the channel last).
+     * They are named when all are stuck, and never make a deadlock. */
+    bool holders_are_guessed;
+    /* Where in the object lies its `const char *name` (offsetof); 0: it has none. For
+     * the reports of the checks. */
+    uint16_t name_offset;
+    /* Where in the object lies a uint32_t, 0 in a new object and otherwise the checks'
+     * own, by which they tell a lock from one that was at the same address before; 0:
+     * they know it by its address. */
+    uint16_t check_offset;
 } hk_wait_kind;
 
 typedef enum hk_verdict {

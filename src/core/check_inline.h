@@ -5,7 +5,7 @@
  * and the complaints about locks that are held too long or at the wrong time.
  *
  *     if (hki_is_checking())
- *         hki_check_order(self, lock, &kind);      before it waits; not for a try
+ *         hki_check_order(self, lock, &kind, HKI_HELD_ALONE); (not before a try)
  *     ... take it ...
  *     if (hki_is_checking())
  *         hki_check_took(self, lock, &kind, HKI_HELD_ALONE);
@@ -39,7 +39,8 @@ static inline bool hki_is_checking(void)
 
 /* `self` is about to take `lock`, and may wait for it. Reports, once, an order of locks
  * that could deadlock. Never blocks. */
-void hki_check_order(struct hki_self *self, const void *lock, const hk_wait_kind *kind);
+void hki_check_order(struct hki_self *self, const void *lock, const hk_wait_kind *kind,
+                     enum hki_holding hold);
 
 /* `self` has `lock` now. Each level of a recursive lock is told once. */
 void hki_check_took(struct hki_self *self, const void *lock, const hk_wait_kind *kind,

@@ -15,6 +15,8 @@
  */
 #include "core/deadlock.h"
 
+#include "core/check_wait.h"
+#include "core/deadlock_waits.h"
 #include "core/dump.h"
 #include "core/halt.h"
 #include "core/runtime.h"
@@ -38,7 +40,7 @@ static const int64_t patience_ns[] = {
 
 enum { LOOKS = sizeof(patience_ns) / sizeof(patience_ns[0]) };
 
-enum verdict { NO_DEADLOCK, ENDED_ONE };
+enum verdict { NO_DEADLOCK, ENDED_ONE, LEFT_ALONE };
 
 static uint64_t census; /* atomic */
 
@@ -84,13 +86,6 @@ static void count_runtime(struct hki_runtime *runtime, void *ctx)
     }
 }
 
-/* A thread that runs a loop is counted as its worker. */
-static bool is_plain(const struct hki_thread *thread)
-{
-    return __atomic_load_n(&thread->thread_id, __ATOMIC_ACQUIRE) &&
-           !__atomic_load_n(&thread->is_ours, __ATOMIC_ACQUIRE);
-}
-
 static bool is_stuck_thread(const struct hki_thread *thread)
 {
     return __atomic_load_n(&thread->quiet, __ATOMIC_ACQUIRE) &&
@@ -102,7 +97,7 @@ static void count_thread(struct hki_thread *thread, void *ctx)
 {
     struct people *people = ctx;
 
-    if (!is_plain(thread))
+    if (!hki_thread_is_plain(thread))
         return;
     people->threads++;
     if (!is_stuck_thread(thread))
@@ -159,47 +154,33 @@ static bool are_workers_stuck(struct hki_runtime *pinned)
 
 static void look_at_thread(struct hki_thread *thread, void *ctx)
 {
-    if (is_plain(thread) && !is_stuck_thread(thread))
+    if (hki_thread_is_plain(thread) && !is_stuck_thread(thread))
         *(bool *)ctx = false;
 }
 
 /* Everyone who waits, and the youngest wait that can be undone. */
 struct waits {
     unsigned count;
+    unsigned lenders; /* joiners that lend their stack, and have no waiter */
     bool has_external;
     struct hki_self *victim; /* NULL: none can be undone */
 };
 
-static void add_wait(struct waits *waits, struct hki_self *self)
+static void add_wait(struct hki_self *self, void *ctx)
 {
     const hk_waiter *w = self->waiter;
+    struct waits *waits = ctx;
 
+    if (!w) {
+        waits->lenders++;
+        return;
+    }
     waits->count++;
     if (w->kind && w->kind->external)
         waits->has_external = true;
     if (w->hki_abort &&
         (!waits->victim || w->hki_since_ns >= waits->victim->waiter->hki_since_ns))
         waits->victim = self;
-}
-
-static void add_task_waits(struct hki_runtime *runtime, struct waits *waits)
-{
-    uint32_t slots =
-        HKI_TASK_SLAB * __atomic_load_n(&runtime->slab_count, __ATOMIC_ACQUIRE);
-    const uint32_t wanted = HKI_TASK_LIVE | HKI_TASK_STARTED;
-
-    for (uint32_t i = 0; i < slots; i++) {
-        struct hki_task *task = hki_runtime_task(runtime, i);
-
-        if ((task->self.flags & wanted) == wanted && task->self.waiter)
-            add_wait(waits, &task->self);
-    }
-}
-
-static void add_thread_wait(struct hki_thread *thread, void *ctx)
-{
-    if (is_plain(thread) && thread->self.waiter)
-        add_wait(ctx, &thread->self);
 }
 
 /* ---- undoing a wait ---- */
@@ -226,10 +207,7 @@ static void undo_message(hk_inbox_node *node, struct hki_worker *worker)
 static void undo_wait(struct hki_self *victim)
 {
     if (victim->kind == HKI_SELF_THREAD) {
-        struct hki_thread *thread = hki_thread_of(victim);
-
-        __atomic_store_n(&thread->hopeless, 1, __ATOMIC_RELEASE);
-        hki_thread_kick(thread);
+        hki_thread_give_up(hki_thread_of(victim));
         return;
     }
     undo.message.hki_run = undo_message;
@@ -254,15 +232,6 @@ static void add_verdict(struct hki_report *report, struct hki_runtime *pinned,
     last_ns = now_ns;
 }
 
-static void add_victim(struct hki_report *report, const struct hki_self *victim)
-{
-    hki_report_add(report, "deadlock: -EDEADLK goes to %s '%s', which waits for ",
-                   victim->kind == HKI_SELF_THREAD ? "thread" : "task",
-                   hki_self_name(victim));
-    hki_dump_add_wait(report, victim->waiter);
-    hki_report_add(report, "\n");
-}
-
 /* Proves it, reports it and ends it; or finds that it is none. */
 static enum verdict judge_standing(void)
 {
@@ -270,13 +239,11 @@ static enum verdict judge_standing(void)
     bool threads_stuck = true;
     struct hki_report report, end;
     struct waits waits = {0};
+    bool only_report = hki_is_checking() && hki_check_settings().only_report;
 
     hki_threads_visit(look_at_thread, &threads_stuck);
-    if (threads_stuck && are_workers_stuck(pinned)) {
-        for (struct hki_runtime *r = pinned; r; r = r->pinned_next)
-            add_task_waits(r, &waits);
-        hki_threads_visit(add_thread_wait, &waits);
-    }
+    if (threads_stuck && are_workers_stuck(pinned))
+        hki_waits_visit(pinned, add_wait, &waits);
     if (!waits.count || waits.has_external) {
         hki_halt_release(pinned);
         return NO_DEADLOCK;
@@ -284,13 +251,16 @@ static enum verdict judge_standing(void)
     hki_report_init(&report, -1);
     hki_report_init(&end, -1);
     add_verdict(&report, pinned, &waits);
-    if (waits.victim)
-        add_victim(&end, waits.victim);
+    hki_waits_name_cycles(&end, pinned, waits.count + waits.lenders, &waits.victim);
+    if (waits.victim && !only_report)
+        hki_wait_add_victim(&end, waits.victim, waits.victim->waiter);
     hki_halt_release(pinned);
     hki_report_log(&report, HK_LOG_ERROR);
     hki_report_log(&end, HK_LOG_ERROR);
     hki_report_fini(&end);
     hki_report_fini(&report);
+    if (only_report)
+        return LEFT_ALONE;
     if (!waits.victim)
         hki_panic("deadlock: no task can ever be woken, and none of the %u waits can "
                   "be undone: all are joins or shielded",
@@ -343,7 +313,11 @@ static void fall_quiet(uint32_t *word, uint32_t value)
     while (look < LOOKS && !(stamp & AWAKE_MASK)) {
         if (!sleep_for(word, value, patience_ns[look]) || !claim(stamp))
             return;
-        look = judge(look == LOOKS - 1) == ENDED_ONE ? 0 : look + 1;
+        switch (judge(look == LOOKS - 1)) {
+        case NO_DEADLOCK: look++; break;
+        case ENDED_ONE: look = 0; break;
+        case LEFT_ALONE: look = LOOKS; break;
+        }
         stamp = go_quiet();
     }
 }
@@ -421,7 +395,7 @@ static void nudge_thread(struct hki_thread *thread, void *ctx)
 {
     bool *done = ctx;
 
-    if (!*done && is_plain(thread)) {
+    if (!*done && hki_thread_is_plain(thread)) {
         hki_thread_kick(thread);
         *done = true;
     }

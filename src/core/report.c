@@ -86,18 +86,27 @@ static bool begins_with(const char *text, const char *begin)
     return strncmp(text, begin, strlen(begin)) == 0;
 }
 
+/* What the checks do inside a lock or a park. */
+static bool is_of_checks(const char *name)
+{
+    return strcmp(name, "park_registered") == 0 || strcmp(name, "park_holding") == 0 ||
+           strcmp(name, "complain") == 0 || strcmp(name, "meet") == 0;
+}
+
 /* The way into a park: innermost frames of every stack that waits. */
 static bool is_park(const char *name)
 {
     return begins_with(name, "hki_switch") || begins_with(name, "hki_context_") ||
-           begins_with(name, "hk_park");
+           begins_with(name, "hk_park") || begins_with(name, "hki_wait_park") ||
+           begins_with(name, "hki_check_") || is_of_checks(name);
 }
 
 /* Below is nothing but how hocket calls a task. */
 static bool is_begin(const char *name)
 {
     return strcmp(name, "task_main") == 0 || strcmp(name, "hki_entry_thunk") == 0 ||
-           strcmp(name, "run_child") == 0 || strcmp(name, "hki_task_run_children") == 0;
+           strcmp(name, "hki_call_as_first") == 0 || strcmp(name, "run_child") == 0 ||
+           strcmp(name, "hki_task_run_children") == 0;
 }
 
 void hki_report_add_frames(struct hki_report *report, int indent,

@@ -2,6 +2,7 @@
 /* Opening, joining and accounting of scopes; cancelling them is in cancel.c. */
 #include "core/scope.h"
 
+#include "core/check.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "core/wait.h"
@@ -218,7 +219,7 @@ void hki_scope_child_done(hk_scope *scope, struct hki_self *child, int result)
 
 static void describe_join(const void *object, char *text, size_t size);
 
-static const hk_wait_kind join_kind = {.name = "join", .describe = describe_join};
+const hk_wait_kind hki_join_kind = {.name = "join", .describe = describe_join};
 
 static void describe_join(const void *object, char *text, size_t size)
 {
@@ -249,10 +250,11 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
     hk_waiter w;
 
     for (;;) {
-        if (scope->hki_local_count && self->kind == HKI_SELF_TASK)
+        /* While the checks are on the joiner shall be seen to wait. */
+        if (scope->hki_local_count && self->kind == HKI_SELF_TASK && !hki_is_checking())
             hki_task_run_children(scope, hki_task_of(self));
         if (scope->hki_local_count) {
-            hk_waiter_init(&w, &join_kind, scope);
+            hk_waiter_init(&w, &hki_join_kind, scope);
             scope->hki_joiner = &w;
             park_in_join(&w, self->worker, false);
         } else if (__atomic_load_n(&scope->hki_remote_used, __ATOMIC_ACQUIRE)) {
@@ -263,7 +265,7 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
                     hki_spawned_reap(); /* a worker has no time for it */
                 return;
             }
-            hk_waiter_init(&w, &join_kind, scope);
+            hk_waiter_init(&w, &hki_join_kind, scope);
             scope->hki_remote_joiner = &w;
             hki_lock_release(&scope->hki_lock);
             park_in_join(&w, self->worker, true);
@@ -313,6 +315,8 @@ int hk_scope_join(hk_scope *scope)
                   "that it opened",
                   hk_task_name(), scope_name(scope));
     }
+    if (hki_is_checking())
+        hki_check_leaves(self, scope);
     if (scope->hki_local_count ||
         __atomic_load_n(&scope->hki_remote_used, __ATOMIC_RELAXED))
         wait_for_children(scope, self);

@@ -82,6 +82,9 @@ void hki_cancel_delivered(struct hki_self *self);
 
 /* ---- scope.c ---- */
 
+/* Of a join; the object is the scope. */
+extern const hk_wait_kind hki_join_kind;
+
 /* A child has ended with `result`. The last access to its scope. */
 void hki_scope_child_done(hk_scope *scope, struct hki_self *child, int result);
 

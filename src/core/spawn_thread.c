@@ -324,18 +324,20 @@ int hk_thread_cancel(hk_thread thread)
 
 static void describe_thread(const void *object, char *text, size_t size)
 {
-    const struct hki_thread *thread = object;
+    const hk_thread *thread = object;
 
-    snprintf(text, size, "thread '%s'", thread->name);
+    snprintf(text, size, "thread '%s'", thread->hki_record->name);
 }
 
-/* While somebody waits for it, the record is still its. */
+/* Until it has ended: before who waits for that runs, its record may be another's. */
 static size_t thread_itself(const void *object, hk_holder *out, size_t max)
 {
-    const struct hki_thread *thread = object;
+    const hk_thread *thread = object;
 
+    if (!is_current(*thread))
+        return 0;
     if (max > 0)
-        out[0] = &thread->self;
+        out[0] = &thread->hki_record->self;
     return 1;
 }
 
@@ -357,15 +359,15 @@ static hk_verdict join_abort(hk_waiter *w)
 }
 
 /* True when it has ended and nothing was armed. */
-static bool enqueue(hk_waiter *w, hk_thread thread)
+static bool enqueue(hk_waiter *w, const hk_thread *thread)
 {
-    struct hki_thread *record = thread.hki_record;
+    struct hki_thread *record = thread->hki_record;
     bool has_ended;
 
     hki_lock_acquire(&record->ends_lock);
-    has_ended = !is_current(thread);
+    has_ended = !is_current(*thread);
     if (!has_ended) {
-        hk_waiter_init(w, &end_kind, record);
+        hk_waiter_init(w, &end_kind, thread);
         w->data = record;
         hk_waiter_push(&record->ends, w);
     }
@@ -386,7 +388,7 @@ int hk_thread_join(hk_thread thread)
         return rc;
     if (&thread.hki_record->self == self && is_current(thread))
         return -EDEADLK;
-    if (!enqueue(&w, thread))
+    if (!enqueue(&w, &thread))
         return hk_park(&w, join_abort);
     HKI_HB_ACQUIRE(&thread.hki_record->generation);
     hki_spend(self);

@@ -5,6 +5,7 @@
  */
 #include "core/task.h"
 
+#include "core/check.h"
 #include "core/runtime.h"
 #include "core/scope.h"
 #include "core/thread.h"
@@ -86,6 +87,7 @@ static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
     top->arg = task->arg;
     top->exceptions[0] = top->exceptions[1] = NULL;
     top->locals = NULL;
+    top->holds = NULL;
     top->low = low;
     top->cancel_posted = 0;
     top->reads.count = 0;
@@ -176,6 +178,8 @@ static void check_end(struct hki_task *task)
                   task->self.scope->hki_name ? task->self.scope->hki_name : "unnamed");
     if (HKI_UNLIKELY(task->stack->locals))
         hki_locals_destroy(&task->stack->locals);
+    if (HKI_UNLIKELY(task->stack->holds))
+        hki_check_ends(&task->self);
 }
 
 /* Ends the current task and makes the next one that needs a stack current on this one;

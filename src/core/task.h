@@ -55,6 +55,7 @@ struct hki_stack_top {
     void *arg;
     void *exceptions[2];       /* C++'s globals while it is off the processor */
     struct hki_locals *locals; /* task-local values */
+    struct hki_holds *holds;   /* what it holds, for the checks; NULL: not yet known */
     const char *low;           /* of the stack, above its guard */
     hk_inbox_node cancel_node; /* brings a cancel from another worker */
     uint32_t cancel_posted;    /* guarded by the parent scope's lock */

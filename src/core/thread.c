@@ -7,6 +7,7 @@
  */
 #include "core/thread.h"
 
+#include "core/check.h"
 #include "core/deadlock.h"
 #include "core/runtime.h"
 #include "core/scope.h"
@@ -38,6 +39,8 @@ static void thread_exits(void *record)
         hki_panic("thread '%s' ends with a scope open: join it first", thread->name);
     if (thread->locals)
         hki_locals_destroy(&thread->locals);
+    if (thread->holds)
+        hki_check_ends(&thread->self);
     if (thread->spawned.fn)
         hki_spawned_leaves(thread);
     hki_self_current = NULL;
@@ -92,6 +95,7 @@ struct hki_thread *hki_thread_record(void)
     hki_lock_acquire(&thread->scopes_lock); /* of who cancels its last user, too late */
     thread->self = (struct hki_self){.kind = HKI_SELF_THREAD, .budget = HKI_BUDGET};
     hki_lock_release(&thread->scopes_lock);
+    thread->reads = (struct hki_reads){0};
     thread->spawned = (struct hki_spawned){0};
     thread->reads = (struct hki_reads){0};
     thread->is_daemon = false;
@@ -140,6 +144,12 @@ void hki_thread_kick(struct hki_thread *thread)
         hki_futex_wake(&thread->sequence, 1);
     if (__atomic_load_n(&thread->polling, __ATOMIC_SEQ_CST))
         hki_os_eventfd_signal(thread->event_fd);
+}
+
+void hki_thread_give_up(struct hki_thread *thread)
+{
+    __atomic_store_n(&thread->hopeless, 1, __ATOMIC_RELEASE);
+    hki_thread_kick(thread);
 }
 
 /* ---- deadlines ---- */
@@ -245,8 +255,7 @@ int hki_thread_park(struct hki_thread *thread, hk_waiter *w, hk_abort_fn *abort)
     w->hki_since_ns = hki_os_now_ns();
     w->hki_abort = abort; /* the deadlock census asks whether it could be undone */
     publish_wait(thread, w->kind);
-    __atomic_store_n(&thread->hopeless, 0, __ATOMIC_RELAXED); /* of an earlier wait */
-    HKI_HB_RELEASE(w);                                        /* to a dump */
+    HKI_HB_RELEASE(w); /* to a dump */
     __atomic_store_n(&thread->self.waiter, w, __ATOMIC_RELEASE);
     for (;;) {
         uint32_t sequence = __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST);
@@ -272,6 +281,7 @@ int hki_thread_park(struct hki_thread *thread, hk_waiter *w, hk_abort_fn *abort)
             sleep_while(thread, sequence, hki_thread_deadline(thread));
     }
     __atomic_store_n(&thread->self.waiter, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&thread->hopeless, 0, __ATOMIC_RELAXED); /* it was for this wait */
     publish_wait(thread, NULL);
     return result;
 }

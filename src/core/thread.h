@@ -26,9 +26,9 @@ struct hki_thread {
     uint32_t sequence;       /* atomic: grows at every kick; the futex it sleeps on */
     uint32_t asleep;         /* atomic: in the futex */
     uint32_t polling;        /* atomic: in ppoll, kick it through the eventfd */
-    uint32_t hopeless;       /* atomic: nothing can wake it; set by the census */
-    uint32_t scopes_lock;    /* guards the chain of its scopes, and self.parent */
-    uint32_t cancel_posted;  /* atomic: lies in the list of who cancels ... */
+    uint32_t hopeless;      /* atomic: nothing can wake it; set by hki_thread_give_up */
+    uint32_t scopes_lock;   /* guards the chain of its scopes, and self.parent */
+    uint32_t cancel_posted; /* atomic: lies in the list of who cancels ... */
     struct hki_thread *cancel_next; /* ... which goes on here */
     uint32_t quiet;                 /* atomic: sleeps for ever (core/deadlock.c) ... */
     uint32_t quiet_sequence;        /* atomic: ... while `sequence` is this */
@@ -38,7 +38,8 @@ struct hki_thread {
     const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
-    struct hki_reads reads; /* the locks that it holds for reading */
+    struct hki_holds *holds; /* what it holds, for the checks; NULL: not yet known */
+    struct hki_reads reads;  /* the locks that it holds for reading */
     struct hki_spawned spawned;
     uint32_t ends_lock;   /* guards the next two */
     uint64_t generation;  /* atomic: counts the record's users; who has it is one */
@@ -87,6 +88,10 @@ uint64_t hki_spawned_count(void);
 
 /* Makes the thread look again: something it waits for may have changed. Any thread. */
 void hki_thread_kick(struct hki_thread *thread);
+
+/* Makes the thread's wait, if it can be undone, fail with -EDEADLK. The thread waits,
+ * and does so until the caller is done. */
+void hki_thread_give_up(struct hki_thread *thread);
 
 /* Parks the calling thread. As hk_park. */
 int hki_thread_park(struct hki_thread *thread, hk_waiter *waiter, hk_abort_fn *abort);

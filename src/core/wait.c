@@ -14,6 +14,7 @@
  * while, during which an abort finds the waiter gone from its queue.
  */
 #include "base/annotate.h"
+#include "core/check.h"
 #include "core/runtime.h"
 #include "core/scope.h"
 #include "core/thread.h"
@@ -217,7 +218,7 @@ static bool abort_before_park(struct hki_self *self, hk_waiter *w, hk_abort_fn *
     return fn(w) == HK_ABORTED;
 }
 
-int hk_park(hk_waiter *w, hk_abort_fn *abort)
+static inline __attribute__((always_inline)) int park(hk_waiter *w, hk_abort_fn *abort)
 {
     struct hki_self *self = hki_self();
     struct hki_worker *worker = self->worker;
@@ -255,6 +256,18 @@ int hk_park(hk_waiter *w, hk_abort_fn *abort)
     (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
     HKI_HB_ACQUIRE(w);
     return w->result;
+}
+
+int hki_wait_park(hk_waiter *w, hk_abort_fn *abort)
+{
+    return park(w, abort);
+}
+
+int hk_park(hk_waiter *w, hk_abort_fn *abort)
+{
+    if (hki_is_checking())
+        return hki_check_park(w, abort);
+    return park(w, abort);
 }
 
 /* ---- sleeping: a wait that only a timer ends ---- */

@@ -23,6 +23,9 @@ extern const hk_wait_kind hki_sleep_kind;
  */
 bool hki_wait_abort(struct hki_self *self, int error);
 
+/* hk_park, past the checks. */
+int hki_wait_park(hk_waiter *w, hk_abort_fn *abort);
+
 /* The testing kit's look at every task that is about to park (cancel torture). NULL,
  * and one predictable branch, everywhere else. Set while no runtime runs. */
 extern void (*hki_park_observer)(struct hki_self *self);

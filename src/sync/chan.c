@@ -110,9 +110,38 @@ static void describe(const void *object, char *text, size_t size)
                    chan->capacity, hki_chan_items(chan));
 }
 
-const hk_wait_kind hki_chan_send_kind = {.name = "channel send", .describe = describe};
-const hk_wait_kind hki_chan_recv_kind = {.name = "channel receive",
-                                         .describe = describe};
+static size_t the_one(const hk_holder *who, hk_holder *out, size_t max)
+{
+    hk_holder one = __atomic_load_n(who, __ATOMIC_RELAXED);
+
+    if (one && max > 0)
+        out[0] = one;
+    return one ? 1 : 0;
+}
+
+static size_t last_sender(const void *object, hk_holder *out, size_t max)
+{
+    return the_one(&((const hk_chan *)object)->sender, out, max);
+}
+
+static size_t last_receiver(const void *object, hk_holder *out, size_t max)
+{
+    return the_one(&((const hk_chan *)object)->receiver, out, max);
+}
+
+const hk_wait_kind hki_chan_send_kind = {
+    .name = "channel send",
+    .describe = describe,
+    .holders = last_receiver,
+    .holders_are_guessed = true,
+};
+
+const hk_wait_kind hki_chan_recv_kind = {
+    .name = "channel receive",
+    .describe = describe,
+    .holders = last_sender,
+    .holders_are_guessed = true,
+};
 
 static hk_waiter_queue *queue_of(hk_chan *chan, const hk_wait_kind *kind)
 {
@@ -182,6 +211,7 @@ static __attribute__((noinline)) int send_whole(hk_chan *chan, const void *item,
     hk_waiter *woken = NULL;
     int rc = hki_chan_put(chan, item, &woken);
 
+    __atomic_store_n(&chan->sender, self, __ATOMIC_RELAXED);
     if (rc == -EAGAIN)
         return wait_for_other(chan, hold, &hki_chan_send_kind, (void *)item);
     return finish(chan, hold, self, woken, rc);
@@ -226,6 +256,7 @@ static __attribute__((noinline)) int recv_whole(hk_chan *chan, void *item,
     hk_waiter *woken = NULL;
     int rc = hki_chan_take(chan, item, &woken);
 
+    __atomic_store_n(&chan->receiver, self, __ATOMIC_RELAXED);
     if (rc == -EAGAIN)
         return wait_for_other(chan, hold, &hki_chan_recv_kind, item);
     return finish(chan, hold, self, woken, rc);

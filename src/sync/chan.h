@@ -46,6 +46,9 @@ struct hk_chan {
     /* written with the whole channel held, read with a side's lock */
     _Alignas(HKI_CACHE_LINE) hk_lock gate;
     bool closed; /* atomic for hk_chan_is_closed */
+    /* Who sent and who received last with the whole channel, as far as anybody would
+     * have to wait for them: for the report of a deadlock. Atomic; may be gone. */
+    hk_holder sender, receiver;
     hk_waiter_queue receivers;
     hk_waiter_queue senders;
     uint64_t contended; /* how many were ever queued */

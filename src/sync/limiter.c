@@ -60,7 +60,11 @@ static size_t holders(const void *object, hk_holder *out, size_t max)
 }
 
 static const hk_wait_kind acquire_kind = {
-    .name = "limiter", .describe = describe, .holders = holders};
+    .name = "limiter",
+    .describe = describe,
+    .holders = holders,
+    .one_is_enough = true,
+};
 
 void hk_limiter_init(hk_limiter *limiter, uint32_t total)
 {

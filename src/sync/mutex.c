@@ -91,7 +91,12 @@ static size_t holders(const void *object, hk_holder *out, size_t max)
 }
 
 static const hk_wait_kind lock_kind = {
-    .name = "mutex", .describe = describe, .holders = holders};
+    .name = "mutex",
+    .describe = describe,
+    .holders = holders,
+    .name_offset = offsetof(hk_mutex, name),
+    .check_offset = offsetof(hk_mutex, hki_check),
+};
 
 /* ---- misuse ---- */
 
@@ -316,7 +321,7 @@ static __attribute__((noinline)) int lock_attentive(hk_mutex *mutex, bool shield
         return rc;
     hki_spend(self);
     if (!again && hki_is_checking())
-        hki_check_order(self, mutex, &lock_kind);
+        hki_check_order(self, mutex, &lock_kind, HKI_HELD_ALONE);
     rc = lock_slow(mutex, self, shielded);
     if (rc == 0 && hki_is_checking())
         hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
@@ -505,7 +510,7 @@ void hki_mutex_resume(struct hki_mutex_place *place, int wake)
     hk_mutex *mutex = place->mutex;
 
     if (hki_is_checking())
-        hki_check_order(self, mutex, &lock_kind);
+        hki_check_order(self, mutex, &lock_kind, HKI_HELD_ALONE);
     if (wake == HKI_MUTEX_AGAIN && !try_take(mutex, self)) {
         (void)hki_mutex_enter(mutex, self, &lock_kind, mutex, true);
     } else if (wake == HKI_MUTEX_TRY) {

@@ -61,7 +61,7 @@ struct reader {
     hk_rwlock *lock;
     uint32_t slot;
     bool woken;  /* in vain, before */
-    bool inside; /* counted in by the writer that woke it */
+    bool inside; /* atomic: counted in by the writer that woke it */
 };
 
 static int32_t leaving_of(const hk_rwlock *lock)
@@ -99,12 +99,28 @@ static void describe(const void *object, char *text, size_t size)
                    hki_rwlock_readers(lock));
 }
 
-/* Who waits to read, or for its turn to write, waits for the writer. */
+/* Who waits for its turn to write waits for the writer, */
 static size_t writer_holds(const void *object, hk_holder *out, size_t max)
 {
     const hk_rwlock *lock = object;
 
     return hki_mutex_holders(&lock->hki_writers, out, max);
+}
+
+/* and so does who waits to read, until it is inside: the next writer may be there
+ * before it runs. */
+static size_t writer_keeps_out(const void *object, hk_holder *out, size_t max)
+{
+    const struct reader *reader = object;
+
+    if (__atomic_load_n(&reader->inside, __ATOMIC_RELAXED))
+        return 0;
+    return writer_holds(reader->lock, out, max);
+}
+
+static void describe_to_reader(const void *object, char *text, size_t size)
+{
+    describe(((const struct reader *)object)->lock, text, size);
 }
 
 /* That one waits for readers, whom the checks may know. */
@@ -113,8 +129,15 @@ static size_t readers_hold(const void *object, hk_holder *out, size_t max)
     return hki_check_holders(object, out, max);
 }
 
-static const hk_wait_kind read_kind = {
-    .name = "rwlock, to read", .describe = describe, .holders = writer_holds};
+/* The lock itself, for the checks; nobody waits so. */
+static const hk_wait_kind lock_kind = {
+    .name = "rwlock",
+    .name_offset = offsetof(hk_rwlock, name),
+    .check_offset = offsetof(hk_rwlock, hki_check),
+};
+static const hk_wait_kind read_kind = {.name = "rwlock, to read",
+                                       .describe = describe_to_reader,
+                                       .holders = writer_keeps_out};
 static const hk_wait_kind write_kind = {
     .name = "rwlock, to write", .describe = describe, .holders = writer_holds};
 static const hk_wait_kind drain_kind = {.name = "the readers of a rwlock, to write",
@@ -177,8 +200,8 @@ static hk_waiter *call_the_late(hk_rwlock *lock)
         struct reader *reader = w->data;
         uint32_t *word = &lock->hki_slots[reader->slot].hki_readers;
 
-        reader->inside = reader->woken;
-        if (reader->inside) {
+        __atomic_store_n(&reader->inside, reader->woken, __ATOMIC_RELAXED);
+        if (reader->woken) {
             __atomic_fetch_or(word, USED, __ATOMIC_RELAXED);
             __atomic_fetch_add(word, READER, __ATOMIC_ACQUIRE);
         }
@@ -303,7 +326,7 @@ static __attribute__((noinline)) int read_slow(hk_rwlock *lock, struct hki_self 
             return -EAGAIN;
         if (spin_to_read(lock, self, slot))
             return 0;
-        hki_waiter_arm(&reader.waiter, self, &read_kind, lock);
+        hki_waiter_arm(&reader.waiter, self, &read_kind, &reader);
         reader.waiter.data = &reader;
         if (!queue_to_read(&reader))
             continue;
@@ -323,13 +346,13 @@ static inline int read_lock(hk_rwlock *lock, struct hki_self *self, enum mode mo
     if (HKI_UNLIKELY(depth != 1))
         return depth ? 0 : -ENOMEM;
     if (hki_is_checking() && mode != TRIES)
-        hki_check_order(self, lock, &read_kind);
+        hki_check_order(self, lock, &lock_kind, HKI_HELD_SHARED);
     if (HKI_UNLIKELY(!try_read(lock, slot, USED)))
         rc = read_slow(lock, self, slot, mode);
     if (HKI_UNLIKELY(rc < 0))
         (void)hki_reads_remove(self, lock);
     else if (hki_is_checking())
-        hki_check_took(self, lock, &read_kind, HKI_HELD_SHARED);
+        hki_check_took(self, lock, &lock_kind, HKI_HELD_SHARED);
     return rc;
 }
 
@@ -507,7 +530,7 @@ static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
     int rc;
 
     if (hki_is_checking() && mode != TRIES)
-        hki_check_order(self, lock, &write_kind);
+        hki_check_order(self, lock, &lock_kind, HKI_HELD_ALONE);
     rc = enter_writers(lock, self, mode);
     if (rc < 0)
         return rc;
@@ -516,7 +539,7 @@ static int write_lock(hk_rwlock *lock, struct hki_self *self, enum mode mode)
     if (HKI_UNLIKELY(rc < 0))
         stop_writing(lock, self);
     else if (hki_is_checking())
-        hki_check_took(self, lock, &write_kind, HKI_HELD_ALONE);
+        hki_check_took(self, lock, &lock_kind, HKI_HELD_ALONE);
     return rc;
 }
 
@@ -590,7 +613,7 @@ int hk_rwlock_try_upgrade(hk_rwlock *lock)
     (void)hki_reads_remove(self, lock);
     if (hki_is_checking()) {
         hki_check_gave(self, lock);
-        hki_check_took(self, lock, &write_kind, HKI_HELD_ALONE);
+        hki_check_took(self, lock, &lock_kind, HKI_HELD_ALONE);
     }
     return 0;
 }

@@ -49,6 +49,14 @@ static void keep_from(const struct raw *raw, int first, struct hki_frames *out)
     memcpy(out->pc, raw->pc + first, (size_t)out->count * sizeof(out->pc[0]));
 }
 
+__attribute__((noinline)) void hki_backtrace_here(struct hki_frames *out)
+{
+    struct raw raw;
+
+    raw.count = backtrace(raw.pc, HKI_FRAMES_MAX + OWN_FRAMES);
+    keep_from(&raw, raw.count > 1 ? 1 : 0, out);
+}
+
 /* ---- of a parked stack ---- */
 
 static void collect(void *arg)

@@ -25,6 +25,33 @@ struct hki_frames {
 /* The first unwinding of a process loads a library: not in a signal handler. */
 void hki_backtrace_warm_up(void);
 
+/* Of the caller. */
+void hki_backtrace_here(struct hki_frames *out);
+
+/*
+ * Return addresses by the chain of frame pointers, the caller's own first, NULL after
+ * the last: a few nanoseconds. Right as far as code keeps frame pointers; it ends where
+ * a frame does not lie above the one before and below `top`.
+ */
+static inline __attribute__((always_inline)) void hki_backtrace_by_frames(
+    const char *top, const void **out, int max)
+{
+    void *const *frame = __builtin_frame_address(0);
+    int count = 0;
+
+    while (count < max) {
+        void *const *outer = frame[0];
+
+        out[count++] = frame[1];
+        if (outer <= frame || (const char *)(outer + 2) > top ||
+            ((uintptr_t)outer & (sizeof(void *) - 1)))
+            break;
+        frame = outer;
+    }
+    if (count < max)
+        out[count] = NULL;
+}
+
 /* Of a stack that is parked at `sp` and stays so meanwhile. Nothing is written to
  * it. */
 void hki_backtrace_parked(void *sp, struct hki_frames *out);

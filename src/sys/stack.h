@@ -22,7 +22,7 @@
 enum {
     HKI_STACK_GUARD_PAGES = 16,
     /* Room in the head for the layer above (struct hki_stack_top). */
-    HKI_STACK_HEAD_WORDS = 20,
+    HKI_STACK_HEAD_WORDS = 22,
     HKI_STACKS_WARM = 1024, /* free stacks that keep their memory */
     HKI_STACKS_TRIM = 64,   /* that one trim gives back at most: about 0.1 ms */
 };

@@ -382,14 +382,12 @@ static void note_victim(struct hki_task *task)
 /* A task of the scenario parks. */
 static void observe_park(struct hki_self *self)
 {
-    struct hki_task *task = hki_task_of(self);
-
     if (!self->worker->chooser)
         return;
     if (has_chance(schedule.travels))
         self->waiter->hki_state |= HKI_WAIT_FAR;
-    if (schedule.victim_count && task->self.parent && task->self.parent != schedule.scope)
-        note_victim(task);
+    if (schedule.victim_count && self->parent && self->parent != schedule.scope)
+        note_victim(hki_task_of(self));
 }
 
 /* ---- from begin to end ---- */

@@ -24,9 +24,11 @@ static void wait_impatiently(struct crowd *c, uint64_t *chance)
         hk_scope s;
         int rc, joined;
 
+        /* With a deadline in any case: who locks in a scope without one, and goes on
+         * after it, is stopped by the checks (<hocket/check.h>). */
         hk_scope_open(&s);
-        if (draw % 2)
-            hk_scope_deadline(&s, hk_now() + (int64_t)(draw >> 48) % 30000);
+        hk_scope_deadline(&s, hk_now() + (draw % 2 ? (int64_t)(draw >> 48) % 30000
+                                                   : 3600 * HK_SECOND));
         rc = c->p->wait(&c->o);
         joined = hk_scope_join(&s);
         if (rc == 0)

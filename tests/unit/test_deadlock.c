@@ -92,16 +92,23 @@ static int locks_crosswise(void *arg)
     return is_dead(rc) ? 1 : rc;
 }
 
+/* Two that want both mutexes, each in its own order. */
+static void spawn_crossers(hk_scope *scope, hk_task_fn *fn)
+{
+    static hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
+
+    hk_spawn_named(scope, "left", fn, one_way, NULL);
+    hk_spawn_named(scope, "right", fn, other_way, NULL);
+}
+
 /* One of the two fails; then the other has both. */
 static int crossed_mutexes(void *arg)
 {
-    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
     hk_scope s = HK_SCOPE_INIT;
 
     (void)arg;
     hk_scope_open(&s);
-    hk_spawn_named(&s, "left", locks_crosswise, one_way, NULL);
-    hk_spawn_named(&s, "right", locks_crosswise, other_way, NULL);
+    spawn_crossers(&s, locks_crosswise);
     return hk_scope_join(&s);
 }
 
@@ -116,10 +123,130 @@ static void crossed_mutexes_end_with_one_failure(void **state)
 
     (void)state;
     expect_exit(&child, 0);
+    expect_words(&child, "deadlock: 2 wait for one another for ever");
+    expect_words(
+        &child, "task 'left' waits for mutex (second, held), which task 'right' holds");
     expect_words(&child, "waits for mutex (second, held)");
     expect_words(&child, "waits for mutex (first, held)");
     expect_words(&child, "-EDEADLK goes to task 'right'");
     expect_no_words(&child, "-EDEADLK goes to task 'left'");
+}
+
+/* The event's waiter is the youngest, but not to blame; when the cycle is broken it is
+ * its turn. */
+static int crossed_and_innocent(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open(&s);
+    spawn_crossers(&s, locks_crosswise);
+    (void)hk_sleep(HK_MILLISECOND);
+    hk_spawn_named(&s, "dreamer", waits_for_the_event, NULL, NULL);
+    return hk_scope_join(&s);
+}
+
+static int body_crossed_and_innocent(void)
+{
+    return hk_run(crossed_and_innocent, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void who_is_in_the_cycle_fails_before_others(void **state)
+{
+    struct child child = run_child_alone(body_crossed_and_innocent);
+    const char *cycle, *other;
+
+    (void)state;
+    expect_exit(&child, 0);
+    cycle = strstr(child.text, "-EDEADLK goes to task 'right'");
+    other = strstr(child.text, "-EDEADLK goes to task 'dreamer'");
+    child_expect(&child, cycle && other && cycle < other, "right, and then dreamer");
+}
+
+/* Each sends the other one item, and waits for two. */
+struct pair {
+    hk_chan *in, *out;
+    bool begins;
+};
+
+static int plays(void *arg)
+{
+    const struct pair *pair = arg;
+    int item = 1, rc = pair->begins ? 0 : hk_chan_recv(pair->in, &item);
+
+    if (rc == 0)
+        rc = hk_chan_send(pair->out, &item);
+    for (int i = pair->begins ? 0 : 1; i < 2 && rc == 0; i++)
+        rc = hk_chan_recv(pair->in, &item);
+    hk_chan_close(pair->out);
+    return is_dead(rc) || rc == -EPIPE ? 0 : -1;
+}
+
+static int ping_pong(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    struct pair one = {.begins = true}, other;
+    int rc = hk_chan_new(sizeof(int), 0, &one.in);
+
+    (void)arg;
+    if (rc == 0)
+        rc = hk_chan_new(sizeof(int), 0, &one.out);
+    if (rc < 0)
+        return rc;
+    other = (struct pair){.in = one.out, .out = one.in};
+    hk_scope_open_with(&s, HK_SCOPE_WAIT_ALL, NULL);
+    hk_spawn_named(&s, "ping", plays, &one, NULL);
+    hk_spawn_named(&s, "pong", plays, &other, NULL);
+    rc = hk_scope_join(&s);
+    hk_chan_free(one.in);
+    hk_chan_free(one.out);
+    return rc;
+}
+
+static int body_ping_pong(void)
+{
+    return hk_run(ping_pong, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void who_used_a_channel_last_is_named(void **state)
+{
+    struct child child = run_child_alone(body_ping_pong);
+
+    (void)state;
+    expect_exit(&child, 0);
+    expect_words(&child, "deadlock: 2 wait for one another for ever");
+    expect_words(&child, "which task 'ping' used last");
+    expect_words(&child, "which task 'pong' used last");
+}
+
+/* Ends the child a second after the verdict. */
+static void print_and_set_alarm(hk_log_level level, const char *line, void *ctx)
+{
+    (void)ctx;
+    if (level == HK_LOG_ERROR && strstr(line, "deadlock: no task"))
+        (void)alarm(1);
+    (void)fprintf(stderr, "%s\n", line);
+}
+
+static int body_only_report(void)
+{
+    const hk_check_options options = {.on_deadlock = HK_DEADLOCK_REPORT};
+
+    if (hk_check(HK_CHECK_LOCKS, &options) != 0)
+        return 2;
+    hk_log_to(print_and_set_alarm, NULL);
+    return hk_run(waits_for_the_event, NULL, NULL);
+}
+
+static void it_is_only_reported_if_that_was_asked_for(void **state)
+{
+    struct child child = run_child_alone(body_only_report);
+
+    (void)state;
+    child_expect(&child, WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGALRM,
+                 "it waits until the alarm");
+    expect_words(&child, "deadlock: no task can ever be woken: 1 waits for ever");
+    expect_no_words(&child, "-EDEADLK");
 }
 
 static int selects(void *arg)
@@ -220,13 +347,11 @@ static int locks_crosswise_shielded(void *arg)
 
 static int crossed_shielded(void *arg)
 {
-    hk_mutex *one_way[] = {&first, &second}, *other_way[] = {&second, &first};
     hk_scope s = HK_SCOPE_INIT;
 
     (void)arg;
     hk_scope_open(&s);
-    hk_spawn_named(&s, "left", locks_crosswise_shielded, one_way, NULL);
-    hk_spawn_named(&s, "right", locks_crosswise_shielded, other_way, NULL);
+    spawn_crossers(&s, locks_crosswise_shielded);
     return hk_scope_join(&s);
 }
 
@@ -372,6 +497,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tasks_that_wait_for_ever_are_named_and_fail),
         cmocka_unit_test(crossed_mutexes_end_with_one_failure),
+        cmocka_unit_test(who_is_in_the_cycle_fails_before_others),
+        cmocka_unit_test(who_used_a_channel_last_is_named),
+        cmocka_unit_test(it_is_only_reported_if_that_was_asked_for),
         cmocka_unit_test(a_select_fails_too),
         cmocka_unit_test(it_is_seen_across_workers),
         cmocka_unit_test(it_is_seen_under_the_virtual_clock),

@@ -17,6 +17,8 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(void *), 8);
     assert_int_equal(sizeof(hk_scope), 176);
     assert_int_equal(sizeof(hk_mutex), 64);
+    assert_int_equal(sizeof(hk_check_options), 64);
+    assert_int_equal(sizeof(hk_owner), 80);
     assert_int_equal(sizeof(hk_rwlock), 384);
     assert_int_equal(sizeof(hk_cond), 80);
     assert_int_equal(sizeof(hk_sync_stats), 32);
@@ -27,7 +29,6 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_wait_group), 64);
     assert_int_equal(sizeof(hk_limiter), 160);
     assert_int_equal(sizeof(hk_chan_status), 56);
-    assert_int_equal(sizeof(hk_sync_stats), 32);
     assert_int_equal(sizeof(hk_op), 256);
     assert_int_equal(sizeof(hk_timer), 32);
     assert_int_equal(sizeof(hk_waiter), 112);
