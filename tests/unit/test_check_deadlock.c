@@ -330,7 +330,7 @@ static void a_join_that_waits_for_who_waits_for_it_is_told(void **state)
     }
     expect_said("task 'child' waits for mutex (alpha, held), which task 'main' holds",
                 4);
-    expect_said("task 'main' waits for join (scope 'children', 1 children), for its "
+    expect_said("task 'main' waits for join (scope 'children', 1 child), for its "
                 "child, task 'child'",
                 4);
     expect_said("-EDEADLK goes to task 'child'", 4);

@@ -470,7 +470,7 @@ static void a_failure_is_told_with_its_seed(void **state)
 {
     (void)state;
     expect_failure(end_badly, -EILSEQ, "fails");
-    expect_failure(wait_for_nothing, -EDEADLK, "name never");
+    expect_failure(wait_for_nothing, -EDEADLK, "event ('never')");
     expect_failure(go_on_for_ever, -ELOOP, "go on for ever");
     expect_failure(lose_a_channel, -ENOTRECOVERABLE, "ledger");
     hk_chan_free(lost[0]);
