@@ -10,9 +10,9 @@
  * end before Q lets go. It is still true, since Q can let go only by running, and Q is
  * in the graph, which it leaves, under the lock, before it runs. So when the last edge
  * has been read all are true at once, and none of those in the cycle can ever run,
- * unless its wait is undone from outside (a cancel, a deadline). A wait that has ended
- * and whose task did not run yet is still in the graph; it has no edges: its lock lists
- * itself as the holder.
+ * unless its wait is undone from outside (a cancel, a deadline); who is cancelled
+ * already is left out. A wait that has ended and whose task did not run yet is still in
+ * the graph; it has no edges: its lock lists itself as the holder.
  */
 #include "core/check_wait.h"
 
@@ -84,6 +84,36 @@ struct hki_wait *hki_wait_find(const struct hki_wait_graph *graph, hk_holder sel
     return wait;
 }
 
+/* ---- waits that will end by themselves ---- */
+
+/* Cancelled, or soon: the cancel of a scope further out may still be on its way. What
+ * lies around one who waits stays while it does. */
+static bool is_cancelled(const struct hki_self *self)
+{
+    if (__atomic_load_n(&self->attention, __ATOMIC_RELAXED) & HKI_CANCELLED)
+        return true;
+    for (const hk_scope *scope = self->scope;; scope = scope->hki_outer) {
+        uint32_t flags;
+
+        while (!scope) { /* past its outermost: what it was spawned into */
+            scope = self->parent;
+            if (!scope)
+                return false;
+            self = scope->hki_owner;
+        }
+        flags = hki_scope_flags_of(scope);
+        if (flags & (HKI_SCOPE_CANCELLED | HKI_SCOPE_EFFECTIVE))
+            return true;
+        if (flags & HKI_SCOPE_SHIELDED)
+            return false;
+    }
+}
+
+static bool is_leaving(const struct hki_wait *wait)
+{
+    return wait->is_ending || (wait->can_undo && is_cancelled(wait->self));
+}
+
 /* ---- the search ---- */
 
 struct search {
@@ -96,7 +126,7 @@ struct search {
 static void come_to(struct search *search, struct hki_wait *wait, struct hki_wait *by)
 {
     search->graph->steps++;
-    if (!wait || wait->is_ending || search->found)
+    if (!wait || is_leaving(wait) || search->found)
         return;
     search->found = wait == search->start;
     if (wait->search == search->graph->search && !search->found)

@@ -76,6 +76,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         {"test_sync_contract", passes_and_nothing_is_reported, NULL, NULL,
          (char[]){"contract-test_sync_contract"}},
+        {"test_sync_cases", passes_and_nothing_is_reported, NULL, NULL,
+         (char[]){"contract-test_sync_cases"}},
         {"test_sync_stress", passes_and_nothing_is_reported, NULL, NULL,
          (char[]){"contract-test_sync_stress"}},
         {"test_sync_crowd", passes_and_nothing_is_reported, NULL, NULL,

@@ -551,6 +551,38 @@ static void waiting_for_ones_turn_is_no_deadlock(void **state)
     stop_checks();
 }
 
+static int cancels_who_waits_for_it(void *arg)
+{
+    struct family *family = arg;
+    hk_scope s = HK_SCOPE_INIT;
+
+    CHECK_EQ(hk_mutex_lock(&mutexes[0]), 0);
+    hk_scope_open_with(&s, family->flags, NULL);
+    CHECK_EQ(hk_spawn(&s, child_locks, &family->result), 0);
+    for (int i = 0; i < 3 && family->child_first; i++)
+        CHECK_EQ(hk_yield(), 0);
+    hk_scope_cancel(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_mutex_unlock(&mutexes[0]);
+    return 0;
+}
+
+static void who_is_being_cancelled_is_in_no_deadlock(void **state)
+{
+    (void)state;
+    start_checks(NULL);
+    for (int i = 0; i < 40; i++) {
+        struct family family = {.child_first = i & 1,
+                                .flags = i & 2 ? HK_SCOPE_PARALLEL : 0};
+
+        renew();
+        CHECK_EQ(run_workers(i & 2 ? 2 : 1, cancels_who_waits_for_it, &family), 0);
+        CHECK_EQ(family.result, -ECANCELED);
+    }
+    CHECK(silent());
+    stop_checks();
+}
+
 static int cancels_a_deadlock(void *arg)
 {
     struct crosser *two = arg;
@@ -594,6 +626,7 @@ int main(void)
         cmocka_unit_test(a_join_of_joins_is_followed),
         cmocka_unit_test(who_waits_for_several_holders_waits_for_each),
         cmocka_unit_test(waiting_for_ones_turn_is_no_deadlock),
+        cmocka_unit_test(who_is_being_cancelled_is_in_no_deadlock),
         cmocka_unit_test(it_is_only_reported_if_that_was_asked_for),
     };
 
