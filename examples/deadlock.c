@@ -10,11 +10,11 @@
  *
  * Prints:
  *   deadlock: 2 wait for one another for ever:
- *   deadlock:   task 'right' waits for mutex (fork, held), which task 'left' holds
+ *   deadlock:   task 'right' waits for mutex ('fork', held), which task 'left' holds
  *   deadlock:     it took mutex 'knife' at
- *   deadlock:   task 'left' waits for mutex (knife, held), which task 'right' holds
+ *   deadlock:   task 'left' waits for mutex ('knife', held), which task 'right' holds
  *   deadlock:     it took mutex 'fork' at
- *   deadlock: -EDEADLK goes to task 'right', which waits for mutex (fork, held)
+ *   deadlock: -EDEADLK goes to task 'right', which waits for mutex ('fork', held)
  *   right puts down what it has: deadlock: nothing can ever wake this wait
  *   left eats
  *   right eats

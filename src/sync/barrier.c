@@ -21,14 +21,14 @@
 
 static const char *name_of(const hk_barrier *barrier)
 {
-    return barrier->name ? barrier->name : "(unnamed)";
+    return barrier->name ? barrier->name : "unnamed";
 }
 
 static void describe(const void *object, char *text, size_t size)
 {
     const hk_barrier *barrier = object;
 
-    (void)snprintf(text, size, "%s, %u of %u have arrived", name_of(barrier),
+    (void)snprintf(text, size, "'%s', %u of %u have arrived", name_of(barrier),
                    __atomic_load_n(&barrier->hki_arrived, __ATOMIC_RELAXED),
                    barrier->hki_parties);
 }
@@ -84,7 +84,7 @@ int hk_barrier_wait(hk_barrier *barrier)
     int rc;
 
     if (HKI_UNLIKELY(barrier->hki_parties == 0))
-        hki_panic("hk_barrier_wait: \"%s\" waits at the barrier %s (%p) of no parties",
+        hki_panic("hk_barrier_wait: '%s' waits at the barrier '%s' (%p) of no parties",
                   hk_task_name(), name_of(barrier), (void *)barrier);
     rc = hki_enter(self);
     if (HKI_UNLIKELY(rc < 0))
@@ -156,7 +156,7 @@ void hk_barrier_fini(hk_barrier *barrier)
         return;
     hk_barrier_stats(barrier, &stats);
     if (stats.waiters > 0)
-        hki_panic("hk_barrier_fini: \"%s\" ends the barrier %s (%p) at which %u of %u "
+        hki_panic("hk_barrier_fini: '%s' ends the barrier '%s' (%p) at which %u of %u "
                   "parties wait",
                   hk_task_name(), name_of(barrier), (void *)barrier, stats.waiters,
                   barrier->hki_parties);

@@ -45,7 +45,7 @@ struct wait {
 
 static const char *name_of(const hk_cond *cond)
 {
-    return cond->name ? cond->name : "(unnamed)";
+    return cond->name ? cond->name : "unnamed";
 }
 
 static bool is_moved(const struct wait *wait)
@@ -59,10 +59,10 @@ static void describe(const void *object, char *text, size_t size)
 
     /* A signalled one may outlive its condition. */
     if (is_moved(wait))
-        (void)snprintf(text, size, "signalled, waits for mutex %s",
+        (void)snprintf(text, size, "signalled, waits for mutex '%s'",
                        hki_mutex_name(wait->place.mutex));
     else
-        (void)snprintf(text, size, "%s, with mutex %s", name_of(wait->cond),
+        (void)snprintf(text, size, "'%s', with mutex '%s'", name_of(wait->cond),
                        hki_mutex_name(wait->place.mutex));
 }
 
@@ -81,12 +81,13 @@ static _Noreturn __attribute__((cold, noinline)) void panic_not_held(
     const hk_cond *cond, const hk_mutex *mutex, int64_t depth)
 {
     if (depth > 0)
-        hki_panic("hk_cond_wait: \"%s\" waits for condition %s (%p) with mutex %s (%p) "
-                  "locked %lld times: nobody else could lock it",
-                  hk_task_name(), name_of(cond), (const void *)cond,
-                  hki_mutex_name(mutex), (const void *)mutex, (long long)depth + 1);
+        hki_panic(
+            "hk_cond_wait: '%s' waits for condition '%s' (%p) with mutex '%s' (%p) "
+            "locked %lld times: nobody else could lock it",
+            hk_task_name(), name_of(cond), (const void *)cond, hki_mutex_name(mutex),
+            (const void *)mutex, (long long)depth + 1);
     hki_panic(
-        "hk_cond_wait: \"%s\" waits for condition %s (%p) with mutex %s (%p) that "
+        "hk_cond_wait: '%s' waits for condition '%s' (%p) with mutex '%s' (%p) that "
         "it does not hold",
         hk_task_name(), name_of(cond), (const void *)cond, hki_mutex_name(mutex),
         (const void *)mutex);
@@ -336,6 +337,6 @@ void hk_cond_fini(hk_cond *cond)
         return;
     hk_cond_stats(cond, &stats);
     if (stats.waiters)
-        hki_panic("hk_cond_fini: \"%s\" ends condition %s (%p) that %u wait for",
+        hki_panic("hk_cond_fini: '%s' ends condition '%s' (%p) that %u wait for",
                   hk_task_name(), name_of(cond), (const void *)cond, stats.waiters);
 }

@@ -120,9 +120,9 @@ void hk_event_fini(hk_event *event)
         return;
     hk_event_stats(event, &stats);
     if (stats.waiters > 0)
-        hki_panic("hk_event_fini: \"%s\" ends the event %s (%p) that %u wait for",
-                  hk_task_name(), event->name ? event->name : "(unnamed)",
-                  (void *)event, stats.waiters);
+        hki_panic("hk_event_fini: '%s' ends the event '%s' (%p) that %u wait for",
+                  hk_task_name(), event->name ? event->name : "unnamed", (void *)event,
+                  stats.waiters);
 }
 
 /* ---- as a case of a select ---- */

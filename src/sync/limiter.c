@@ -30,14 +30,14 @@ static inline void write_count(uint32_t *count, uint32_t value)
 
 static const char *name_of(const hk_limiter *limiter)
 {
-    return limiter->name ? limiter->name : "(unnamed)";
+    return limiter->name ? limiter->name : "unnamed";
 }
 
 static void describe(const void *object, char *text, size_t size)
 {
     const hk_limiter *limiter = object;
 
-    (void)snprintf(text, size, "%s, %u of %u are borrowed", name_of(limiter),
+    (void)snprintf(text, size, "'%s', %u of %u are borrowed", name_of(limiter),
                    read_count(&limiter->hki_borrowed), read_count(&limiter->hki_total));
 }
 
@@ -216,10 +216,10 @@ static _Noreturn __attribute__((cold, noinline)) void panic_release(
     const hk_limiter *limiter, const void *borrower)
 {
     if (borrower)
-        hki_panic("hk_limiter_release_for: \"%s\" gives back a token of the limiter %s "
+        hki_panic("hk_limiter_release_for: '%s' gives back a token of the limiter '%s' "
                   "(%p) for %p, which has borrowed none",
                   hk_task_name(), name_of(limiter), (const void *)limiter, borrower);
-    hki_panic("hk_limiter_release: \"%s\" gives back a token of the limiter %s (%p), "
+    hki_panic("hk_limiter_release: '%s' gives back a token of the limiter '%s' (%p), "
               "but has borrowed none",
               hk_task_name(), name_of(limiter), (const void *)limiter);
 }
@@ -300,7 +300,7 @@ void hk_limiter_fini(hk_limiter *limiter)
         return;
     hk_limiter_stats(limiter, &stats);
     if (stats.holders + stats.waiters > 0)
-        hki_panic("hk_limiter_fini: \"%s\" ends the limiter %s (%p) of which %u tokens "
+        hki_panic("hk_limiter_fini: '%s' ends the limiter '%s' (%p) of which %u tokens "
                   "are borrowed, and %u wait",
                   hk_task_name(), name_of(limiter), (void *)limiter, stats.holders,
                   stats.waiters);

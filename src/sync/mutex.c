@@ -81,7 +81,7 @@ static void describe(const void *object, char *text, size_t size)
 {
     const hk_mutex *mutex = object;
 
-    (void)snprintf(text, size, "%s, %s", hki_mutex_name(mutex),
+    (void)snprintf(text, size, "'%s', %s", hki_mutex_name(mutex),
                    state_of(mutex) & HELD ? "held" : "free");
 }
 
@@ -103,7 +103,7 @@ static const hk_wait_kind lock_kind = {
 static _Noreturn __attribute__((cold, noinline)) void panic_relock(
     const hk_mutex *mutex)
 {
-    hki_panic("hk_mutex_lock: \"%s\" locks mutex %s (%p) that it already holds",
+    hki_panic("hk_mutex_lock: '%s' locks mutex '%s' (%p) that it already holds",
               hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
 }
 
@@ -113,9 +113,9 @@ static _Noreturn __attribute__((cold, noinline)) void panic_unlock(
     const struct hki_self *holder = holder_of(mutex);
 
     if (!holder)
-        hki_panic("hk_mutex_unlock: \"%s\" unlocks mutex %s (%p) that nobody holds",
+        hki_panic("hk_mutex_unlock: '%s' unlocks mutex '%s' (%p) that nobody holds",
                   hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
-    hki_panic("hk_mutex_unlock: \"%s\" unlocks mutex %s (%p) that \"%s\" holds",
+    hki_panic("hk_mutex_unlock: '%s' unlocks mutex '%s' (%p) that '%s' holds",
               hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
               hki_self_name(holder));
 }

@@ -6,7 +6,7 @@
 
 const char *hki_mutex_name(const hk_mutex *mutex)
 {
-    return mutex->name ? mutex->name : "(unnamed)";
+    return mutex->name ? mutex->name : "unnamed";
 }
 
 size_t hki_mutex_holders(const hk_mutex *mutex, hk_holder *out, size_t max)
@@ -59,12 +59,12 @@ void hk_mutex_fini(hk_mutex *mutex)
     hk_mutex_stats(mutex, &stats);
     holder = __atomic_load_n(&mutex->hki_holder, __ATOMIC_RELAXED);
     if (stats.holders)
-        hki_panic("hk_mutex_fini: \"%s\" ends mutex %s (%p) that \"%s\" holds and %u "
+        hki_panic("hk_mutex_fini: '%s' ends mutex '%s' (%p) that '%s' holds and %u "
                   "wait for",
                   hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
                   holder ? hki_self_name(holder) : "somebody", stats.waiters);
     if (stats.waiters)
-        hki_panic("hk_mutex_fini: \"%s\" ends mutex %s (%p) that %u wait for",
+        hki_panic("hk_mutex_fini: '%s' ends mutex '%s' (%p) that %u wait for",
                   hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
                   stats.waiters);
     if (hki_is_checking())

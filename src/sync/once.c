@@ -42,14 +42,14 @@ static void set_state(hk_once *once, uint32_t state)
 
 static const char *name_of(const hk_once *once)
 {
-    return once->name ? once->name : "(unnamed)";
+    return once->name ? once->name : "unnamed";
 }
 
 static void describe(const void *object, char *text, size_t size)
 {
     const hk_once *once = object;
 
-    (void)snprintf(text, size, "%s", name_of(once));
+    (void)snprintf(text, size, "'%s'", name_of(once));
 }
 
 static size_t holders(const void *object, hk_holder *out, size_t max)
@@ -131,7 +131,7 @@ int hk_once_run_slow(hk_once *once, hk_task_fn *fn, void *arg)
     int rc;
 
     if (HKI_UNLIKELY(runner_of(once) == self))
-        hki_panic("hk_once_run: \"%s\" runs the once %s (%p) already, and would wait "
+        hki_panic("hk_once_run: '%s' runs the once '%s' (%p) already, and would wait "
                   "for itself",
                   hk_task_name(), name_of(once), (void *)once);
     rc = hki_enter(self);
@@ -171,7 +171,7 @@ void hk_once_fini(hk_once *once)
     hk_once_stats(once, &stats);
     runner = runner_of(once);
     if (runner)
-        hki_panic("hk_once_fini: \"%s\" ends the once %s (%p) that \"%s\" runs and %u "
+        hki_panic("hk_once_fini: '%s' ends the once '%s' (%p) that '%s' runs and %u "
                   "wait for",
                   hk_task_name(), name_of(once), (void *)once, hki_self_name(runner),
                   stats.waiters);

@@ -95,7 +95,7 @@ static void describe(const void *object, char *text, size_t size)
 {
     const hk_rwlock *lock = object;
 
-    (void)snprintf(text, size, "%s, %u inside to read", hki_rwlock_name(lock),
+    (void)snprintf(text, size, "'%s', %u inside to read", hki_rwlock_name(lock),
                    hki_rwlock_readers(lock));
 }
 

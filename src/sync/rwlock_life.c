@@ -6,7 +6,7 @@
 
 const char *hki_rwlock_name(const hk_rwlock *lock)
 {
-    return lock->name ? lock->name : "(unnamed)";
+    return lock->name ? lock->name : "unnamed";
 }
 
 void hki_rwlock_panic(const char *call, const hk_rwlock *lock, const char *does)
@@ -14,10 +14,10 @@ void hki_rwlock_panic(const char *call, const hk_rwlock *lock, const char *does)
     hk_holder writer;
 
     if (hki_mutex_holders(&lock->hki_writers, &writer, 1))
-        hki_panic("%s: \"%s\" %s rwlock %s (%p); \"%s\" writes it", call,
-                  hk_task_name(), does, hki_rwlock_name(lock), (const void *)lock,
+        hki_panic("%s: '%s' %s rwlock '%s' (%p); '%s' writes it", call, hk_task_name(),
+                  does, hki_rwlock_name(lock), (const void *)lock,
                   hki_self_name(writer));
-    hki_panic("%s: \"%s\" %s rwlock %s (%p); %u read it", call, hk_task_name(), does,
+    hki_panic("%s: '%s' %s rwlock '%s' (%p); %u read it", call, hk_task_name(), does,
               hki_rwlock_name(lock), (const void *)lock, hki_rwlock_readers(lock));
 }
 

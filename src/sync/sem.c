@@ -208,8 +208,8 @@ void hk_sem_fini(hk_sem *sem)
         return;
     hk_sem_stats(sem, &stats);
     if (stats.waiters > 0)
-        hki_panic("hk_sem_fini: \"%s\" ends the semaphore %s (%p) that %u wait for",
-                  hk_task_name(), sem->name ? sem->name : "(unnamed)", (void *)sem,
+        hki_panic("hk_sem_fini: '%s' ends the semaphore '%s' (%p) that %u wait for",
+                  hk_task_name(), sem->name ? sem->name : "unnamed", (void *)sem,
                   stats.waiters);
 }
 

@@ -41,14 +41,14 @@ static bool change_state(hk_wait_group *group, uint64_t *state, uint64_t wanted)
 
 static const char *name_of(const hk_wait_group *group)
 {
-    return group->name ? group->name : "(unnamed)";
+    return group->name ? group->name : "unnamed";
 }
 
 static void describe(const void *object, char *text, size_t size)
 {
     const hk_wait_group *group = object;
 
-    (void)snprintf(text, size, "%s, %" PRIu64 " under way", name_of(group),
+    (void)snprintf(text, size, "'%s', %" PRIu64 " under way", name_of(group),
                    hk_wait_group_count(group));
 }
 
@@ -69,8 +69,8 @@ void hk_wait_group_add(hk_wait_group *group, uint32_t count)
 static _Noreturn __attribute__((cold, noinline)) void panic_below_zero(
     const hk_wait_group *group)
 {
-    hki_panic("hk_wait_group_done: \"%s\" is done with more than was added to the wait "
-              "group %s (%p)",
+    hki_panic("hk_wait_group_done: '%s' is done with more than was added to the wait "
+              "group '%s' (%p)",
               hk_task_name(), name_of(group), (const void *)group);
 }
 
@@ -185,7 +185,7 @@ void hk_wait_group_fini(hk_wait_group *group)
         return;
     hk_wait_group_stats(group, &stats);
     if (stats.holders > 0)
-        hki_panic("hk_wait_group_fini: \"%s\" ends the wait group %s (%p) with %u "
+        hki_panic("hk_wait_group_fini: '%s' ends the wait group '%s' (%p) with %u "
                   "under way, and %u wait for it",
                   hk_task_name(), name_of(group), (void *)group, stats.holders,
                   stats.waiters);

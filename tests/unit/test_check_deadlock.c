@@ -134,9 +134,9 @@ static void two_tasks_are_told_at_once(void **state)
     run_party(two, 2, 1);
     assert_int_equal(failures(two, 2), 1);
     expect_said("deadlock: 2 wait for one another for ever", 1);
-    expect_said("task 'left' waits for mutex (beta, held), which task 'right' holds",
+    expect_said("task 'left' waits for mutex ('beta', held), which task 'right' holds",
                 1);
-    expect_said("task 'right' waits for mutex (alpha, held), which task 'left' holds",
+    expect_said("task 'right' waits for mutex ('alpha', held), which task 'left' holds",
                 1);
     expect_said("it took mutex 'alpha' at", 1);
     expect_said("it took mutex 'beta' at", 1);
@@ -223,7 +223,7 @@ static void two_threads_are_told(void **state)
         assert_int_equal(failures(two, 2), 1);
     }
     expect_said(
-        "thread 'left' waits for mutex (beta, held), which thread 'right' holds", 20);
+        "thread 'left' waits for mutex ('beta', held), which thread 'right' holds", 20);
     for (int i = 0; i < 20; i++) { /* who comes last may be the one to be undone */
         two[0].is_shielded = i & 1;
         two[1].is_shielded = !(i & 1);
@@ -264,8 +264,8 @@ static void a_task_and_a_thread_are_told(void **state)
         CHECK_EQ(run_workers(1, task_against_thread, two), 0);
         assert_int_equal(failures(two, 2), 1);
     }
-    expect_said("task 'left' waits for mutex (beta, held), which thread 'right' holds",
-                20);
+    expect_said(
+        "task 'left' waits for mutex ('beta', held), which thread 'right' holds", 20);
     stop_checks();
 }
 
@@ -328,7 +328,7 @@ static void a_join_that_waits_for_who_waits_for_it_is_told(void **state)
         CHECK_EQ(run_workers(i & 2 ? 2 : 1, joins_with_a_lock, &family), 0);
         CHECK_EQ(family.result, -EDEADLK);
     }
-    expect_said("task 'child' waits for mutex (alpha, held), which task 'main' holds",
+    expect_said("task 'child' waits for mutex ('alpha', held), which task 'main' holds",
                 4);
     expect_said("task 'main' waits for join (scope 'children', 1 child), for its "
                 "child, task 'child'",
@@ -508,7 +508,7 @@ static void who_waits_for_several_holders_waits_for_each(void **state)
     }
     expect_said("task 'writer' waits for spot, which task 'reader' holds", 2);
     expect_said(
-        "task 'reader' waits for mutex (alpha, held), which task 'writer' holds", 2);
+        "task 'reader' waits for mutex ('alpha', held), which task 'writer' holds", 2);
     stop_checks();
 }
 

@@ -125,9 +125,10 @@ static void crossed_mutexes_end_with_one_failure(void **state)
     expect_exit(&child, 0);
     expect_words(&child, "deadlock: 2 wait for one another for ever");
     expect_words(
-        &child, "task 'left' waits for mutex (second, held), which task 'right' holds");
-    expect_words(&child, "waits for mutex (second, held)");
-    expect_words(&child, "waits for mutex (first, held)");
+        &child,
+        "task 'left' waits for mutex ('second', held), which task 'right' holds");
+    expect_words(&child, "waits for mutex ('second', held)");
+    expect_words(&child, "waits for mutex ('first', held)");
     expect_words(&child, "-EDEADLK goes to task 'right'");
     expect_no_words(&child, "-EDEADLK goes to task 'left'");
 }

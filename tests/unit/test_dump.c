@@ -152,7 +152,7 @@ static void every_state_is_named_with_what_is_waited_for(void **state)
     expect_in_order(order);
     expect("waits for event ('gate') for ");
     expect("sleeps, 3599.9 s left\n");
-    expect("waits for mutex (ledger, held) for ");
+    expect("waits for mutex ('ledger', held) for ");
     expect("waits for channel receive ('jobs', capacity 8, 0 items) for ");
     expect("waits for I/O (");
     expect("descriptor ");

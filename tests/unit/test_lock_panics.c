@@ -44,7 +44,7 @@ static void after(hk_scope *scope, hk_task_fn *other)
 }
 
 PANIC_IN_A_TASK(an_unlock_of_an_error_checking_mutex_names_it,
-                "hk_mutex_unlock: \"main\" unlocks mutex (unnamed) (")
+                "hk_mutex_unlock: 'main' unlocks mutex 'unnamed' (")
 {
     hk_mutex_unlock(&checking);
     return 0;
@@ -81,7 +81,7 @@ PANIC_TEST(flags_that_contradict, "recursive and error-checking at once")
 
 /* The clerk has ended without unlocking: what it left is held by its record. */
 PANIC_IN_A_TASK(the_end_of_a_held_mutex_names_its_holder,
-                "hk_mutex_fini: \"thief\" ends mutex ledger (")
+                "hk_mutex_fini: 'thief' ends mutex 'ledger' (")
 {
     hk_scope s = HK_SCOPE_INIT;
 
@@ -91,7 +91,7 @@ PANIC_IN_A_TASK(the_end_of_a_held_mutex_names_its_holder,
 }
 
 PANIC_IN_A_TASK(a_wait_without_the_mutex,
-                "hk_cond_wait: \"main\" waits for condition ready (")
+                "hk_cond_wait: 'main' waits for condition 'ready' (")
 {
     return hk_cond_wait(&cond, &mutex);
 }
@@ -104,7 +104,7 @@ PANIC_IN_A_TASK(a_wait_with_a_mutex_locked_twice, "locked 2 times")
 }
 
 PANIC_IN_A_TASK(the_end_of_a_condition_that_is_waited_for,
-                "hk_cond_fini: \"thief\" ends condition ready (")
+                "hk_cond_fini: 'thief' ends condition 'ready' (")
 {
     hk_scope s = HK_SCOPE_INIT;
 
@@ -113,7 +113,7 @@ PANIC_IN_A_TASK(the_end_of_a_condition_that_is_waited_for,
     return 0;
 }
 
-PANIC_IN_A_TASK(a_write_unlock_by_another, "\"clerk\" writes it")
+PANIC_IN_A_TASK(a_write_unlock_by_another, "'clerk' writes it")
 {
     hk_scope s = HK_SCOPE_INIT;
 
@@ -123,7 +123,7 @@ PANIC_IN_A_TASK(a_write_unlock_by_another, "\"clerk\" writes it")
 }
 
 PANIC_IN_A_TASK(a_read_unlock_by_who_does_not_read,
-                "hk_rwlock_read_unlock: \"thief\" does not read the rwlock index (")
+                "hk_rwlock_read_unlock: 'thief' does not read the rwlock 'index' (")
 {
     hk_scope s = HK_SCOPE_INIT;
 
@@ -132,7 +132,7 @@ PANIC_IN_A_TASK(a_read_unlock_by_who_does_not_read,
     return 0;
 }
 
-PANIC_IN_A_TASK(a_write_unlock_by_a_reader, "does not write the rwlock index")
+PANIC_IN_A_TASK(a_write_unlock_by_a_reader, "does not write the rwlock 'index'")
 {
     CHECK_EQ(hk_rwlock_read_lock(&rwlock), 0);
     hk_rwlock_write_unlock(&rwlock);
@@ -153,7 +153,7 @@ PANIC_IN_A_TASK(a_shielded_write_lock_by_a_reader, "would wait for itself to wri
     return 0;
 }
 
-PANIC_IN_A_TASK(the_end_of_a_rwlock_that_is_written, "ends a used rwlock index (")
+PANIC_IN_A_TASK(the_end_of_a_rwlock_that_is_written, "ends a used rwlock 'index' (")
 {
     hk_scope s = HK_SCOPE_INIT;
 
