@@ -45,7 +45,7 @@ struct hki_holds {
     struct hki_holds *next; /* of all; immutable */
     struct hki_holds *next_free;
     hk_holder self;             /* atomic; NULL: nobody's */
-    uint32_t epoch;             /* items of an older one mean nothing */
+    uint32_t epoch;             /* atomic; items of an older one mean nothing */
     uint32_t count;             /* atomic */
     const char *top;            /* no frame of the owner lies above */
     const void *ordered;        /* check_order was told of it last: no try */

@@ -98,6 +98,12 @@ static void set_count(struct hki_holds *holds, uint32_t count)
     __atomic_store_n(&holds->count, count, __ATOMIC_RELEASE);
 }
 
+/* What was unlocked while the checks were off was not noted. */
+static bool is_of_now(const struct hki_holds *holds)
+{
+    return __atomic_load_n(&holds->epoch, __ATOMIC_ACQUIRE) == hki_check_epoch();
+}
+
 static const char *top_of(struct hki_self *self)
 {
     const void *low;
@@ -129,7 +135,7 @@ static __attribute__((noinline, cold)) struct hki_holds *refresh(struct hki_self
     }
     set_count(holds, 0);
     holds->ordered = NULL;
-    holds->epoch = hki_check_epoch();
+    __atomic_store_n(&holds->epoch, hki_check_epoch(), __ATOMIC_RELEASE);
     return holds;
 }
 
@@ -137,7 +143,7 @@ struct hki_holds *hki_holds_peek(const struct hki_self *self)
 {
     struct hki_holds **place = place_of((struct hki_self *)self);
 
-    return place && *place && (*place)->epoch == hki_check_epoch() ? *place : NULL;
+    return place && *place && is_of_now(*place) ? *place : NULL;
 }
 
 struct hki_holds *hki_holds_get(struct hki_self *self)
@@ -221,7 +227,8 @@ size_t hki_check_holders(const void *lock, hk_holder *out, size_t max)
     size_t found = 0;
 
     for (; holds; holds = holds->next) {
-        hk_holder self = __atomic_load_n(&holds->self, __ATOMIC_ACQUIRE);
+        hk_holder self =
+            is_of_now(holds) ? __atomic_load_n(&holds->self, __ATOMIC_ACQUIRE) : NULL;
         uint32_t count = __atomic_load_n(&holds->count, __ATOMIC_ACQUIRE);
         const struct hki_hold *items = room_of(holds)->items; /* after the count */
 
@@ -321,7 +328,7 @@ void hki_check_ends(struct hki_self *self)
 {
     struct hki_holds **place = place_of(self), *holds = *place;
 
-    if (hki_is_checking() && holds->epoch == hki_check_epoch() && holds->count)
+    if (hki_is_checking() && is_of_now(holds) && holds->count)
         panic_keeps(self, &holds->room->items[holds->count - 1], NULL);
     *place = NULL;
     HKI_HB_RELEASE(holds);
