@@ -11,6 +11,7 @@
 
 struct hki_thread {
     struct hki_self self;    /* attention is written by anyone, with atomic or/and */
+    struct hki_reads reads;  /* the locks that it holds for reading; follows self */
     struct hki_thread *next; /* in the registry; immutable */
     uint32_t in_use;         /* atomic */
     uint32_t sequence;       /* atomic: grows at every kick; the futex it sleeps on */
@@ -26,7 +27,6 @@ struct hki_thread {
     const hk_wait_kind *waits_for; /* atomic, for dumps; NULL while it runs */
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
-    struct hki_reads reads; /* the locks that it holds for reading */
     char name[16];
 };
 
