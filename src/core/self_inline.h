@@ -99,8 +99,8 @@ struct hki_reads {
     struct hki_read own[HKI_READS_OWN];
 };
 
-/* The record of a thread follows its `self`; that of a task begins the head of its stack,
- * whose address is HKI_SELF_TO_STACK behind its `self`. Asserted in core/reads.c. */
+/* The record of a thread follows its `self`; that of a task begins the head of its
+ * stack, whose address is HKI_SELF_TO_STACK behind its `self`. core/reads.c asserts it. */
 enum { HKI_SELF_TO_STACK = 64 };
 
 _Noreturn void hki_reads_refuse(void); /* `self` is a callback of the loop */
