@@ -100,7 +100,7 @@ struct hki_reads {
 };
 
 /* The record of a thread follows its `self`; that of a task begins the head of its
- * stack, whose address is HKI_SELF_TO_STACK behind its `self`. core/reads.c asserts it. */
+ * stack, whose address is HKI_SELF_TO_STACK behind its `self`: asserted in reads.c. */
 enum { HKI_SELF_TO_STACK = 64 };
 
 _Noreturn void hki_reads_refuse(void); /* `self` is a callback of the loop */

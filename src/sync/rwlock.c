@@ -207,12 +207,16 @@ static void stop_writing(hk_rwlock *lock, struct hki_self *self)
 /* Threads share the slots in turn; a thread, or the tasks of a worker, keep theirs. */
 static uint32_t slot_of_caller(void)
 {
-    static __thread uint32_t mine __attribute__((tls_model("initial-exec")));
+    static __thread uint32_t mine /* atomic, for who tells tasks of one thread apart */
+        __attribute__((tls_model("initial-exec")));
     static uint32_t threads; /* atomic */
+    uint32_t slot = __atomic_load_n(&mine, __ATOMIC_RELAXED);
 
-    if (HKI_UNLIKELY(mine == 0))
-        mine = 1 + __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % HKI_RWLOCK_SLOTS;
-    return mine - 1;
+    if (HKI_UNLIKELY(slot == 0)) {
+        slot = 1 + __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % HKI_RWLOCK_SLOTS;
+        __atomic_store_n(&mine, slot, __ATOMIC_RELAXED);
+    }
+    return slot - 1;
 }
 
 /* Enters by a slot with `needed` (USED, or 0: hki_used is known to have it). */
