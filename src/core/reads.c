@@ -8,12 +8,15 @@
 #include "core/task.h"
 #include "core/thread.h"
 
-static struct hki_reads *reads_of(struct hki_self *self)
+_Static_assert(offsetof(struct hki_task, stack) == HKI_SELF_TO_STACK,
+               "hki_reads_of finds the stack of a task");
+_Static_assert(offsetof(struct hki_stack_top, reads) == 0,
+               "hki_reads_of finds the record of a task");
+_Static_assert(offsetof(struct hki_thread, reads) == sizeof(struct hki_self),
+               "hki_reads_of finds the record of a thread");
+
+void hki_reads_refuse(void)
 {
-    if (HKI_LIKELY(self->kind == HKI_SELF_TASK))
-        return &hki_task_of(self)->stack->reads;
-    if (self->kind == HKI_SELF_THREAD)
-        return &hki_thread_of(self)->reads;
     hki_panic("a lock is held for reading inside a callback of the event loop");
 }
 
@@ -30,9 +33,9 @@ static struct hki_read *find(struct hki_reads *reads, const void *lock)
     return NULL;
 }
 
-uint64_t hki_reads_depth(struct hki_self *self, const void *lock)
+uint64_t hki_reads_depth_slow(struct hki_reads *reads, const void *lock)
 {
-    const struct hki_read *read = find(reads_of(self), lock);
+    const struct hki_read *read = find(reads, lock);
 
     return read ? read->depth : 0;
 }
@@ -52,9 +55,8 @@ static bool make_room(struct hki_reads *reads)
     return true;
 }
 
-uint64_t hki_reads_add(struct hki_self *self, const void *lock)
+uint64_t hki_reads_add_slow(struct hki_reads *reads, const void *lock)
 {
-    struct hki_reads *reads = reads_of(self);
     struct hki_read *read = find(reads, lock);
 
     if (read)
@@ -66,9 +68,8 @@ uint64_t hki_reads_add(struct hki_self *self, const void *lock)
     return read->depth = 1;
 }
 
-uint64_t hki_reads_remove(struct hki_self *self, const void *lock)
+uint64_t hki_reads_remove_slow(struct hki_reads *reads, const void *lock)
 {
-    struct hki_reads *reads = reads_of(self);
     struct hki_read *read = find(reads, lock);
 
     if (HKI_UNLIKELY(!read))

@@ -23,6 +23,8 @@
 #include <hocket/scope.h>
 #include <hocket/waiter.h>
 
+#include <string.h>
+
 enum {
     HKI_BUDGET = 128, /* waiting calls that may finish at once before a yield */
 };
@@ -100,12 +102,60 @@ struct hki_reads {
     struct hki_read own[HKI_READS_OWN];
 };
 
+/* The record of a thread follows its `self`; that of a task begins the head of its
+ * stack, whose address is HKI_SELF_TO_STACK behind its `self`: asserted in reads.c. */
+enum { HKI_SELF_TO_STACK = 64 };
+
+_Noreturn void hki_reads_refuse(void); /* `self` is a callback of the loop */
+
+static inline struct hki_reads *hki_reads_of(struct hki_self *self)
+{
+    void *record = self + 1;
+
+    if (HKI_LIKELY(self->kind == HKI_SELF_TASK))
+        memcpy(&record, (char *)self + HKI_SELF_TO_STACK, sizeof(record));
+    else if (HKI_UNLIKELY(self->kind != HKI_SELF_THREAD))
+        hki_reads_refuse();
+    return record;
+}
+
+/* The three that follow, when it is not as simple as nearly always. */
+uint64_t hki_reads_depth_slow(struct hki_reads *reads, const void *lock);
+uint64_t hki_reads_add_slow(struct hki_reads *reads, const void *lock);
+uint64_t hki_reads_remove_slow(struct hki_reads *reads, const void *lock);
+
 /* How often `self` holds `lock` for reading. */
-uint64_t hki_reads_depth(struct hki_self *self, const void *lock);
+static inline uint64_t hki_reads_depth(struct hki_self *self, const void *lock)
+{
+    struct hki_reads *reads = hki_reads_of(self);
+
+    return HKI_LIKELY(reads->count == 0) ? 0 : hki_reads_depth_slow(reads, lock);
+}
+
 /* Once more: returns how often now; 0: no memory. */
-uint64_t hki_reads_add(struct hki_self *self, const void *lock);
+static inline uint64_t hki_reads_add(struct hki_self *self, const void *lock)
+{
+    struct hki_reads *reads = hki_reads_of(self);
+
+    if (HKI_UNLIKELY(reads->count != 0))
+        return hki_reads_add_slow(reads, lock);
+    reads->count = 1;
+    reads->own[0].lock = lock;
+    reads->own[0].depth = 1;
+    return 1;
+}
+
 /* Once less: returns how often before; 0: not at all, which is misuse. */
-uint64_t hki_reads_remove(struct hki_self *self, const void *lock);
+static inline uint64_t hki_reads_remove(struct hki_self *self, const void *lock)
+{
+    struct hki_reads *reads = hki_reads_of(self);
+
+    if (HKI_UNLIKELY(reads->count != 1 || reads->own[0].lock != lock ||
+                     reads->own[0].depth != 1))
+        return hki_reads_remove_slow(reads, lock);
+    reads->count = 0;
+    return 1;
+}
 
 /* The low bits of a waiter's state: whom it wakes, immutable once armed. */
 enum hki_waiter_kind {

@@ -50,6 +50,7 @@ _Static_assert(sizeof(struct hki_task) == 96, "a task that never ran costs 96 by
 
 /* The part of a started task that lies at the top of its stack. */
 struct hki_stack_top {
+    struct hki_reads reads; /* the locks that it holds for reading; comes first */
     struct hki_task *task;
     hk_task_fn *fn;
     void *arg;
@@ -60,7 +61,6 @@ struct hki_stack_top {
     hk_inbox_node cancel_node; /* brings a cancel from another worker */
     uint32_t cancel_posted;    /* guarded by the parent scope's lock */
     uint32_t unused;
-    struct hki_reads reads; /* the locks that it holds for reading */
 };
 
 _Static_assert(sizeof(struct hki_stack_top) <= HKI_STACK_HEAD_WORDS * 8,

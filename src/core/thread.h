@@ -21,6 +21,7 @@ struct hki_spawned {
 
 struct hki_thread {
     struct hki_self self;    /* attention is written by anyone with scopes_lock */
+    struct hki_reads reads;  /* the locks that it holds for reading; follows self */
     struct hki_thread *next; /* in the registry; immutable */
     uint32_t in_use;         /* atomic */
     uint32_t sequence;       /* atomic: grows at every kick; the futex it sleeps on */
@@ -39,7 +40,6 @@ struct hki_thread {
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
     struct hki_holds *holds; /* what it holds, for the checks; NULL: not yet known */
-    struct hki_reads reads;  /* the locks that it holds for reading */
     struct hki_spawned spawned;
     uint32_t ends_lock;   /* guards the next two */
     uint64_t generation;  /* atomic: counts the record's users; who has it is one */

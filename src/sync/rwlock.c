@@ -231,9 +231,9 @@ static void stop_writing(hk_rwlock *lock, struct hki_self *self)
 /* Threads share the slots in turn; a thread, or the tasks of a worker, keep theirs. */
 static uint32_t slot_of_caller(void)
 {
-    static __thread uint32_t mine __attribute__((tls_model("initial-exec")));
+    static __thread uint32_t mine /* atomic, for who tells tasks of one thread apart */
+        __attribute__((tls_model("initial-exec")));
     static uint32_t threads; /* atomic */
-    /* Atomic, because a race detector takes the tasks of one worker for parallel. */
     uint32_t slot = __atomic_load_n(&mine, __ATOMIC_RELAXED);
 
     if (HKI_UNLIKELY(slot == 0)) {
