@@ -97,7 +97,6 @@ struct hki_thread *hki_thread_record(void)
     hki_lock_release(&thread->scopes_lock);
     thread->reads = (struct hki_reads){0};
     thread->spawned = (struct hki_spawned){0};
-    thread->reads = (struct hki_reads){0};
     thread->is_daemon = false;
     return thread;
 }
