@@ -125,13 +125,28 @@ static void show_started(struct dump *dump, const struct hki_task *task)
         add_frames(dump, task);
 }
 
+/* Atomic: a busy worker may take one that has not started. */
+static const struct hki_worker *worker_of(const struct hki_task *task)
+{
+    return __atomic_load_n(&task->self.worker, __ATOMIC_RELAXED);
+}
+
+/* The function of a task that may begin just now is not to be asked for. */
+static const char *task_name(const struct dump *dump, const struct hki_task *task)
+{
+    if (dump->all_stand ||
+        (hki_task_is_started(task) && hki_halt_is_still(worker_of(task))))
+        return hki_task_display_name(task);
+    return name_or(task->name, "unnamed");
+}
+
 /* True when its scopes may be looked at. */
 static bool show_task(struct dump *dump, const struct hki_task *task)
 {
-    const struct hki_worker *worker = task->self.worker;
+    const struct hki_worker *worker = worker_of(task);
 
     begin_line(dump);
-    hki_report_add(dump->report, "task '%s' (id %llx", hki_task_display_name(task),
+    hki_report_add(dump->report, "task '%s' (id %llx", task_name(dump, task),
                    (unsigned long long)hki_task_id_of(dump->runtime, task).value);
     if (dump->runtime->worker_count > 1)
         hki_report_add(dump->report, ", worker %u", worker->index);
@@ -296,7 +311,7 @@ static __attribute__((no_sanitize("thread"))) bool is_root(const struct dump *du
         return false;
     if (!(flags & HKI_TASK_STARTED) && !dump->all_stand)
         return false; /* a busy worker may take it, and end it */
-    if (!hki_halt_is_still(task->self.worker))
+    if (!hki_halt_is_still(worker_of(task)))
         return false;
     if (!task->self.parent)
         return true;
