@@ -112,7 +112,7 @@ static bool leave_handle(struct hki_op *op)
     if (!handle)
         return false;
     hki_lock_acquire(&handle->lock);
-    if (!far && (op->flags & HKI_OP_MESSAGE)) {
+    if (!far && (flags_of(op) & HKI_OP_MESSAGE)) {
         __atomic_or_fetch(&op->flags, HKI_OP_DONE, __ATOMIC_RELAXED);
         hki_lock_release(&handle->lock);
         return true;
@@ -120,9 +120,9 @@ static bool leave_handle(struct hki_op *op)
     *op->link = op->next;
     if (op->next)
         op->next->link = op->link;
-    if (op->flags & HKI_OP_READS)
+    if (flags_of(op) & HKI_OP_READS)
         handle->reading = false;
-    if (op->flags & HKI_OP_WRITES)
+    if (flags_of(op) & HKI_OP_WRITES)
         handle->writing = false;
     if (op->req.fd_flags & HKI_FD_NONBLOCK)
         handle->nonblocking = true;
@@ -141,7 +141,7 @@ static int result_of(const struct hki_op *op)
         return result;
     if (HKI_UNLIKELY(op->fault))
         return op->fault;
-    return op->flags & HKI_OP_CLOSED ? -EBADF : result;
+    return flags_of(op) & HKI_OP_CLOSED ? -EBADF : result;
 }
 
 /* ---- completion ---- */
