@@ -85,24 +85,26 @@ static inline bool hki_mutex_try_pass(hk_mutex *mutex, struct hki_self *to)
 
 /*
  * Waits a moment before the `look`-th look (from 0) at a lock that is taken; false:
- * that was enough. Each look costs the holder a cache miss, so they come less and less
- * often, and with `may_yield` the caller soon lets others have its processor: a plain
- * thread for which nobody waits. Nobody spins when the last few were in vain: the
- * holder may be a task of the caller's own worker, or wait with the lock held.
+ * that was enough. The first look comes soon, for a holder that is all but done. Each
+ * costs the holder two cache misses, so the next ones come seldom, and with `may_yield`
+ * the caller then lets others have its processor: a plain thread for which nobody
+ * waits. Nobody spins when the last few were in vain: the holder may be a task of the
+ * caller's own worker, or wait with the lock held.
  */
 static inline bool hki_mutex_spin(const hk_mutex *mutex, bool may_yield, int look)
 {
     enum { FUTILE_MAX = 8, RETRY_EVERY = 64 };
-    enum { PAUSES_FIRST = 3, YIELDS = 8, PAUSES = 8 };
+    enum { PAUSES = 2, YIELDS = 8, PAUSES_OF_TASK = 4 };
+    enum { SHORT = 2, LONG = 64 }; /* of 20 ns */
     uint16_t futile = __atomic_load_n(&mutex->hki_futile, __ATOMIC_RELAXED);
 
     if ((futile >= FUTILE_MAX && futile % RETRY_EVERY != 0) ||
-        look >= (may_yield ? PAUSES_FIRST + YIELDS : PAUSES))
+        look >= (may_yield ? PAUSES + YIELDS : PAUSES_OF_TASK))
         return false;
-    if (may_yield && look >= PAUSES_FIRST)
+    if (may_yield && look >= PAUSES)
         hki_spin_yield();
     else
-        for (int i = 0; i < (look < PAUSES_FIRST ? 2 << look : 8); i++)
+        for (int i = 0; i < (look == 0 ? SHORT : LONG); i++)
             hki_spin_pause(0);
     return true;
 }
