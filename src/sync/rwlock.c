@@ -298,12 +298,13 @@ static bool queue_to_read(struct reader *reader)
     return state & WRITING;
 }
 
-/* A writer is done soon, if it runs elsewhere. Looks at the caller's slot alone. */
+/* A writer is done soon, if it runs elsewhere; but it has slots to open, so the look
+ * that comes very soon is left out. Looks at the caller's slot alone. */
 static bool spin_to_read(hk_rwlock *lock, const struct hki_self *self, uint32_t slot)
 {
     bool is_thread = self->kind == HKI_SELF_THREAD, done = false;
 
-    for (int i = 0; !done && hki_mutex_spin(&lock->hki_writers, is_thread, i); i++)
+    for (int i = 1; !done && hki_mutex_spin(&lock->hki_writers, is_thread, i); i++)
         done = try_read(lock, slot, USED);
     hki_mutex_has_spun(&lock->hki_writers, done);
     return done;
