@@ -95,7 +95,7 @@ static int walker(void *arg)
 
     hk_scope_open(&patience);
     if (id == 2)
-        hk_scope_deadline(&patience, hk_now() + HK_MILLISECOND);
+        hk_scope_deadline(&patience, hk_now() + 100 * HK_MILLISECOND);
     turn = turnstile_pass(&turnstile);
     if (turn < 0)
         printf("walker %d gave up: %s\n", id, hk_error_text(turn));
@@ -115,7 +115,7 @@ static int app(void *arg)
         hk_spawn(&scope, walker, (void *)(intptr_t)i);
     hk_yield(); /* now all five wait */
     turnstile_turn(&turnstile, 2);
-    (void)hk_sleep(20 * HK_MILLISECOND);
+    (void)hk_sleep(300 * HK_MILLISECOND);
     turnstile_turn(&turnstile, 2);
     return hk_scope_join(&scope);
 }
