@@ -18,6 +18,10 @@
 #include <hocket/sem.h>
 #include <hocket/sync_stats.h>
 
+#include <hocket/bytes.h>
+#include <hocket/future.h>
+#include <hocket/executor.h>
+#include <hocket/fn.h>
 #include <hocket/command.h>
 #include <hocket/fd.h>
 #include <hocket/file.h>

@@ -13,6 +13,7 @@
 #include "core/thread.h"
 #include "core/wait.h"
 #include "core/worker.h"
+#include "core/workers.h"
 
 static bool task_outside_is_cancelled(const struct hki_task *task)
 {
@@ -129,6 +130,7 @@ static void visit_remote(hk_scope *scope, hk_scope **list)
             hki_worker_post(t->self.worker, &t->stack->cancel_node);
         }
     }
+    hki_guests_cancel(scope);
     hki_lock_release(&scope->hki_lock);
 }
 

@@ -10,6 +10,7 @@
 #include "core/thread.h"
 #include "base/list.h"
 #include "core/worker.h"
+#include "core/workers.h"
 #include "sys/os.h"
 
 /* ---- records ---- */
@@ -129,7 +130,7 @@ static bool account_end(struct hki_worker *worker, struct hki_task *task, int re
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
     if (task->parent) {
         hki_scope_child_done(task->parent, task, result);
-    } else {
+    } else if (!worker->runtime->background) {
         worker->runtime->result = result;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
         worker->ticks = 0; /* the loop shall see it now */
@@ -167,6 +168,9 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
 
 static void check_end(struct hki_task *task)
 {
+    if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
+        (void)hk_scope_join(
+            task->self.scope); /* of jobs: their errors are told there */
     if (HKI_UNLIKELY(task->self.scope))
         hki_panic("task '%s' returned with scope '%s' open: join it first",
                   hki_task_display_name(task),
@@ -301,28 +305,25 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
     }
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
-                     hk_task_fn *fn, void *arg, hk_task_id *out_id);
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+                     const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
-int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
-                   hk_task_id *out_id)
+/* Without a look whether the caller is inside; a failure is only returned. */
+static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
+                        const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
-    struct hki_self *self = hki_self();
     struct hki_worker *worker = self->worker;
     struct hki_task *task;
 
-    if (HKI_UNLIKELY(self->scope != scope))
-        hki_scope_check_inside(scope, self);
     if (HKI_UNLIKELY(!worker))
-        return spawn_far(scope, self, name, fn, arg, out_id);
+        return spawn_far(scope, self, flags, name, fn, arg, out_id);
     task = hki_task_new(worker, name, fn, arg);
-    if (HKI_UNLIKELY(!task)) {
-        hk_scope_fail(scope, -ENOMEM);
+    if (HKI_UNLIKELY(!task))
         return -ENOMEM;
-    }
+    task->self.flags |= flags;
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
-    if (hki_scope_add_child(scope, self, task) &&
+    if (HKI_LIKELY(scope) && hki_scope_add_child(scope, self, task) &&
         (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
         worker->runtime->worker_count > 1) {
         share(worker, task);
@@ -331,6 +332,26 @@ int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
         hki_ready_push(worker, task);
     }
     return 0;
+}
+
+int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
+              hk_task_id *out_id)
+{
+    return spawn(scope, hki_self(), HKI_TASK_JOB, name, fn, arg, out_id);
+}
+
+int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
+                   hk_task_id *out_id)
+{
+    struct hki_self *self = hki_self();
+    int rc;
+
+    if (HKI_UNLIKELY(self->scope != scope))
+        hki_scope_check_inside(scope, self);
+    rc = spawn(scope, self, 0, name, fn, arg, out_id);
+    if (HKI_UNLIKELY(rc < 0))
+        hk_scope_fail(scope, rc);
+    return rc;
 }
 
 int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
@@ -350,8 +371,8 @@ static void far_task_arrives(hk_inbox_node *node, struct hki_worker *worker)
     hki_ready_push(worker, task);
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
-                     hk_task_fn *fn, void *arg, hk_task_id *out_id)
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+                     const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
     struct hki_task *task = NULL;
@@ -362,11 +383,10 @@ static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
         task = hki_runtime_take_record(worker->runtime);
         rc = task ? 0 : -ENOMEM;
     }
-    if (rc < 0) {
-        hk_scope_fail(scope, rc);
+    if (rc < 0)
         return rc;
-    }
     fill_record(task, worker, name, fn, arg);
+    task->self.flags |= flags;
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
     hki_scope_add_child(scope, self, task);

@@ -160,7 +160,7 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     HKI_COUNT(worker->tasks_ended, 1);
     if (task->parent) {
         hki_scope_child_done(task->parent, task, rc);
-    } else {
+    } else if (!worker->runtime->background) {
         worker->runtime->result = rc;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
     }

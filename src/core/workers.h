@@ -13,34 +13,52 @@ struct hki_worker;
 
 /*
  * A guest of a scope: something outside of the tasks (a job in a queue, in a worker
- * process) that belongs to it: the join waits for it, a cancel reaches it.
+ * process) that belongs to it. The join waits for it, and a cancel reaches it.
  */
 struct hki_guest {
     struct hki_guest *next, **link; /* guarded by the scope's lock */
     hk_scope *scope;                /* NULL: no guest */
+    const char *name;               /* for dumps */
     /* The scope is cancelled now, shields considered; may come more than once. Called
      * with the scope's lock: must not wait, nor touch any scope or guest. */
     void (*cancel)(struct hki_guest *guest);
 };
 
 /*
- * The scope that what the caller starts now belongs to: the innermost one around it.
- * NULL: a plain thread without an open scope. The first task of a runtime without a
- * scope gets one here, which is joined when it returns.
+ * Makes `guest`, whose name and cancel are filled in, one of `scope`, which the caller
+ * is inside of or has another guest in. False: the scope is cancelled, and `guest` is
+ * none.
  */
-hk_scope *hki_scope_around(void);
+bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope);
+/* It has ended: its last access to the scope. Nothing for who is no guest. */
+void hki_guest_leave(struct hki_guest *guest);
+/* With the scope's lock. */
+void hki_guests_cancel(hk_scope *scope);
 
 /*
- * Makes `guest` one of `scope`, which the caller is inside of, or has a guest in. False:
- * the scope is cancelled, and `guest` is none.
+ * The scope that what the caller starts now belongs to: the innermost one around it. A
+ * first task without a scope gets one here, which is joined when it returns. NULL: on a
+ * plain thread without an open scope, in a task of the background that has none, and
+ * in a callback of the loop.
  */
-bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope,
-                     void (*cancel)(struct hki_guest *guest));
-/* It has ended: its last access to the scope. Does nothing for who is no guest. */
-void hki_guest_leave(struct hki_guest *guest);
+hk_scope *hki_scope_around(void);
 
 /* The caller's worker; on a plain thread that of the background runtime, started at
  * need. 0, or why that could not be started. */
 int hki_worker_here(struct hki_worker **out);
+/* The background runtime's. */
+int hki_background_worker(struct hki_worker **out);
+
+/* Calls node->hki_run(node, worker) on the worker's loop, soon. Any thread. */
+void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node);
+
+/*
+ * As hk_spawn_named for a job: neither a failure here nor its result fails the scope,
+ * and nobody looks whether
+ * the caller is inside: a guest of the scope keeps it open meanwhile. Also on a
+ * worker's loop; on that of the background `scope` may be NULL: a task of its own.
+ */
+int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
+              hk_task_id *out_id);
 
 #endif

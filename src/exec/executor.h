@@ -27,7 +27,24 @@
 #include <hocket/executor.h>
 #include <hocket/fn.h>
 
+/* What a job has come to, while it runs. */
+struct hk_result {
+    unsigned char *small; /* HKI_FUTURE_INLINE bytes for a small one, aligned to 16 */
+    void *data;           /* the result: in `small`, or elsewhere */
+    size_t size;
+    void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
+};
+
+/* How a submit meets a full queue. */
+enum hki_submit_how {
+    HKI_SUBMIT_WAIT,
+    HKI_SUBMIT_NOWAIT, /* -EAGAIN */
+    HKI_SUBMIT_BEYOND, /* goes in, beyond the bound; on a loop: must not wait */
+};
+
 struct hki_job;
+
+enum { HKI_ATTEMPTS_MAX = 3 }; /* of an idempotent job */
 
 /* Where a job is; changes by compare-and-swap only. */
 enum hki_job_phase {
@@ -53,7 +70,6 @@ struct hki_job {
     hk_executor *executor;
     unsigned char *image; /* the packed arguments (exec/pack.h): this job's, in place */
     size_t image_size;
-    uint32_t item_count; /* of a chunk of a map, packed one after the other; else 0 */
 
     /* ---- who it is: the same on every machine that may ever see it ---- */
     uint64_t id;                  /* unique in this process */
@@ -61,12 +77,15 @@ struct hki_job {
     int32_t priority;             /* higher ones first */
     uint32_t attempt;             /* 1: the first; the executor counts */
     uint32_t attempts_max;        /* > 1: it is idempotent, and may be retried */
-    bool is_detached;             /* belongs to no scope */
+    bool nowait;                  /* as in hk_job_options */
+    bool is_detached;
+    hk_scope *scope; /* it belongs to; NULL: the background, or detached */
 
     /* ---- its state ---- */
     uint32_t phase;             /* atomic: hki_job_phase */
     uint32_t cancelled;         /* atomic: 1 + hk_cancel_how that was asked for */
     struct hki_guest guest;     /* of its scope, unless ops->has_tasks */
+    bool is_counted;            /* among those that an exit waits for */
     struct hki_job_death death; /* valid once done */
 
     /* ---- the executor's own, zero at submit ---- */
@@ -83,17 +102,16 @@ struct hki_executor_ops {
     bool has_tasks;
 
     /*
-     * Takes the job: 0; or an error, then the job is still the front's. May wait for
-     * room in its queue unless `nowait`, then -EAGAIN. -ECANCELED: the caller was
-     * cancelled meanwhile. -EPIPE: it is closed.
+     * Takes the job: 0; or an error, then the job is still the front's. -ECANCELED: the
+     * caller was cancelled while it waited for room. -EPIPE: it is closed.
      */
-    int (*submit)(hk_executor *executor, struct hki_job *job, bool nowait);
+    int (*submit)(hk_executor *executor, struct hki_job *job, enum hki_submit_how how);
     /*
      * job->cancelled was set, or raised. The job may be done at any moment, but its
      * record stays during the call. May be called with a scope's lock held: must
-     * neither wait, nor call hki_job_done, nor touch a scope.
+     * neither wait, nor call hki_job_done, nor touch a scope. 0 or -ENOMEM.
      */
-    void (*cancel)(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
+    int (*cancel)(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
 
     void (*close)(hk_executor *executor);     /* no submits from now on */
     int (*join)(hk_executor *executor);       /* waits until all jobs have ended */
@@ -108,7 +126,8 @@ struct hk_executor {
     const char *name;
     uint32_t is_closed; /* atomic */
     /* For hk_executor_stats; atomic. */
-    uint64_t submitted, done, failed, cancelled;
+    uint64_t submitted, started, done, failed, cancelled;
+    uint64_t dropped; /* of the cancelled ones, before they started */
 };
 
 /* ---- for executors ---- */
@@ -118,11 +137,17 @@ struct hk_executor {
 bool hki_job_start(struct hki_job *job);
 
 /*
- * Runs it, here: fills *out, returns its error or >= 0. In a worker process, on what
- * hki_job_fields of the record say there.
+ * Calls a function with packed arguments, here: fills *out (of which only `small` is set
+ * before), and returns its error or >= 0. For a worker process, too. The image is
+ * changed.
  */
-int hki_job_call(const hk_fn *fn, hk_job_fn *plain, unsigned char *image,
-                 size_t image_size, uint32_t item_count, hk_result *out);
+int hki_job_call(const hk_fn *fn, hk_job_fn *plain, unsigned char *image, size_t size,
+                 hk_result *out);
+/* Forgets the result. */
+void hki_result_drop(hk_result *result);
+
+/* Runs a job that was started, in this process, and ends it. */
+void hki_job_run(struct hki_job *job);
 
 /*
  * The job has ended: with `rc` >= 0 and a copy of its result, or with an error. A
@@ -134,12 +159,35 @@ void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size);
 /* The same, with a result that stays where it is: `release(data, size, ctx)` is called
  * when the last reference to the future goes. */
 typedef void hki_release_fn(void *data, size_t size, void *ctx);
-void hki_job_done_in_place(struct hki_job *job, void *data, size_t size,
+void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
                            hki_release_fn *release, void *ctx);
 
-/* For a job that was cancelled in the queue: ends it soon, on another thread. May be
- * called with a scope's lock held. */
-void hki_job_drop_later(struct hki_job *job);
+/* For a job that was cancelled in the queue: ends it soon, on a loop. May be called with
+ * a scope's lock held. 0, or why there is no loop. Uses job->message. */
+int hki_job_drop_later(struct hki_job *job);
+
+/* Calls `run` with &job->message on the worker's loop; what the caller wrote into the
+ * job is seen there after HKI_HB_ACQUIRE(job). */
+void hki_job_post(struct hki_job *job, struct hki_worker *worker,
+                  void (*run)(hk_inbox_node *node, struct hki_worker *worker));
+
+/* Asks for its end. As hk_future_cancel. */
+int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
+
+/* ---- for the front ---- */
+
+/* A job for `on`, which may be a view; the image is to be filled. NULL: no memory. */
+struct hki_job *hki_job_new(hk_executor *on, size_t image_size);
+/* Submits it; its future. */
+hk_future *hki_job_submit(struct hki_job *job);
+/* Makes it a guest of job->scope, or one that an exit waits for. False: the scope is
+ * cancelled. */
+bool hki_job_joins_scope(struct hki_job *job);
+bool hki_future_is_job(const hk_future *future);
+
+/* Of background jobs, for which an exit waits (exec/background.c). */
+void hki_background_job_begins(void);
+void hki_background_job_ends(void);
 
 void hki_executor_init(hk_executor *executor, const struct hki_executor_ops *ops,
                        const char *name);

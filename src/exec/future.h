@@ -37,6 +37,7 @@ struct hki_observer {
 };
 
 struct hki_future_kind {
+    const char *name; /* for dumps: "waits for future (...)" */
     /* Passes a cancel on; NULL: the future itself is cancelled. */
     int (*cancel)(hk_future *future, hk_cancel_how how);
     /* The last reference has gone: frees what the record owns, and the record. */
@@ -62,6 +63,9 @@ void hki_future_init(hk_future *future, const struct hki_future_kind *kind,
                      uint32_t refs);
 /* Frees the result. The record may be freed then. */
 void hki_future_fini(hk_future *future);
+
+/* A `release` for memory of hki_alloc. */
+void hki_release_heap(void *data, size_t size, void *ctx);
 
 /* True: the caller alone sets it now, and calls hki_future_finish. */
 bool hki_future_claim(hk_future *future);

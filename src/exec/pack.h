@@ -4,9 +4,6 @@
  * and hk_str point at, each aligned to 16 bytes; their pointers are offsets from the
  * begin of the image, so it may be copied anywhere, also into another process. All by
  * the table of the function (struct hk_fn): there is no code for each.
- *
- * A chunk of a map is such images one after the other, each begun by an
- * hki_item_head and aligned to 16 bytes.
  */
 #ifndef HKI_EXEC_PACK_H
 #define HKI_EXEC_PACK_H

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a job, on this side of its executor: see exec/executor.h. */
+#include "exec/executor.h"
+
+#include "base/alloc.h"
+#include "base/annotate.h"
+#include "base/assert.h"
+#include "base/list.h"
+
+#include <string.h>
+
+static struct hki_job *job_of(hk_future *future)
+{
+    return (struct hki_job *)(void *)future;
+}
+
+/* ---- the record ---- */
+
+static void job_free(hk_future *future)
+{
+    hki_future_fini(future);
+    hki_free(job_of(future));
+}
+
+static int cancel_future(hk_future *future, hk_cancel_how how)
+{
+    return hki_job_cancel(job_of(future), how);
+}
+
+static const struct hki_future_kind job_kind = {
+    .name = "of a job",
+    .cancel = cancel_future,
+    .free = job_free,
+};
+
+bool hki_future_is_job(const hk_future *future)
+{
+    return future->kind == &job_kind;
+}
+
+static void guest_cancelled(struct hki_guest *guest)
+{
+    /* Without memory for it the job runs to its end, and the join waits for it. */
+    (void)hki_job_cancel(hki_container_of(guest, struct hki_job, guest), HK_CANCEL);
+}
+
+static void take_options(struct hki_job *job, const hk_job_options *options)
+{
+    if (options->attempts_max > HKI_ATTEMPTS_MAX)
+        hki_panic("a job with %u attempts: at most %d", options->attempts_max,
+                  HKI_ATTEMPTS_MAX);
+    if (options->key) {
+        if (strlen(options->key) > HK_JOB_KEY_MAX)
+            hki_panic("the key of a job has more than %d bytes", HK_JOB_KEY_MAX);
+        strcpy(job->key, options->key);
+    }
+    job->priority = options->priority;
+    job->attempts_max = options->attempts_max ? options->attempts_max : 1;
+    job->name = options->name;
+    job->nowait = options->nowait;
+    job->is_detached = options->detached;
+}
+
+struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
+{
+    static const hk_job_options none;
+    static uint64_t last_id; /* atomic */
+    const hk_job_options *options = &none;
+    struct hki_job *job;
+
+    if (image_size > SIZE_MAX / 2)
+        return NULL;
+    job = hki_alloc(sizeof(*job) + image_size);
+    if (!job)
+        return NULL;
+    if (!on->ops) {
+        const hk_executor_view *view = (const hk_executor_view *)(const void *)on;
+
+        options = &view->hki_options;
+        on = view->hki_on;
+    }
+    hki_future_init(&job->future, &job_kind, 2);
+    job->executor = on;
+    job->image = (unsigned char *)(job + 1);
+    job->image_size = image_size;
+    job->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+    take_options(job, options);
+    job->guest.cancel = guest_cancelled;
+    return job;
+}
+
+/* ---- submitting ---- */
+
+static void count(uint64_t *counter)
+{
+    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+/* False: its scope is cancelled. */
+bool hki_job_joins_scope(struct hki_job *job)
+{
+    if (job->scope)
+        return hki_guest_enter(&job->guest, job->scope);
+    job->is_counted = true;
+    hki_background_job_begins();
+    return true;
+}
+
+static int submit(struct hki_job *job)
+{
+    hk_executor *executor = job->executor;
+    int rc = hk_cancelled();
+
+    if (rc < 0)
+        return rc;
+    if (__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE))
+        return -EPIPE;
+    job->scope = job->is_detached ? NULL : hki_scope_around();
+    if ((!job->scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
+        return -ECANCELED;
+    return executor->ops->submit(executor, job,
+                                 job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
+}
+
+hk_future *hki_job_submit(struct hki_job *job)
+{
+    int rc;
+
+    if (!job->name)
+        job->name = job->fn ? job->fn->name : "job";
+    job->guest.name = job->name;
+    count(&job->executor->submitted);
+    rc = submit(job);
+    if (rc < 0)
+        hki_job_done(job, rc, NULL, 0);
+    return &job->future;
+}
+
+/* ---- running ---- */
+
+static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
+{
+    uint32_t queued = HKI_JOB_QUEUED;
+
+    return __atomic_compare_exchange_n(&job->phase, &queued, to, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+bool hki_job_start(struct hki_job *job)
+{
+    if (!leave_queue(job, HKI_JOB_STARTED))
+        return false;
+    count(&job->executor->started);
+    job->attempt++;
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void count_end(struct hki_job *job, int rc)
+{
+    hk_executor *executor = job->executor;
+
+    if (__atomic_load_n(&job->phase, __ATOMIC_RELAXED) != HKI_JOB_STARTED)
+        count(&executor->dropped);
+    count(rc >= 0        ? &executor->done
+          : rc == -EIDRM ? &executor->cancelled
+                         : &executor->failed);
+}
+
+/* The result, if there is one, lies in the future already. */
+static void finish(struct hki_job *job, int rc)
+{
+    bool is_counted = job->is_counted;
+
+    if (rc == -ECANCELED)
+        rc = -EIDRM;
+    count_end(job, rc);
+    hki_future_finish(&job->future, rc);
+    hki_guest_leave(&job->guest);
+    hk_future_free(&job->future);
+    if (is_counted)
+        hki_background_job_ends();
+}
+
+static void check_first(struct hki_job *job)
+{
+    HKI_ASSERT(hki_future_claim(&job->future), "a job is done once");
+}
+
+void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size)
+{
+    check_first(job);
+    if (rc >= 0) {
+        int stored = hki_future_store(&job->future, result, size);
+
+        rc = stored < 0 ? stored : rc;
+    }
+    finish(job, rc);
+}
+
+void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
+                           hki_release_fn *release, void *ctx)
+{
+    check_first(job);
+    job->future.data = data;
+    job->future.size = size;
+    job->future.release = release;
+    job->future.release_ctx = ctx;
+    finish(job, rc);
+}
+
+void hki_job_run(struct hki_job *job)
+{
+    hk_result result = {.small = job->future.small};
+    int rc = hki_job_call(job->fn, job->plain, job->image, job->image_size, &result);
+
+    hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
+}
+
+/* ---- cancelling ---- */
+
+/* False: as much had been asked before. */
+static bool raise_cancel(struct hki_job *job, uint32_t wanted)
+{
+    uint32_t was = __atomic_load_n(&job->cancelled, __ATOMIC_RELAXED);
+
+    do {
+        if (was >= wanted)
+            return false;
+    } while (!__atomic_compare_exchange_n(&job->cancelled, &was, wanted, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return true;
+}
+
+int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
+{
+    if (!raise_cancel(job, 1 + (uint32_t)how))
+        return 0;
+    (void)leave_queue(job, HKI_JOB_DROPPED);
+    return job->executor->ops->cancel(job->executor, job, how);
+}
+
+static void drop(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_job *job = hki_container_of(node, struct hki_job, message);
+
+    (void)worker;
+    HKI_HB_ACQUIRE(job);
+    hki_job_done(job, -ECANCELED, NULL, 0);
+}
+
+void hki_job_post(struct hki_job *job, struct hki_worker *worker,
+                  void (*run)(hk_inbox_node *node, struct hki_worker *worker))
+{
+    job->message.hki_run = run;
+    HKI_HB_RELEASE(job);
+    hki_worker_post(worker, &job->message);
+}
+
+int hki_job_drop_later(struct hki_job *job)
+{
+    struct hki_worker *worker;
+    int rc = hki_worker_here(&worker);
+
+    if (rc == 0)
+        hki_job_post(job, worker, drop);
+    return rc;
+}
+
+/* ---- what is known of a failure ---- */
+
+int hk_future_error(const hk_future *future, hk_job_error *out)
+{
+    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+
+    if (!hki_future_is_done(future))
+        return -EAGAIN;
+    HKI_HB_ACQUIRE(future);
+    *out = (hk_job_error){.error = future->rc < 0 ? future->rc : 0,
+                          .exit_status = -1,
+                          .job = future->kind->name};
+    if (!hki_future_is_job(future))
+        return 0;
+    out->attempts = job->attempt;
+    out->job = job->name;
+    if (job->death.died) {
+        out->signal = job->death.signal;
+        out->exit_status = job->death.signal ? -1 : job->death.exit_status;
+    }
+    return 0;
+}
