@@ -22,6 +22,7 @@
 #include <hocket/future.h>
 #include <hocket/executor.h>
 #include <hocket/fn.h>
+#include <hocket/map.h>
 #include <hocket/command.h>
 #include <hocket/fd.h>
 #include <hocket/file.h>

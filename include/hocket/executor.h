@@ -28,10 +28,8 @@ HK_API hk_executor *hk_tasks(void);
 
 /* ---- jobs ---- */
 
-/* Where a job puts its result; at most one hk_result_set counts, the last. */
-typedef struct hk_result hk_result;
-
-/* A copy of `size` bytes. 0 or -ENOMEM. Only inside the job. */
+/* The result is a copy of `size` bytes; the last call counts. 0 or -ENOMEM. Only inside
+ * the job that `result` was passed to. */
 HK_API int hk_result_set(hk_result *result, const void *data, size_t size);
 
 /*

@@ -33,12 +33,13 @@
  * Up to 8 arguments; a function without is HK_FN(void, tick). For other files,
  * HK_FN_DECL(double, do_math, (long, start), (long, end)); declares all of it in a header
  * (HK_FN_LOCAL_DECL for the other). Names that begin like the function's belong to it:
- * do_math_on, _await, _fn, and struct do_math_args.
+ * do_math_on, _await, _map, _fn, and struct do_math_args. (The last ones, for arrays, see
+ * <hocket/map.h>, are not declared by HK_FN_DECL.)
  */
 #ifndef HOCKET_FN_H
 #define HOCKET_FN_H
 
-#include <hocket/executor.h>
+#include <hocket/map.h>
 
 #ifdef __cplusplus
 #include <cstddef>
@@ -269,7 +270,7 @@ enum { HKI_CLASS_POINTER = 5 }; /* of the compilers: pointer_type_class */
 
 /* ---- the whole ---- */
 
-/* Ends without a semicolon. */
+/* Each ends without a semicolon. */
 #define HKI_DECLARE(n, where, shape, R, f, ...)                                        \
     R f(HKI_EACH(n, HKI_PARAM, f, HKI_COMMA, __VA_ARGS__));                            \
     int f##_await(hk_future *hki_future HKI_JOIN(HKI_OUT_PARAM_, shape)(R));           \
@@ -282,6 +283,9 @@ enum { HKI_CLASS_POINTER = 5 }; /* of the compilers: pointer_type_class */
     HKI_JOIN(HKI_CHECKS_, where)(n, shape, R, f, __VA_ARGS__) struct f##_args {        \
         HKI_EACH(n, HKI_MEMBER, f, HKI_NOTHING, __VA_ARGS__)                           \
     };                                                                                 \
+    int f##_map(HKI_JOIN(HKI_ON_, where), const struct f##_args *hki_args,             \
+                size_t hki_count HKI_JOIN(HKI_OUT_PARAM_, shape)(R),                   \
+                const hk_map_options *hki_options);                                    \
     static void f##_hki_call(void *hki_from, void *hki_result)                         \
     {                                                                                  \
         struct f##_args *hki_args = (struct f##_args *)hki_from;                       \
@@ -321,6 +325,13 @@ enum { HKI_CLASS_POINTER = 5 }; /* of the compilers: pointer_type_class */
     int f##_await(hk_future *hki_future HKI_JOIN(HKI_OUT_PARAM_, shape)(R))            \
     {                                                                                  \
         return hk_fn_await(hki_future, &f##_hki_fn, HKI_JOIN(HKI_OUT_, shape));        \
+    }                                                                                  \
+    int f##_map(HKI_JOIN(HKI_ON_, where), const struct f##_args *hki_args,             \
+                size_t hki_count HKI_JOIN(HKI_OUT_PARAM_, shape)(R),                   \
+                const hk_map_options *hki_options)                                     \
+    {                                                                                  \
+        return hk_fn_map(HKI_JOIN(HKI_EXECUTOR_, where), &f##_hki_fn, hki_args,        \
+                         hki_count, HKI_JOIN(HKI_OUT_, shape), hki_options);           \
     }                                                                                  \
     R f(HKI_EACH(n, HKI_PARAM, f, HKI_COMMA, __VA_ARGS__))
 

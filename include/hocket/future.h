@@ -31,6 +31,9 @@ HK_BEGIN_DECLS
 
 typedef struct hk_future hk_future;
 typedef struct hk_executor hk_executor;
+/* Where a job puts its result, see hk_result_set in <hocket/executor.h>. */
+typedef struct hk_result hk_result;
+struct hki_watch_many;
 
 /* ---- waiting ---- */
 
@@ -86,9 +89,9 @@ HK_API int hk_wait(hk_future *const *futures, size_t count, hk_wait_until until)
  * In the caller's storage; fields are private. One task or thread uses it at a time.
  */
 typedef struct hk_completed {
-    struct hki_watch_many *hki_watch;
+    struct hki_watch_many *hki_many;
     int hki_error;
-    uint32_t hki_given;
+    uint32_t hki_unused;
     uint64_t hki_reserved[2];
 } hk_completed;
 
@@ -164,13 +167,13 @@ HK_API hk_future *hk_gather(hk_future *const *futures, size_t count);
 HK_API hk_future *hk_shield_future(hk_future *future);
 
 /*
- * When `future` is done, runs `fn(future, ctx)` as a job of its own on `on`, an executor
+ * When `future` is done, runs `fn(future, ctx, result)` as a job of its own on `on`, an executor
  * of this process; at once if it is done already, never inside this call. The result
  * of `fn` (>= 0 or an error) is that of the future returned. The job belongs to the
  * caller's scope from now on; when it is cancelled before `future` is done, `fn` is
  * never called: then `ctx` is not the job's to free.
  */
-typedef int hk_then_fn(hk_future *done, void *ctx);
+typedef int hk_then_fn(hk_future *done, void *ctx, hk_result *result);
 HK_API hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn,
                           void *ctx);
 

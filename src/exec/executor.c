@@ -57,15 +57,23 @@ hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void *data,
     return hk_submit(hk_with(&view, on, &options), fn, data, size);
 }
 
+void hki_check_may_cross(const hk_executor *on, const hk_fn *fn)
+{
+    const hk_executor *executor = behind((hk_executor *)(uintptr_t)on);
+
+    if (HKI_UNLIKELY(fn->is_local && executor->ops->crosses))
+        hki_panic("'%s' takes pointers: it cannot run on '%s', in another process",
+                  fn->name, executor->name);
+}
+
 hk_future *hk_fn_start(hk_executor *on, const hk_fn *fn, const void *args)
 {
-    struct hki_job *job = hki_job_new(on, hki_pack_size(fn, args));
+    struct hki_job *job;
 
+    hki_check_may_cross(on, fn);
+    job = hki_job_new(on, hki_pack_size(fn, args));
     if (!job)
         return hki_future_no_memory();
-    if (HKI_UNLIKELY(fn->is_local && job->executor->ops->crosses))
-        hki_panic("'%s' takes pointers: it cannot run on '%s', in another process",
-                  fn->name, job->executor->name);
     job->fn = fn;
     hki_pack(fn, args, job->image);
     return hki_job_submit(job);

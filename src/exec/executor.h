@@ -64,10 +64,10 @@ struct hki_job {
     hk_future future; /* first: an hk_future of a job is its job */
 
     /* ---- what to run: set by the front, immutable ---- */
-    const hk_fn *fn;  /* of HK_FN; NULL: */
-    hk_job_fn *plain; /* of hk_submit */
-    const char *name; /* for dumps; never NULL, lives as long as the program */
-    hk_executor *executor;
+    const hk_fn *fn;       /* of HK_FN; NULL: */
+    hk_job_fn *plain;      /* of hk_submit */
+    const char *name;      /* for dumps; never NULL, lives as long as the program */
+    hk_executor *executor; /* atomic: hk_then has one before */
     unsigned char *image; /* the packed arguments (exec/pack.h): this job's, in place */
     size_t image_size;
 
@@ -82,11 +82,12 @@ struct hki_job {
     hk_scope *scope; /* it belongs to; NULL: the background, or detached */
 
     /* ---- its state ---- */
-    uint32_t phase;             /* atomic: hki_job_phase */
-    uint32_t cancelled;         /* atomic: 1 + hk_cancel_how that was asked for */
-    struct hki_guest guest;     /* of its scope, unless ops->has_tasks */
-    bool is_counted;            /* among those that an exit waits for */
-    struct hki_job_death death; /* valid once done */
+    uint32_t phase;         /* atomic: hki_job_phase */
+    uint32_t cancelled;     /* atomic: 1 + hk_cancel_how that was asked for */
+    struct hki_guest guest; /* of its scope, unless ops->has_tasks */
+    bool is_counted;        /* among those that an exit waits for */
+    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
+    struct hki_job_death death;        /* valid once done */
 
     /* ---- the executor's own, zero at submit ---- */
     struct hki_job *next; /* in its queue */
@@ -178,6 +179,10 @@ int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
 
 /* A job for `on`, which may be a view; the image is to be filled. NULL: no memory. */
 struct hki_job *hki_job_new(hk_executor *on, size_t image_size);
+/* Panics when `fn` takes pointers and `on` runs jobs elsewhere. */
+void hki_check_may_cross(const hk_executor *on, const hk_fn *fn);
+/* From now on it is counted in the numbers of its executor. */
+void hki_job_counts(struct hki_job *job);
 /* Submits it; its future. */
 hk_future *hki_job_submit(struct hki_job *job);
 /* Makes it a guest of job->scope, or one that an exit waits for. False: the scope is

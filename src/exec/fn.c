@@ -11,6 +11,7 @@
 #include "exec/executor.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,12 +30,16 @@ static hk_fn **bucket_of(const char *name)
     return &registry[hash % BUCKETS];
 }
 
-/* The file that `fn` was loaded from; "": unknown, as in a static program. */
+/* The library that `fn` was loaded from; "": the program itself, however it was called
+ * this time. */
 static const char *module_of(const hk_fn *fn)
 {
+    struct link_map *map = NULL;
     Dl_info info;
 
-    return dladdr(fn, &info) && info.dli_fname ? info.dli_fname : "";
+    return dladdr1(fn, &info, (void **)&map, RTLD_DL_LINKMAP) && map && map->l_name
+               ? map->l_name
+               : "";
 }
 
 static hk_fn *find_locked(const char *module, const char *name)

@@ -18,8 +18,12 @@ static struct hki_job *job_of(hk_future *future)
 
 static void job_free(hk_future *future)
 {
+    struct hki_job *job = job_of(future);
+
     hki_future_fini(future);
-    hki_free(job_of(future));
+    if (job->fini)
+        job->fini(job);
+    hki_free(job);
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
@@ -38,10 +42,19 @@ bool hki_future_is_job(const hk_future *future)
     return future->kind == &job_kind;
 }
 
+static hk_executor *executor_of(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->executor, __ATOMIC_SEQ_CST);
+}
+
+/* A task, which it may be by now, is reached by the scope. Without memory for the cancel
+ * the job runs to its end, and the join waits for it. */
 static void guest_cancelled(struct hki_guest *guest)
 {
-    /* Without memory for it the job runs to its end, and the join waits for it. */
-    (void)hki_job_cancel(hki_container_of(guest, struct hki_job, guest), HK_CANCEL);
+    struct hki_job *job = hki_container_of(guest, struct hki_job, guest);
+
+    if (!executor_of(job)->ops->has_tasks)
+        (void)hki_job_cancel(job, HK_CANCEL);
 }
 
 static void take_options(struct hki_job *job, const hk_job_options *options)
@@ -122,6 +135,11 @@ static int submit(struct hki_job *job)
                                  job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
 }
 
+void hki_job_counts(struct hki_job *job)
+{
+    count(&job->executor->submitted);
+}
+
 hk_future *hki_job_submit(struct hki_job *job)
 {
     int rc;
@@ -129,7 +147,7 @@ hk_future *hki_job_submit(struct hki_job *job)
     if (!job->name)
         job->name = job->fn ? job->fn->name : "job";
     job->guest.name = job->name;
-    count(&job->executor->submitted);
+    hki_job_counts(job);
     rc = submit(job);
     if (rc < 0)
         hki_job_done(job, rc, NULL, 0);
@@ -235,10 +253,13 @@ static bool raise_cancel(struct hki_job *job, uint32_t wanted)
 
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
 {
+    hk_executor *executor;
+
     if (!raise_cancel(job, 1 + (uint32_t)how))
         return 0;
     (void)leave_queue(job, HKI_JOB_DROPPED);
-    return job->executor->ops->cancel(job->executor, job, how);
+    executor = executor_of(job);
+    return executor->ops->cancel(executor, job, how);
 }
 
 static void drop(hk_inbox_node *node, struct hki_worker *worker)
