@@ -40,7 +40,8 @@ HK_API int hk_result_set(hk_result *result, const void *data, size_t size);
 typedef int hk_job_fn(hk_bytes input, hk_result *result);
 
 /*
- * Starts `fn` with a copy of `size` bytes. HK_FN in <hocket/fn.h> is the same with types.
+ * Starts `fn` with a copy of `size` bytes. HK_FN in <hocket/fn.h> is the same with
+ * types.
  *
  * Blocks:  while the executor's queue is full.
  * Cancel:  not started: the future is done with -EIDRM.

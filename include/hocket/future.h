@@ -167,10 +167,10 @@ HK_API hk_future *hk_gather(hk_future *const *futures, size_t count);
 HK_API hk_future *hk_shield_future(hk_future *future);
 
 /*
- * When `future` is done, runs `fn(future, ctx, result)` as a job of its own on `on`, an executor
- * of this process; at once if it is done already, never inside this call. The result
- * of `fn` (>= 0 or an error) is that of the future returned. The job belongs to the
- * caller's scope from now on; when it is cancelled before `future` is done, `fn` is
+ * When `future` is done, runs `fn(future, ctx, result)` as a job of its own on `on`, an
+ * executor of this process; at once if it is done already, never inside this call. The
+ * result of `fn` (>= 0 or an error) is that of the future returned. The job belongs to
+ * the caller's scope from now on; when it is cancelled before `future` is done, `fn` is
  * never called: then `ctx` is not the job's to free.
  */
 typedef int hk_then_fn(hk_future *done, void *ctx, hk_result *result);

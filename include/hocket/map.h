@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The same function over many inputs, with a bound on how much is under way: neither all
- * inputs nor all results need be in memory.
+ * The same function over many inputs, with a bound on how much is under way: neither
+ * all inputs nor all results need be in memory.
  *
  *     static hk_future *next_title(void *ctx)      (a source: starts the next job)
  *     {
@@ -20,8 +20,8 @@
  *     }
  *     hk_imap_end(&it);
  *
- * For an array of small inputs there is do_math_map(on, args, n, results, NULL), made by
- * HK_FN, which puts several into one job.
+ * For an array of small inputs there is do_math_map(on, args, n, results, NULL), made
+ * by HK_FN, which puts several into one job.
  */
 #ifndef HOCKET_MAP_H
 #define HOCKET_MAP_H
@@ -57,7 +57,8 @@ HK_API int hk_imap_begin(hk_imap *it, hk_source_fn *source, void *ctx, size_t ah
  * Starts jobs up to the bound, and waits for the next one that is done.
  *
  * Cancel:  -ECANCELED; nothing is lost, it may be called again.
- * Returns: 1: *out is its future, the caller's now; *out_index (may be NULL) tells which
+ * Returns: 1: *out is its future, the caller's now; *out_index (may be NULL) tells
+ * which
  *          of the source it was, from 0. 0: there are no more. -ECANCELED, -EDEADLK.
  */
 HK_API int hk_imap_next(hk_imap *it, hk_future **out, size_t *out_index);
@@ -88,7 +89,8 @@ struct hk_fn;
  *
  * Blocks:  until all are done, or one has failed.
  * Cancel:  -ECANCELED: some have happened, and their results are there.
- * Returns: 0; the first error of a job, or of a function that has called hk_job_fail, or
+ * Returns: 0; the first error of a job, or of a function that has called hk_job_fail,
+ * or
  *          whose hk_rc is one; then the jobs under way are cancelled and waited for;
  *          -ENOMEM, -EDEADLK.
  */

@@ -138,8 +138,8 @@ struct hk_executor {
 bool hki_job_start(struct hki_job *job);
 
 /*
- * Calls a function with packed arguments, here: fills *out (of which only `small` is set
- * before), and returns its error or >= 0. For a worker process, too. The image is
+ * Calls a function with packed arguments, here: fills *out (of which only `small` is
+ * set before), and returns its error or >= 0. For a worker process, too. The image is
  * changed.
  */
 int hki_job_call(const hk_fn *fn, hk_job_fn *plain, unsigned char *image, size_t size,
@@ -163,8 +163,8 @@ typedef void hki_release_fn(void *data, size_t size, void *ctx);
 void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
                            hki_release_fn *release, void *ctx);
 
-/* For a job that was cancelled in the queue: ends it soon, on a loop. May be called with
- * a scope's lock held. 0, or why there is no loop. Uses job->message. */
+/* For a job that was cancelled in the queue: ends it soon, on a loop. May be called
+ * with a scope's lock held. 0, or why there is no loop. Uses job->message. */
 int hki_job_drop_later(struct hki_job *job);
 
 /* Calls `run` with &job->message on the worker's loop; what the caller wrote into the

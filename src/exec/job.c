@@ -47,8 +47,8 @@ static hk_executor *executor_of(const struct hki_job *job)
     return __atomic_load_n(&job->executor, __ATOMIC_SEQ_CST);
 }
 
-/* A task, which it may be by now, is reached by the scope. Without memory for the cancel
- * the job runs to its end, and the join waits for it. */
+/* A task, which it may be by now, is reached by the scope. Without memory for the
+ * cancel the job runs to its end, and the join waits for it. */
 static void guest_cancelled(struct hki_guest *guest)
 {
     struct hki_job *job = hki_container_of(guest, struct hki_job, guest);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for several futures. Each is observed in a slot; who sets one appends its slot
- * to the list of those that are done, and wakes the one who waits, when that is enough
- * for him. So a wait for many costs its futures once, however often it is asked.
+ * Waiting for several futures. Each is observed in a slot; who sets one appends its
+ * slot to the list of those that are done, and wakes the one who waits, when that is
+ * enough for him. So a wait for many costs its futures once, however often it is asked.
  */
 #ifndef HKI_EXEC_MANY_H
 #define HKI_EXEC_MANY_H

@@ -60,11 +60,12 @@ static int go_on(struct hki_job *job, struct then *then)
 static void arrive(hk_inbox_node *node, struct hki_worker *worker)
 {
     struct hki_job *job = hki_container_of(node, struct hki_job, message);
-    struct then *then = then_of(job);
+    struct then *then;
     int rc = -ECANCELED;
 
     (void)worker;
     HKI_HB_ACQUIRE(job);
+    then = then_of(job);
     hk_future_ref(&job->future);
     (void)hki_future_unobserve(then->future, &then->observer);
     if (__atomic_load_n(&job->phase, __ATOMIC_SEQ_CST) == HKI_JOB_QUEUED)

@@ -187,7 +187,8 @@ TASK_TEST(a_deadline_reaches_the_jobs_and_the_join_says_so)
     return 0;
 }
 
-/* Of a task that has opened none, jobs belong to the scope that it belongs to itself. */
+/* Of a task that has opened none, jobs belong to the scope that it belongs to itself.
+ * */
 static hk_future *of_a_child;
 
 static int child_starts_a_job(void *unused)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HK_FN: a function of each shape is run as a plain function and as a job, and must give
- * the same; what is refused by the compiler is in tests/meta/test_fn.py.
+ * HK_FN: a function of each shape is run as a plain function and as a job, and must
+ * give the same; what is refused by the compiler is in tests/meta/test_fn.py.
  */
 #include "support/core_test.h"
 

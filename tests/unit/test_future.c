@@ -552,11 +552,12 @@ static int await_for_ever(void *arg)
 
 static void an_await_that_nothing_can_end_is_a_deadlock(void **state)
 {
-    hk_future *f = hk_future_new();
+    hk_future *f;
 
     (void)state;
     if (UNDER_TSAN || UNDER_ASAN) /* their threads are not known to hocket */
         return;
+    f = hk_future_new();
     assert_int_equal(hk_run(await_for_ever, f, NULL), -EDEADLK);
     hk_future_free(f);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hk_imap and the maps over arrays: order, the bound on what is under way, errors, cancel
- * at every point, and every allocation failing.
+ * hk_imap and the maps over arrays: order, the bound on what is under way, errors,
+ * cancel at every point, and every allocation failing.
  */
 #include "support/core_test.h"
 
