@@ -26,6 +26,13 @@ HK_BEGIN_DECLS
  * runtime, which is started at need. */
 HK_API hk_executor *hk_tasks(void);
 
+/*
+ * Threads, one for each processor, started at need; they end with the process. Jobs are
+ * tasks there, so one that waits leaves its thread to others, and one may wait for
+ * another. What a job shares with others needs a lock.
+ */
+HK_API hk_executor *hk_threads(void);
+
 /* ---- jobs ---- */
 
 /* The result is a copy of `size` bytes; the last call counts. 0 or -ENOMEM. Only inside

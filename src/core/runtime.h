@@ -25,7 +25,8 @@ struct hki_runtime {
     uint32_t worker_count;
     struct hki_worker *workers;
     hk_options options; /* with the defaults filled in */
-    bool background;    /* serves plain threads; has no first task */
+    bool background;    /* serves plain threads or a pool; has no first task */
+    struct hki_runtime *serving_next; /* of those; guarded in runtime.c */
 
     hk_scope root; /* of jobs that main starts without a scope: opened then */
 

@@ -94,7 +94,7 @@ static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
 static void adopt_stack(struct hki_task *task, struct hki_stack *stack)
 {
     fill_top((struct hki_stack_top *)(void *)stack, task, stack->context.low);
-    if (task->self.flags & HKI_TASK_REMOTE) {
+    if ((task->self.flags & HKI_TASK_REMOTE) && task->parent) {
         /* Under the lock a canceller sees it either unstarted, and we see the
          * scope's flag here, or started, and it posts to us. */
         hki_lock_acquire(&task->parent->hki_lock);
@@ -334,10 +334,9 @@ static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
     return 0;
 }
 
-int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
-              hk_task_id *out_id)
+int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg)
 {
-    return spawn(scope, hki_self(), HKI_TASK_JOB, name, fn, arg, out_id);
+    return spawn(scope, hki_self(), HKI_TASK_JOB, name, fn, arg, NULL);
 }
 
 int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
@@ -357,6 +356,39 @@ int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
 int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
 {
     return hk_spawn_named(scope, NULL, fn, arg, NULL);
+}
+
+/* Its children are never on the owner's own worker, as far as the owner knows. */
+static struct hki_self nowhere = {.kind = HKI_SELF_LOOP};
+
+/* The worker in whose queue a task from here waits: the caller's, if it is one of them,
+ * else one after the other. */
+static struct hki_worker *queue_in(struct hki_runtime *runtime)
+{
+    static uint32_t last; /* atomic */
+
+    if (hki_worker_current && hki_worker_current->runtime == runtime)
+        return hki_worker_current;
+    return &runtime->workers[__atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) %
+                             runtime->worker_count];
+}
+
+int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
+                 hk_task_fn *fn, void *arg)
+{
+    struct hki_task *task = hki_runtime_take_record(runtime);
+    struct hki_worker *worker = queue_in(runtime);
+
+    if (!task)
+        return -ENOMEM;
+    fill_record(task, worker, name, fn, arg);
+    task->self.flags |= HKI_TASK_JOB | HKI_TASK_FAR | HKI_TASK_REMOTE;
+    if (scope)
+        hki_scope_add_child(scope, &nowhere, task);
+    __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
+    share(worker, task);
+    wake_an_idle_worker(runtime);
+    return 0;
 }
 
 /* A task that was spawned on a plain thread arrives at its worker. Until it starts, its

@@ -121,6 +121,8 @@ static struct hki_task *take_shared(struct hki_worker *from, struct hki_worker *
         from->shared_head = task->next;
         __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
         __atomic_store_n(&from->shared_count, from->shared_count - 1, __ATOMIC_RELAXED);
+        if (task->self.flags & HKI_TASK_FAR)
+            HKI_COUNT(worker->tasks_spawned, 1);
     }
     hki_lock_release(&from->shared_lock);
     return task;

@@ -10,6 +10,7 @@
 #include <hocket/task.h>
 
 struct hki_worker;
+struct hki_runtime;
 
 /*
  * A guest of a scope: something outside of the tasks (a job in a queue, in a worker
@@ -58,7 +59,17 @@ void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node);
  * the caller is inside: a guest of the scope keeps it open meanwhile. Also on a
  * worker's loop; on that of the background `scope` may be NULL: a task of its own.
  */
-int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
-              hk_task_id *out_id);
+int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
+
+/*
+ * A runtime of `workers` workers for jobs alone: no first task, no reports of tasks that
+ * compute long. It ends with the process. 0, or why it could not be started.
+ */
+int hki_workers_start(uint32_t workers, struct hki_runtime **out);
+
+/* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL. Any
+ * task or thread. */
+int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
+                 hk_task_fn *fn, void *arg);
 
 #endif

@@ -43,6 +43,9 @@ int hki_os_thread_signal(int thread_id, int signo);
  * those that block all signals; 0: unknown. */
 unsigned hki_os_thread_count(bool with_deaf);
 
+/* How many processors the calling process may use. */
+uint32_t hki_os_processor_count(void);
+
 /* An eventfd: close-on-exec, non-blocking. */
 int hki_os_eventfd(void);
 void hki_os_eventfd_signal(int fd);
