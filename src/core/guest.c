@@ -52,6 +52,11 @@ void hki_guests_cancel(hk_scope *scope)
         g->cancel(g);
 }
 
+hk_holder hki_holder_here(void)
+{
+    return hki_self();
+}
+
 hk_scope *hki_scope_around(void)
 {
     struct hki_self *self = hki_self();

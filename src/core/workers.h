@@ -36,6 +36,9 @@ void hki_guest_leave(struct hki_guest *guest);
 /* With the scope's lock. */
 void hki_guests_cancel(hk_scope *scope);
 
+/* Who runs this line, as hk_wait_kind.holders names it. */
+hk_holder hki_holder_here(void);
+
 /*
  * The scope that what the caller starts now belongs to: the innermost one around it. A
  * first task without a scope gets one here, which is joined when it returns. NULL: on a

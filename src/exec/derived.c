@@ -46,6 +46,18 @@ static void derived_free(hk_future *future)
     hki_free(derived);
 }
 
+static size_t derived_holders(const hk_future *future, hk_holder *out, size_t max)
+{
+    const struct derived *derived = (const struct derived *)(const void *)future;
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < derived->count; i++)
+        count += hki_future_holders(derived->members[i].future,
+                                    count < max ? out + count : NULL,
+                                    count < max ? max - count : 0);
+    return count;
+}
+
 static struct derived *derived_new(const struct hki_future_kind *kind,
                                    hk_future *const *futures, size_t count)
 {
@@ -112,6 +124,7 @@ static int gather_cancel(hk_future *future, hk_cancel_how how)
 
 static const struct hki_future_kind gather_kind = {
     .name = "of all of several",
+    .holders = derived_holders,
     .cancel = gather_cancel,
     .free = derived_free,
 };
@@ -149,6 +162,7 @@ static int shield_cancel(hk_future *future, hk_cancel_how how)
 
 static const struct hki_future_kind shield_kind = {
     .name = "behind a shield",
+    .holders = derived_holders,
     .cancel = shield_cancel,
     .free = derived_free,
 };

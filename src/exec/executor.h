@@ -85,6 +85,7 @@ struct hki_job {
     uint32_t phase;         /* atomic: hki_job_phase */
     uint32_t cancelled;     /* atomic: 1 + hk_cancel_how that was asked for */
     struct hki_guest guest; /* of its scope, unless ops->has_tasks */
+    hk_holder runner;       /* atomic: the task that runs it here; NULL: none */
     bool is_counted;        /* among those that an exit waits for */
     void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
     struct hki_job_death death;        /* valid once done */

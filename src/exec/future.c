@@ -135,7 +135,23 @@ static void describe(const void *object, char *text, size_t size)
     (void)snprintf(text, size, "%s", future->kind->name);
 }
 
-static const hk_wait_kind await_kind = {.name = "future", .describe = describe};
+size_t hki_future_holders(const hk_future *future, hk_holder *out, size_t max)
+{
+    return hki_future_is_done(future) || !future->kind->holders
+               ? 0
+               : future->kind->holders(future, out, max);
+}
+
+static size_t holders(const void *object, hk_holder *out, size_t max)
+{
+    return hki_future_holders(object, out, max);
+}
+
+static const hk_wait_kind await_kind = {
+    .name = "future",
+    .describe = describe,
+    .holders = holders,
+};
 
 static hk_verdict await_abort(hk_waiter *w)
 {

@@ -38,6 +38,8 @@ struct hki_observer {
 
 struct hki_future_kind {
     const char *name; /* for dumps: "waits for future (...)" */
+    /* Who could set it, as hk_wait_kind.holders; NULL: not known. */
+    size_t (*holders)(const hk_future *future, hk_holder *out, size_t max);
     /* Passes a cancel on; NULL: the future itself is cancelled. */
     int (*cancel)(hk_future *future, hk_cancel_how how);
     /* The last reference has gone: frees what the record owns, and the record. */
@@ -66,6 +68,9 @@ void hki_future_fini(hk_future *future);
 
 /* A `release` for memory of hki_alloc. */
 void hki_release_heap(void *data, size_t size, void *ctx);
+
+/* Who could set it; 0 when it is done. */
+size_t hki_future_holders(const hk_future *future, hk_holder *out, size_t max);
 
 /* True: the caller alone sets it now, and calls hki_future_finish. */
 bool hki_future_claim(hk_future *future);

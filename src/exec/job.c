@@ -31,8 +31,21 @@ static int cancel_future(hk_future *future, hk_cancel_how how)
     return hki_job_cancel(job_of(future), how);
 }
 
+static size_t holders(const hk_future *future, hk_holder *out, size_t max)
+{
+    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    hk_holder runner = __atomic_load_n(&job->runner, __ATOMIC_ACQUIRE);
+
+    if (!runner)
+        return 0;
+    if (max)
+        *out = runner;
+    return 1;
+}
+
 static const struct hki_future_kind job_kind = {
     .name = "of a job",
+    .holders = holders,
     .cancel = cancel_future,
     .free = job_free,
 };
@@ -231,8 +244,10 @@ void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
 void hki_job_run(struct hki_job *job)
 {
     hk_result result = {.small = job->future.small};
-    int rc = hki_job_call(job->fn, job->plain, job->image, job->image_size, &result);
+    int rc;
 
+    __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELEASE);
+    rc = hki_job_call(job->fn, job->plain, job->image, job->image_size, &result);
     hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
 }
 

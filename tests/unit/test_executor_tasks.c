@@ -6,6 +6,8 @@
  */
 #include "support/core_test.h"
 
+#include "core/self_inline.h"
+
 /* ---- jobs ---- */
 
 HK_FN(hk_rc, sleeps, (int64_t, ns))
@@ -335,6 +337,33 @@ TASK_TEST(the_numbers_of_an_executor)
     return 0;
 }
 
+/* What a deadlock's cycle is made of: who could end the wait for a job is who runs it. */
+HK_FN(hk_rc, names_itself)
+{
+    hk_task_rename("the one that runs it");
+    return hk_sleep(HK_SECOND);
+}
+
+TASK_TEST(who_runs_a_job_could_end_the_wait_for_it)
+{
+    const hk_wait_kind *kind = hk_future_waiting.kind;
+    hk_future *f = names_itself_on(hk_tasks()), *all[2] = {f, f}, *both;
+    hk_holder holders[3];
+
+    both = hk_gather(all, 2);
+    CHECK_EQ(kind->holders(f, holders, 3), 0);
+    CHECK_EQ(hk_test_wait_all_blocked(), 0);
+    CHECK_EQ(kind->holders(f, holders, 3), 1);
+    CHECK(strcmp(hki_self_name(holders[0]), "the one that runs it") == 0);
+    CHECK_EQ(kind->holders(f, NULL, 0), 1);
+    CHECK_EQ(kind->holders(both, holders, 1), 2);
+    CHECK_EQ(names_itself_await(f), 0);
+    CHECK_EQ(kind->holders(f, holders, 3), 0);
+    hk_future_free(f);
+    hk_future_free(both);
+    return 0;
+}
+
 PANIC_TEST(the_executor_that_is_always_there_cannot_be_closed, "always there")
 {
     hk_executor_close(hk_tasks());
@@ -509,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_job_that_finishes_all_the_same_has_its_result),
         cmocka_unit_test(a_view_gives_options_to_typed_starters),
         cmocka_unit_test(the_numbers_of_an_executor),
+        cmocka_unit_test(who_runs_a_job_could_end_the_wait_for_it),
         cmocka_unit_test(jobs_of_a_parallel_scope_run_on_all_workers),
         cmocka_unit_test(cancels_race_jobs_on_several_workers),
         cmocka_unit_test(rule_24_a_plain_thread_has_the_background_runtime),
