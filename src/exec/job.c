@@ -2,10 +2,10 @@
 /* The life of a job, on this side of its executor: see exec/executor.h. */
 #include "exec/executor.h"
 
-#include "base/alloc.h"
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/list.h"
+#include "exec/job_memory.h"
 
 #include <string.h>
 
@@ -23,7 +23,7 @@ static void job_free(hk_future *future)
     hki_future_fini(future);
     if (job->fini)
         job->fini(job);
-    hki_free(job);
+    hki_job_memory_give(job, sizeof(*job) + job->image_size);
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
@@ -96,7 +96,7 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
 
     if (image_size > SIZE_MAX / 2)
         return NULL;
-    job = hki_alloc(sizeof(*job) + image_size);
+    job = hki_job_memory_take(sizeof(*job) + image_size);
     if (!job)
         return NULL;
     if (!on->ops) {
@@ -105,13 +105,15 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
         options = &view->hki_options;
         on = view->hki_on;
     }
+    *job = (struct hki_job){
+        .executor = on,
+        .image = (unsigned char *)(job + 1),
+        .image_size = image_size,
+        .id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED),
+        .guest.cancel = guest_cancelled,
+    };
     hki_future_init(&job->future, &job_kind, 2);
-    job->executor = on;
-    job->image = (unsigned char *)(job + 1);
-    job->image_size = image_size;
-    job->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
     take_options(job, options);
-    job->guest.cancel = guest_cancelled;
     return job;
 }
 
