@@ -87,10 +87,23 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
     job->is_detached = options->detached;
 }
 
+/* Each thread takes a thousand at a time. */
+static uint64_t next_id(void)
+{
+    enum { RANGE = 1024 };
+    static uint64_t taken; /* atomic */
+    static __thread uint64_t next, end;
+
+    if (next == end) {
+        end = __atomic_add_fetch(&taken, RANGE, __ATOMIC_RELAXED);
+        next = end - RANGE;
+    }
+    return ++next;
+}
+
 struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
 {
     static const hk_job_options none;
-    static uint64_t last_id; /* atomic */
     const hk_job_options *options = &none;
     struct hki_job *job;
 
@@ -109,10 +122,11 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
         .executor = on,
         .image = (unsigned char *)(job + 1),
         .image_size = image_size,
-        .id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED),
+        .id = next_id(),
         .guest.cancel = guest_cancelled,
     };
     hki_future_init(&job->future, &job_kind, 2);
+    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
     take_options(job, options);
     return job;
 }
@@ -218,7 +232,7 @@ static void finish(struct hki_job *job, int rc)
 
 static void check_first(struct hki_job *job)
 {
-    HKI_ASSERT(hki_future_claim(&job->future), "a job is done once");
+    HKI_ASSERT(!hki_future_is_done(&job->future), "a job is done once");
 }
 
 void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size)
