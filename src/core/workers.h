@@ -65,13 +65,13 @@ void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node);
 int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
 
 /*
- * A runtime of `workers` workers for jobs alone: no first task, no reports of tasks that
- * compute long. It ends with the process. 0, or why it could not be started.
+ * A runtime of `workers` workers for jobs alone: no first task, no reports of tasks
+ * that compute long. It ends with the process. 0, or why it could not be started.
  */
 int hki_workers_start(uint32_t workers, struct hki_runtime **out);
 
-/* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL. Any
- * task or thread. */
+/* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL.
+ * Any task or thread. */
 int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
                  hk_task_fn *fn, void *arg);
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The executors that run jobs as tasks. A job is a task of the submitter's scope, no
- * more: the run queue is its queue, the scope's join waits for it, and the scope's cancel
- * reaches it.
+ * more: the run queue is its queue, the scope's join waits for it, and the scope's
+ * cancel reaches it.
  *
- * hk_tasks() spawns where the caller is, so on one worker no lock is taken. Only a job of
- * no scope makes a way: it is spawned on the loop of the background runtime.
+ * hk_tasks() spawns where the caller is, so on one worker no lock is taken. Only a job
+ * of no scope makes a way: it is spawned on the loop of the background runtime.
  *
  * hk_threads() spawns into a runtime of its own, with a worker for each processor. Its
  * tasks are children of the submitter's scope all the same, wherever that is.
  *
- * job->own[0] is the id of the task that runs the job, an hk_task_id; 0 before. Before it
- * starts a job needs no cancel: it finds out itself that it was dropped.
+ * job->own[0] is the id of the task that runs the job, an hk_task_id; 0 before. Before
+ * it starts a job needs no cancel: it finds out itself that it was dropped.
  */
 #include "exec/executor.h"
 

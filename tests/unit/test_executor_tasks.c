@@ -337,7 +337,8 @@ TASK_TEST(the_numbers_of_an_executor)
     return 0;
 }
 
-/* What a deadlock's cycle is made of: who could end the wait for a job is who runs it. */
+/* What a deadlock's cycle is made of: who could end the wait for a job is who runs it.
+ * */
 HK_FN(hk_rc, names_itself)
 {
     hk_task_rename("the one that runs it");
