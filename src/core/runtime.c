@@ -488,6 +488,32 @@ int hki_workers_start(uint32_t workers, struct hki_runtime **out)
     return rc;
 }
 
+static void stop_serving(struct hki_runtime *runtime)
+{
+    struct hki_runtime **link = &serving;
+
+    while (*link != runtime)
+        link = &(*link)->serving_next;
+    *link = runtime->serving_next;
+    stop_workers(runtime, 0, runtime->worker_count);
+    hki_watch_stop(runtime);
+    hki_sigpipe_restore();
+    runtime_free(runtime);
+}
+
+void hki_workers_stop(struct hki_runtime *runtime)
+{
+    pthread_mutex_lock(&background_lock);
+    if (!process_is_over) /* else it was stopped, and its memory stays */
+        stop_serving(runtime);
+    pthread_mutex_unlock(&background_lock);
+}
+
+bool hki_workers_are_here(const struct hki_runtime *runtime)
+{
+    return hki_worker_current && hki_worker_current->runtime == runtime;
+}
+
 struct hki_runtime *hki_runtime_current(void)
 {
     if (hki_worker_current)

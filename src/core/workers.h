@@ -66,9 +66,17 @@ int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
 
 /*
  * A runtime of `workers` workers for jobs alone: no first task, no reports of tasks
- * that compute long. It ends with the process. 0, or why it could not be started.
+ * that compute long. It ends with the process, or by hki_workers_stop. 0, or why it
+ * could not be started.
  */
 int hki_workers_start(uint32_t workers, struct hki_runtime **out);
+/* Once none of its tasks is alive, or about to be. Blocks until its threads have ended;
+ * not on one of them. */
+void hki_workers_stop(struct hki_runtime *runtime);
+/* As hk_task_cancel, of every task of it. Any task or thread. */
+void hki_workers_cancel(struct hki_runtime *runtime);
+/* True when the caller runs on one of its workers. */
+bool hki_workers_are_here(const struct hki_runtime *runtime);
 
 /* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL.
  * Any task or thread. */

@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The executors that run jobs as tasks. A job is a task of the submitter's scope, no
- * more: the run queue is its queue, the scope's join waits for it, and the scope's
- * cancel reaches it.
- *
- * hk_tasks() spawns where the caller is, so on one worker no lock is taken. Only a job
- * of no scope makes a way: it is spawned on the loop of the background runtime.
- *
- * hk_threads() spawns into a runtime of its own, with a worker for each processor. Its
- * tasks are children of the submitter's scope all the same, wherever that is.
- *
- * job->own[0] is the id of the task that runs the job, an hk_task_id; 0 before. Before
- * it starts a job needs no cancel: it finds out itself that it was dropped.
+ * Jobs as tasks, and the executor that does no more. A job is a task of the submitter's
+ * scope: the run queue is its queue, the scope's join waits for it, the scope's cancel
+ * reaches it, and on one worker no lock is taken. Only a job of no scope makes a way:
+ * it is spawned on the loop of the background runtime.
  */
-#include "exec/executor.h"
+#include "exec/task_job.h"
 
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/list.h"
-#include "sys/os.h"
 
 static uint64_t *task_of(struct hki_job *job)
 {
     return (uint64_t *)(void *)&job->own[0];
 }
 
-static int run(void *arg)
+int hki_task_job_run(void *arg)
 {
     struct hki_job *job = arg;
 
@@ -38,7 +29,7 @@ static int run(void *arg)
     return 0;
 }
 
-static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
+int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 {
     hk_task_id id = {__atomic_load_n(task_of(job), __ATOMIC_ACQUIRE)};
 
@@ -48,8 +39,6 @@ static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
     return hk_task_cancel(id) == -ENOMEM ? -ENOMEM : 0;
 }
 
-/* ---- this runtime's ---- */
-
 static void arrive(hk_inbox_node *node, struct hki_worker *worker)
 {
     struct hki_job *job = hki_container_of(node, struct hki_job, message);
@@ -57,7 +46,7 @@ static void arrive(hk_inbox_node *node, struct hki_worker *worker)
 
     (void)worker;
     HKI_HB_ACQUIRE(job);
-    rc = hki_spawn(NULL, job->name, run, job);
+    rc = hki_spawn(NULL, job->name, hki_task_job_run, job);
     if (rc < 0)
         hki_job_done(job, rc, NULL, 0);
 }
@@ -70,7 +59,7 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
     (void)executor;
     (void)how; /* there is no bound */
     if (job->scope)
-        return hki_spawn(job->scope, job->name, run, job);
+        return hki_spawn(job->scope, job->name, hki_task_job_run, job);
     rc = hki_background_worker(&worker);
     if (rc == 0)
         hki_job_post(job, worker, arrive);
@@ -81,7 +70,7 @@ static const struct hki_executor_ops tasks_ops = {
     .kind = "tasks",
     .has_tasks = true,
     .submit = submit,
-    .cancel = cancel,
+    .cancel = hki_task_job_cancel,
 };
 
 hk_executor *hk_tasks(void)
@@ -89,66 +78,4 @@ hk_executor *hk_tasks(void)
     static hk_executor tasks = {.ops = &tasks_ops, .name = "tasks"};
 
     return &tasks;
-}
-
-/* ---- threads ---- */
-
-static struct hki_runtime *pool; /* atomic; NULL until first used */
-
-enum { THREADS_MAX = 256 }; /* as many workers as a runtime can have */
-
-static uint32_t thread_count(void)
-{
-    uint32_t processors = hki_os_processor_count();
-
-    return processors < THREADS_MAX ? processors : THREADS_MAX;
-}
-
-static int start_pool(struct hki_runtime **out)
-{
-    static hk_lock lock;
-    int rc = 0;
-
-    *out = __atomic_load_n(&pool, __ATOMIC_ACQUIRE);
-    if (*out)
-        return 0;
-    hk_lock_acquire(&lock);
-    if (!pool)
-        rc = hki_workers_start(thread_count(), &pool);
-    *out = pool;
-    hk_lock_release(&lock);
-    return rc;
-}
-
-static int submit_to_threads(hk_executor *executor, struct hki_job *job,
-                             enum hki_submit_how how)
-{
-    struct hki_runtime *runtime;
-    int rc = start_pool(&runtime);
-
-    (void)executor;
-    (void)how; /* there is no bound */
-    return rc < 0 ? rc : hki_spawn_in(runtime, job->scope, job->name, run, job);
-}
-
-static void count_threads(hk_executor *executor, hk_executor_stats *out)
-{
-    (void)executor;
-    if (__atomic_load_n(&pool, __ATOMIC_RELAXED))
-        out->workers = thread_count();
-}
-
-static const struct hki_executor_ops threads_ops = {
-    .kind = "threads",
-    .has_tasks = true,
-    .submit = submit_to_threads,
-    .cancel = cancel,
-    .stats = count_threads,
-};
-
-hk_executor *hk_threads(void)
-{
-    static hk_executor threads = {.ops = &threads_ops, .name = "threads"};
-
-    return &threads;
 }

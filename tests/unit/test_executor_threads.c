@@ -5,6 +5,8 @@
  */
 #include "support/core_test.h"
 
+#include <sched.h>
+
 HK_FN(hk_rc, sleeps, (int64_t, ns))
 {
     return hk_sleep(ns);
@@ -256,6 +258,214 @@ static void the_numbers_tell_the_threads(void **state)
                                           stats.running + stats.queued);
 }
 
+/* ---- pools of one's own ---- */
+
+/* Holds its thread until it is told: as a computation does. */
+static int gate_open;
+
+HK_FN(void, holds_its_thread)
+{
+    while (!peek(&gate_open))
+        sched_yield();
+}
+
+static void close_gate(void)
+{
+    poke(&gate_open, 0);
+}
+
+static hk_executor *small_pool(uint32_t threads, uint32_t queue_max)
+{
+    hk_thread_options options = {
+        .threads = threads, .queue_max = queue_max, .name = "small"};
+    hk_executor *pool;
+
+    CHECK_EQ(hk_thread_pool_new(&options, &pool), 0);
+    return pool;
+}
+
+/* All threads are held, and so many jobs are queued. */
+static void fill_pool(hk_executor *pool, uint32_t threads, uint32_t queued)
+{
+    hk_executor_stats stats;
+
+    close_gate();
+    for (uint32_t i = 0; i < threads; i++)
+        hk_future_free(holds_its_thread_on(pool));
+    do {
+        sched_yield();
+        hk_executor_stats_read(pool, &stats);
+    } while (stats.running < threads);
+    for (uint32_t i = 0; i < queued; i++)
+        hk_future_free(square_on(pool, 1));
+}
+
+static int submit_to_a_full_pool(void *unused)
+{
+    hk_executor *pool = small_pool(2, 3);
+    hk_job_options nowait = {.nowait = true};
+    hk_executor_view view;
+    hk_executor_stats stats;
+    hk_scope s = HK_SCOPE_INIT;
+    hk_future *f;
+
+    (void)unused;
+    fill_pool(pool, 2, 3);
+    hk_executor_stats_read(pool, &stats);
+    CHECK(stats.queued == 3 && stats.running == 2 && stats.workers == 2);
+    CHECK(strcmp(stats.name, "small") == 0);
+    f = square_on(hk_with(&view, pool, &nowait), 2);
+    CHECK_EQ(square_await(f, NULL), -EAGAIN);
+    hk_future_free(f);
+    hk_scope_open(&s);
+    hk_scope_deadline(&s, hk_now() + 5 * HK_MILLISECOND);
+    f = square_on(pool, 2); /* waits for room until then */
+    CHECK(hk_future_is_done(f));
+    CHECK_EQ(hk_scope_join(&s), -ETIMEDOUT);
+    CHECK_EQ(hk_future_try(f, NULL), -EIDRM);
+    hk_future_free(f);
+    poke(&gate_open, 1);
+    f = square_on(pool, 2);
+    CHECK_EQ(square_await(f, NULL), 0);
+    hk_future_free(f);
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_full_queue_makes_a_submit_wait(void **state)
+{
+    (void)state;
+    assert_int_equal(hk_run(submit_to_a_full_pool, NULL, NULL), 0);
+    assert_int_equal(submit_to_a_full_pool(NULL), 0);
+}
+
+static hk_executor *inner;
+
+HK_FN(int, submits_many, (int, count))
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    for (int i = 0; i < count; i++)
+        hk_future_free(square_on(inner, i));
+    return hk_scope_join(&s);
+}
+
+static void jobs_of_the_pool_submit_beyond_the_bound(void **state)
+{
+    hk_future *f;
+    int rc;
+
+    (void)state;
+    inner = small_pool(1, 2);
+    f = submits_many_on(inner, 100);
+    assert_int_equal(submits_many_await(f, &rc), 0);
+    assert_int_equal(rc, 0);
+    hk_future_free(f);
+    hk_executor_free(inner);
+}
+
+static void a_closed_pool_takes_nothing_and_is_joined(void **state)
+{
+    hk_executor *pool = small_pool(2, 100);
+    hk_future *f = sleeps_on(pool, 10 * HK_MILLISECOND), *late;
+
+    (void)state;
+    hk_executor_close(pool);
+    late = square_on(pool, 2);
+    assert_int_equal(square_await(late, NULL), -EPIPE);
+    assert_int_equal(hk_executor_join(pool), 0);
+    assert_true(hk_future_is_done(f));
+    assert_int_equal(sleeps_await(f), 0);
+    assert_int_equal(hk_executor_join(pool), 0);
+    hk_executor_free(pool);
+    hk_future_free(f);
+    hk_future_free(late);
+}
+
+static int join_in_time(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    hk_scope_deadline(&s, hk_now() + 5 * HK_MILLISECOND);
+    CHECK_EQ(hk_executor_join(arg), -ECANCELED);
+    CHECK_EQ(hk_executor_join(arg), -ECANCELED);
+    CHECK_EQ(hk_scope_join(&s), -ETIMEDOUT);
+    return 0;
+}
+
+static void a_terminated_pool_cancels_what_it_has(void **state)
+{
+    hk_executor *pool = small_pool(2, 100);
+    hk_future *futures[20];
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        futures[i] = sleeps_on(pool, HK_NEVER);
+    assert_int_equal(join_in_time(pool), 0);
+    assert_int_equal(hk_run(join_in_time, pool, NULL), 0);
+    hk_executor_terminate(pool);
+    hk_executor_free(pool);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(hk_future_try(futures[i], NULL), -EIDRM);
+        hk_future_free(futures[i]);
+    }
+}
+
+static void a_pool_cannot_have_too_many_threads(void **state)
+{
+    hk_thread_options options = {.threads = 257};
+    hk_executor *pool = NULL;
+
+    (void)state;
+    assert_int_equal(hk_thread_pool_new(&options, &pool), -EINVAL);
+    assert_null(pool);
+}
+
+/* Submits of several threads meet a close and a join. */
+static void *submit_until_closed(void *arg)
+{
+    long started = 0;
+
+    for (;;) {
+        hk_future *f = square_on(arg, 3);
+        int rc = square_await(f, NULL);
+
+        hk_future_free(f);
+        if (rc == -EPIPE)
+            return (void *)started;
+        CHECK_EQ(rc, 0);
+        started++;
+    }
+}
+
+static void a_close_races_submits(void **state)
+{
+    (void)state;
+    for (int round = 0; round < scaled(10, 3); round++) {
+        hk_executor *pool = small_pool(2, 4);
+        pthread_t threads[3];
+        hk_executor_stats stats;
+        long started = 0;
+
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(
+                pthread_create(&threads[i], NULL, submit_until_closed, pool), 0);
+        hk_sleep(2 * HK_MILLISECOND);
+        assert_int_equal(hk_executor_join(pool), 0);
+        for (int i = 0; i < 3; i++) {
+            void *count;
+
+            pthread_join(threads[i], &count);
+            started += (long)count;
+        }
+        hk_executor_stats_read(pool, &stats);
+        assert_int_equal(stats.done, started);
+        hk_executor_free(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +478,12 @@ int main(void)
         cmocka_unit_test(arrays_are_mapped_over_threads),
         cmocka_unit_test(jobs_without_a_scope),
         cmocka_unit_test(the_numbers_tell_the_threads),
+        cmocka_unit_test(a_full_queue_makes_a_submit_wait),
+        cmocka_unit_test(jobs_of_the_pool_submit_beyond_the_bound),
+        cmocka_unit_test(a_closed_pool_takes_nothing_and_is_joined),
+        cmocka_unit_test(a_terminated_pool_cancels_what_it_has),
+        cmocka_unit_test(a_pool_cannot_have_too_many_threads),
+        cmocka_unit_test(a_close_races_submits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
