@@ -10,6 +10,7 @@
 #include <hocket/run.h>
 #include <hocket/scope.h>
 #include <hocket/task.h>
+#include <hocket/thread.h>
 
 #include <hocket/chan.h>
 #include <hocket/event.h>

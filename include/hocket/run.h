@@ -77,12 +77,18 @@ typedef struct hk_stats {
     uint64_t polls;             /* times the kernel was asked for completions */
     uint64_t stalls;            /* reports of a task that held its worker */
     uint64_t errors_unreported; /* child errors after a scope's first */
-    uint64_t reserved[8];
+    /* Of the whole process, now: threads that hk_spawn_thread started, daemons
+     * included; calls of hk_to_thread that have not returned; those that were
+     * abandoned. */
+    uint64_t threads_alive;
+    uint64_t calls_alive;
+    uint64_t calls_abandoned;
+    uint64_t reserved[5];
 } hk_stats;
 
 /*
  * Fills `*out` for the caller's runtime; on a plain thread for the background
- * runtime, all zero when that never started. Numbers of other workers may lag by one
+ * runtime, zero when that never started. Numbers of other workers may lag by one
  * turn of their loop. Never blocks. Any task or thread.
  */
 HK_API void hk_stats_read(hk_stats *out);

@@ -42,7 +42,6 @@ enum {
 };
 
 struct hki_self;
-struct hki_task;
 struct hki_guest;
 
 /* All fields are private; hk_scope_open sets them all. 176 bytes. */
@@ -54,8 +53,8 @@ typedef struct hk_scope {
     struct hki_self *hki_owner;  /* NULL while not open */
     struct hk_scope *hki_outer;  /* next scope out on the same owner */
     struct hk_scope *hki_inner;  /* next scope in on the same owner */
-    struct hki_task *hki_local;  /* children on the owner's worker: that worker only */
-    struct hki_task *hki_remote; /* other children; guarded by hki_lock, as the next */
+    struct hki_self *hki_local;  /* children on the owner's worker: that worker only */
+    struct hki_self *hki_remote; /* other children; guarded by hki_lock, as the next */
     uint32_t hki_remote_count;   /* and messages on their way */
     uint32_t hki_remote_used;
     uint32_t hki_lock;

@@ -61,10 +61,12 @@ HK_API uint64_t hk_fault_count(hk_fault kind);
 /* What is alive in the process, now. Zero but for what the program holds on purpose. */
 typedef struct hk_ledger {
     uint64_t tasks;
-    uint64_t fds;   /* open handles, the standard streams excluded */
-    uint64_t ops;   /* operations in flight */
-    uint64_t bytes; /* allocated by the library and not yet freed, caches excluded */
-    uint64_t reserved[4];
+    uint64_t fds;     /* open handles, the standard streams excluded */
+    uint64_t ops;     /* operations in flight */
+    uint64_t bytes;   /* allocated by the library and not yet freed, caches excluded */
+    uint64_t threads; /* started by hk_spawn_thread, daemons included */
+    uint64_t calls;   /* of hk_to_thread that have not returned; not in bytes */
+    uint64_t reserved[2];
 } hk_ledger;
 
 HK_API void hk_ledger_read(hk_ledger *out);

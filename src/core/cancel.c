@@ -5,8 +5,9 @@
  * a work list that is threaded through the scopes themselves: it needs no memory and no
  * recursion, whatever the depth.
  *
- * Each scope is handled on its home worker. Children elsewhere get a message; a scope
- * cancelled from elsewhere gets one, too.
+ * Each scope is handled on its home worker. Tasks elsewhere get a message; a scope
+ * cancelled from elsewhere gets one, too. A thread's scopes are walked by whoever
+ * cancels, with the lock of their chain.
  */
 #include "core/runtime.h"
 #include "core/scope.h"
@@ -15,19 +16,18 @@
 #include "core/worker.h"
 #include "core/workers.h"
 
-static bool task_outside_is_cancelled(const struct hki_task *task)
+/* Of a task or thread: by its own cancel, or by the scope it belongs to. */
+static bool self_outside_is_cancelled(const struct hki_self *self)
 {
-    return (__atomic_load_n(&task->self.flags, __ATOMIC_RELAXED) &
-            HKI_TASK_CANCELLED) ||
-           (task->parent && (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE));
+    return (__atomic_load_n(&self->flags, __ATOMIC_RELAXED) & HKI_TASK_CANCELLED) ||
+           (self->parent && (hki_scope_flags_of(self->parent) & HKI_SCOPE_EFFECTIVE));
 }
 
 bool hki_scope_outside_is_cancelled(const hk_scope *scope)
 {
     if (scope->hki_outer)
         return hki_scope_flags_of(scope->hki_outer) & HKI_SCOPE_EFFECTIVE;
-    return scope->hki_owner->kind == HKI_SELF_TASK &&
-           task_outside_is_cancelled(hki_task_of(scope->hki_owner));
+    return self_outside_is_cancelled(scope->hki_owner);
 }
 
 static bool thread_has_deadline(const struct hki_self *self)
@@ -42,11 +42,8 @@ static bool thread_has_deadline(const struct hki_self *self)
 
 uint8_t hki_self_attention(const struct hki_self *self)
 {
-    bool cancelled =
-        self->scope ? hki_scope_flags_of(self->scope) & HKI_SCOPE_EFFECTIVE
-        : self->kind == HKI_SELF_TASK
-            ? task_outside_is_cancelled((const struct hki_task *)(const void *)self)
-            : false;
+    bool cancelled = self->scope ? hki_scope_flags_of(self->scope) & HKI_SCOPE_EFFECTIVE
+                                 : self_outside_is_cancelled(self);
     uint8_t bits = cancelled ? HKI_CANCELLED : 0;
 
     if (self->kind == HKI_SELF_THREAD && thread_has_deadline(self))
@@ -71,65 +68,114 @@ static void refresh(struct hki_self *self)
 }
 
 /*
- * The end of every work list: so hki_walk is NULL in no list. An abort may cancel other
- * scopes, in a walk inside ours; one that lies in our list is left for us.
+ * What is still to be visited. Whoever is found while a lock is held (of a scope, or of
+ * a thread's chain of scopes) waits here until it is released: an abort function may
+ * cancel any scope, also the very one whose lock that is.
+ */
+struct spread {
+    hk_scope *scopes;           /* outermost ones of this worker's tasks, by hki_walk */
+    hk_inbox_node *tasks;       /* remote tasks of this worker, by their cancel_node */
+    struct hki_thread *threads; /* by cancel_next */
+};
+
+/*
+ * The end of every list of scopes: so hki_walk is NULL in no list. An abort may cancel
+ * other scopes, in a walk inside ours; one that lies in our list is left for us.
  */
 static hk_scope walk_end;
 
-/* Adds the outermost scope of `task` to the work list, or deals with a task that has
- * no scope open. */
-static void visit_task(struct hki_task *task, hk_scope **list)
+#define NOTHING_TO_VISIT ((struct spread){.scopes = &walk_end})
+
+static hk_scope *outermost_of(const struct hki_self *self)
 {
-    hk_scope *outermost = task->self.scope;
+    hk_scope *scope = self->scope;
+
+    while (scope && scope->hki_outer)
+        scope = scope->hki_outer;
+    return scope;
+}
+
+/* Adds the outermost scope of `task` to the list, or deals with a task that has no
+ * scope open. No lock held. */
+static void visit_task(struct hki_task *task, struct spread *spread)
+{
+    hk_scope *outermost = outermost_of(&task->self);
 
     if (!outermost) {
         refresh(&task->self);
         return;
     }
-    while (outermost->hki_outer)
-        outermost = outermost->hki_outer;
     if (outermost->hki_walk)
         return;
-    outermost->hki_walk = *list;
-    *list = outermost;
+    outermost->hki_walk = spread->scopes;
+    spread->scopes = outermost;
+}
+
+/* From now on another canceller tells it anew. */
+static struct hki_task *take_cancel_node(hk_inbox_node *node)
+{
+    struct hki_task *task =
+        hki_container_of(node, struct hki_stack_top, cancel_node)->task;
+
+    hki_lock_acquire(&task->self.parent->hki_lock);
+    task->stack->cancel_posted = 0;
+    hki_lock_release(&task->self.parent->hki_lock);
+    return task;
 }
 
 static void cancel_message(hk_inbox_node *node, struct hki_worker *worker)
 {
     struct hki_stack_top *top =
         hki_container_of(node, struct hki_stack_top, cancel_node);
-    struct hki_task *task = top->task;
 
-    if (task->self.flags & HKI_TASK_ZOMBIE) {
+    if (top->task->self.flags & HKI_TASK_ZOMBIE) {
         worker->zombies--;
         hki_stack_put(&worker->stacks, hki_stack_of(top));
-        hki_task_free(worker, task);
+        hki_task_free(worker, top->task);
         return;
     }
-    hki_lock_acquire(&task->parent->hki_lock);
-    top->cancel_posted = 0;
-    hki_lock_release(&task->parent->hki_lock);
-    hki_cancel_spread_task(task);
+    hki_cancel_spread_task(take_cancel_node(node));
 }
 
-/* Remote children: those of this worker are visited now, the others get a message.
- * One that has not started will look at the scope's flag when it does. */
-static void visit_remote(hk_scope *scope, hk_scope **list)
+/* With its scope's lock. One that has not started will look at the scope's flag when it
+ * does. One of ours cannot end before we come to it. */
+static void tell_task(struct hki_task *task, struct spread *spread)
+{
+    struct hki_stack_top *top;
+
+    if (!hki_task_is_started(task) || task->stack->cancel_posted)
+        return;
+    top = task->stack;
+    top->cancel_posted = 1;
+    top->cancel_node.hki_run = cancel_message;
+    if (task->self.worker == hki_worker_current) {
+        top->cancel_node.hki_next = spread->tasks;
+        spread->tasks = &top->cancel_node;
+    } else {
+        hki_worker_post(task->self.worker, &top->cancel_node);
+    }
+}
+
+/* It may end before we come to it, and its record be another's: who is visited in vain
+ * finds nothing to change. */
+static void tell_thread(struct hki_thread *thread, struct spread *spread)
+{
+    if (__atomic_exchange_n(&thread->cancel_posted, 1, __ATOMIC_ACQ_REL))
+        return; /* who has it in hand will see what we did: pairs with visit_thread */
+    thread->cancel_next = spread->threads;
+    spread->threads = thread;
+}
+
+static void visit_remote(hk_scope *scope, struct spread *spread)
 {
     if (!__atomic_load_n(&scope->hki_remote_used, __ATOMIC_SEQ_CST))
         return;
     hki_lock_acquire(&scope->hki_lock);
-    for (struct hki_task *t = scope->hki_remote; t; t = t->sibling_next) {
-        if (!hki_task_is_started(t))
-            continue;
-        if (t->self.worker == hki_worker_current) {
-            visit_task(t, list);
-        } else if (!t->stack->cancel_posted) {
-            t->stack->cancel_posted = 1;
-            t->stack->cancel_node.hki_run = cancel_message;
-            hki_worker_post(t->self.worker, &t->stack->cancel_node);
-        }
-    }
+    for (struct hki_self *child = scope->hki_remote; child; child = child->sibling_next)
+        if (child->kind == HKI_SELF_THREAD)
+            tell_thread(hki_thread_of(child), spread);
+        else
+            tell_task(hki_task_of(child), spread);
     hki_guests_cancel(scope);
     hki_lock_release(&scope->hki_lock);
 }
@@ -155,54 +201,114 @@ static bool update_effective(hk_scope *scope)
     return true;
 }
 
-static void walk(hk_scope *list)
+/* From `scope` inward, on the task or thread that owns it. At home. */
+static void visit_chain(hk_scope *scope, struct spread *spread)
 {
-    while (list != &walk_end) {
-        hk_scope *outermost = list;
-        struct hki_self *owner = outermost->hki_owner;
+    struct hki_self *owner = scope->hki_owner;
 
-        list = outermost->hki_walk;
-        outermost->hki_walk = NULL;
-        for (hk_scope *s = outermost; s && update_effective(s); s = s->hki_inner) {
-            for (struct hki_task *t = s->hki_local; t; t = t->sibling_next)
-                if (hki_task_is_started(t))
-                    visit_task(t, &list);
-            visit_remote(s, &list);
+    for (; scope && update_effective(scope); scope = scope->hki_inner) {
+        for (struct hki_self *t = scope->hki_local; t; t = t->sibling_next)
+            if (hki_task_is_started(hki_task_of(t)))
+                visit_task(hki_task_of(t), spread);
+        visit_remote(scope, spread);
+    }
+    refresh(owner);
+}
+
+static void visit_thread(struct hki_thread *thread, struct spread *spread)
+{
+    hk_scope *outermost;
+
+    (void)__atomic_exchange_n(&thread->cancel_posted, 0, __ATOMIC_ACQ_REL);
+    hki_lock_acquire(&thread->scopes_lock);
+    outermost = outermost_of(&thread->self);
+    if (outermost)
+        visit_chain(outermost, spread);
+    else
+        refresh(&thread->self);
+    hki_lock_release(&thread->scopes_lock);
+}
+
+/* Until nobody is left. No lock held. */
+static void visit_all(struct spread *spread)
+{
+    for (;;) {
+        if (spread->scopes != &walk_end) {
+            hk_scope *outermost = spread->scopes;
+
+            spread->scopes = outermost->hki_walk;
+            outermost->hki_walk = NULL;
+            visit_chain(outermost, spread);
+        } else if (spread->tasks) {
+            hk_inbox_node *node = spread->tasks;
+
+            spread->tasks = node->hki_next;
+            visit_task(take_cancel_node(node), spread);
+        } else if (spread->threads) {
+            struct hki_thread *thread = spread->threads;
+
+            spread->threads = thread->cancel_next;
+            visit_thread(thread, spread);
+        } else {
+            return;
         }
-        refresh(owner);
     }
 }
 
 void hki_cancel_spread(hk_scope *scope)
 {
+    struct spread spread = NOTHING_TO_VISIT;
+
     if (scope->hki_walk)
         return;
-    scope->hki_walk = &walk_end;
-    walk(scope);
+    hki_chain_lock(scope->hki_owner);
+    visit_chain(scope, &spread);
+    hki_chain_unlock(scope->hki_owner);
+    visit_all(&spread);
 }
 
 void hki_cancel_spread_task(struct hki_task *task)
 {
-    hk_scope *list = &walk_end;
+    struct spread spread = NOTHING_TO_VISIT;
 
-    visit_task(task, &list);
-    walk(list);
+    visit_task(task, &spread);
+    visit_all(&spread);
+}
+
+void hki_cancel_spread_thread(struct hki_thread *thread)
+{
+    struct spread spread = NOTHING_TO_VISIT;
+
+    visit_thread(thread, &spread);
+    visit_all(&spread);
 }
 
 /* ---- cancelling a scope ---- */
 
-void hki_scope_cancel_here(hk_scope *scope, hk_scope_why why)
+/* False when it was cancelled before. */
+static bool set_cancelled(hk_scope *scope, hk_scope_why why)
 {
     uint32_t flags = hki_scope_flags_of(scope);
 
     if (flags & HKI_SCOPE_CANCELLED)
-        return;
+        return false;
     if (scope->hki_deadline.hki_link)
         hki_wheel_cancel(&scope->hki_owner->worker->wheel, &scope->hki_deadline);
     __atomic_store_n(&scope->hki_flags,
                      flags | HKI_SCOPE_CANCELLED | (uint32_t)why << HKI_SCOPE_WHY_SHIFT,
                      __ATOMIC_RELAXED);
-    hki_cancel_spread(scope);
+    return true;
+}
+
+void hki_scope_cancel_here(hk_scope *scope, hk_scope_why why)
+{
+    bool is_new;
+
+    hki_chain_lock(scope->hki_owner);
+    is_new = set_cancelled(scope, why);
+    hki_chain_unlock(scope->hki_owner);
+    if (is_new)
+        hki_cancel_spread(scope);
 }
 
 /* Two bits of hki_delivered carry the reason of a cancel on its way home, plus one. */
@@ -239,17 +345,10 @@ void hki_scope_cancel_why(hk_scope *scope, hk_scope_why why)
 {
     struct hki_self *owner = scope->hki_owner;
 
-    if (owner->kind == HKI_SELF_THREAD) {
-        struct hki_thread *thread = hki_thread_of(owner);
-
-        hki_lock_acquire(&thread->scopes_lock);
+    if (owner->kind == HKI_SELF_THREAD || owner->worker == hki_worker_current)
         hki_scope_cancel_here(scope, why);
-        hki_lock_release(&thread->scopes_lock);
-    } else if (owner->worker == hki_worker_current) {
-        hki_scope_cancel_here(scope, why);
-    } else {
+    else
         cancel_far(scope, why);
-    }
 }
 
 void hk_scope_cancel(hk_scope *scope)
@@ -262,21 +361,17 @@ void hk_scope_cancel(hk_scope *scope)
 void hk_scope_shield(hk_scope *scope, bool on)
 {
     struct hki_self *self = hki_self();
-    struct hki_thread *thread =
-        self->kind == HKI_SELF_THREAD ? hki_thread_of(self) : NULL;
     uint32_t flags;
 
     if (HKI_UNLIKELY(scope->hki_owner != self))
         hki_panic("hk_scope_shield by '%s' on a scope that it did not open",
                   hk_task_name());
-    if (thread)
-        hki_lock_acquire(&thread->scopes_lock);
+    hki_chain_lock(self);
     flags = hki_scope_flags_of(scope);
     flags = on ? flags | HKI_SCOPE_SHIELDED : flags & ~(uint32_t)HKI_SCOPE_SHIELDED;
     __atomic_store_n(&scope->hki_flags, flags, __ATOMIC_RELAXED);
+    hki_chain_unlock(self);
     hki_cancel_spread(scope);
-    if (thread)
-        hki_lock_release(&thread->scopes_lock);
 }
 
 /* ---- noticing ---- */
@@ -285,13 +380,13 @@ void hki_cancel_delivered(struct hki_self *self)
 {
     hk_scope *scope = self->scope;
 
-    while (scope || self->kind == HKI_SELF_TASK) {
+    while (scope || self->parent) {
         bool from_outside;
 
-        if (!scope) { /* over the edge of a task: on in the scope it belongs to */
-            scope = hki_task_of(self)->parent;
-            if (!scope || !(hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE))
-                return; /* its own cancel, by hk_task_cancel */
+        if (!scope) { /* over the edge of a task or thread: on in the scope around */
+            scope = self->parent;
+            if (!(hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE))
+                return; /* its own cancel, by hk_task_cancel or hk_thread_cancel */
         }
         from_outside = !(hki_scope_flags_of(scope) & HKI_SCOPE_SHIELDED) &&
                        hki_scope_outside_is_cancelled(scope);

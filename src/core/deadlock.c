@@ -361,6 +361,8 @@ void hki_deadlock_stirs(struct hki_worker *worker)
 
 void hki_deadlock_thread_quiet(struct hki_thread *thread, uint32_t sequence)
 {
+    if (thread->is_ours) /* a call on a pool's thread: never counted as awake */
+        return;
     __atomic_store_n(&thread->quiet_sequence, sequence, __ATOMIC_RELAXED);
     __atomic_store_n(&thread->quiet, 1, __ATOMIC_RELEASE);
     fall_quiet(&thread->sequence, sequence);
@@ -368,6 +370,8 @@ void hki_deadlock_thread_quiet(struct hki_thread *thread, uint32_t sequence)
 
 void hki_deadlock_thread_stirs(struct hki_thread *thread)
 {
+    if (thread->is_ours)
+        return;
     __atomic_store_n(&thread->quiet, 0, __ATOMIC_RELEASE);
     stir();
 }
@@ -390,11 +394,13 @@ void hki_deadlock_worker_ends(struct hki_self *outer)
         (void)go_quiet();
 }
 
-/* The watchman becomes known when a log hook of the program uses hocket: it is counted
- * as what it is, and never as awake. */
+/* The watchman becomes known when a log hook of the program uses hocket, a pool's
+ * thread when a call that it runs does: each is counted as what it is, never as awake.
+ */
 void hki_deadlock_thread_joins(struct hki_thread *thread)
 {
-    __atomic_store_n(&thread->is_ours, hki_watch_is_me(), __ATOMIC_RELEASE);
+    __atomic_store_n(&thread->is_ours, hki_watch_is_me() || hki_offload_is_me(),
+                     __ATOMIC_RELEASE);
     if (!thread->is_ours)
         stir();
 }

@@ -36,6 +36,7 @@ struct dump {
     struct hki_runtime *runtime;
     int64_t now_ns; /* as the runtime's tasks see it */
     bool all_stand; /* every worker of the runtime */
+    bool threads_stand;
     int depth;
     struct hki_frames last; /* of the task before this one */
 };
@@ -185,9 +186,9 @@ static void show_scope(struct dump *dump, const hk_scope *scope)
 
 /* ---- the walk ---- */
 
-static hk_scope *outermost_scope(const struct hki_task *task)
+static hk_scope *outermost_scope(const struct hki_self *self)
 {
-    hk_scope *scope = task->self.scope;
+    hk_scope *scope = self->scope;
 
     while (scope && scope->hki_outer)
         scope = scope->hki_outer;
@@ -195,7 +196,7 @@ static hk_scope *outermost_scope(const struct hki_task *task)
 }
 
 /* Lists have the newest child in front; people want the oldest first. */
-static struct hki_task *oldest(struct hki_task *newest)
+static struct hki_self *oldest(struct hki_self *newest)
 {
     while (newest && newest->sibling_next)
         newest = newest->sibling_next;
@@ -203,13 +204,13 @@ static struct hki_task *oldest(struct hki_task *newest)
 }
 
 /* The child that was spawned next, of the local ones, then of the remote ones. */
-static struct hki_task *next_child(const hk_scope *scope, const struct hki_task *child)
+static struct hki_self *next_child(const hk_scope *scope, const struct hki_self *child)
 {
     if (child->sibling_link == &scope->hki_local)
         return oldest(scope->hki_remote);
     if (child->sibling_link == &scope->hki_remote)
         return NULL;
-    return hki_container_of(child->sibling_link, struct hki_task, sibling_next);
+    return hki_container_of(child->sibling_link, struct hki_self, sibling_next);
 }
 
 /* Jobs that are no tasks here. */
@@ -222,9 +223,9 @@ static void show_guests(struct dump *dump, const hk_scope *scope)
     }
 }
 
-static struct hki_task *enter_scope(struct dump *dump, hk_scope *scope)
+static struct hki_self *enter_scope(struct dump *dump, hk_scope *scope)
 {
-    struct hki_task *child;
+    struct hki_self *child;
 
     hki_lock_acquire(&scope->hki_lock);
     show_scope(dump, scope);
@@ -240,13 +241,13 @@ static void leave_scope(struct dump *dump, hk_scope *scope)
     dump->depth--;
 }
 
-/* The next task after `task`, whose scopes begin at `scope`; NULL: `root` is done. */
-static struct hki_task *next_task(struct dump *dump, const struct hki_task *root,
-                                  struct hki_task *task, hk_scope *scope)
+/* Who comes after `self`, whose scopes begin at `scope`; NULL: `root` is done. */
+static struct hki_self *next_in_tree(struct dump *dump, const struct hki_self *root,
+                                     struct hki_self *self, hk_scope *scope)
 {
     for (;;) {
         while (scope) {
-            struct hki_task *child = enter_scope(dump, scope);
+            struct hki_self *child = enter_scope(dump, scope);
 
             if (child) {
                 dump->depth++;
@@ -255,27 +256,37 @@ static struct hki_task *next_task(struct dump *dump, const struct hki_task *root
             leave_scope(dump, scope);
             scope = scope->hki_inner;
         }
-        if (task == root)
+        if (self == root)
             return NULL;
-        scope = task->parent;
-        task = next_child(scope, task);
-        if (task)
-            return task;
+        scope = self->parent;
+        self = next_child(scope, self);
+        if (self)
+            return self;
         dump->depth--;
         leave_scope(dump, scope);
-        task = hki_task_of(scope->hki_owner);
+        self = scope->hki_owner;
         scope = scope->hki_inner;
     }
 }
 
-static void show_tree(struct dump *dump, struct hki_task *root)
+/* True when its scopes may be looked at: never those of a thread, which goes on. */
+static bool show_child(struct dump *dump, struct hki_self *self)
 {
-    struct hki_task *task = root;
+    if (self->kind == HKI_SELF_TASK)
+        return show_task(dump, hki_task_of(self));
+    begin_line(dump);
+    hki_dump_add_thread(dump->report, hki_thread_of(self), dump->threads_stand);
+    return false;
+}
 
-    while (task) {
-        bool open = show_task(dump, task);
+static void show_tree(struct dump *dump, struct hki_self *root)
+{
+    struct hki_self *self = root;
 
-        task = next_task(dump, root, task, open ? outermost_scope(task) : NULL);
+    while (self) {
+        bool open = show_child(dump, self);
+
+        self = next_in_tree(dump, root, self, open ? outermost_scope(self) : NULL);
     }
 }
 
@@ -297,15 +308,15 @@ static __attribute__((no_sanitize("thread"))) bool is_root(const struct dump *du
         return false; /* a busy worker may take it, and end it */
     if (!hki_halt_is_still(task->self.worker))
         return false;
-    if (!task->parent)
+    if (!task->self.parent)
         return true;
-    owner = task->parent->hki_owner;
+    owner = task->self.parent->hki_owner;
     return owner->kind != HKI_SELF_TASK || !hki_halt_is_still(owner->worker);
 }
 
 static void show_origin(struct dump *dump, const struct hki_task *task)
 {
-    const hk_scope *parent = task->parent;
+    const hk_scope *parent = task->self.parent;
 
     if (!parent)
         return;
@@ -334,9 +345,9 @@ static void show_trees(struct dump *dump)
         (void)__atomic_load_n(&task->self.flags, __ATOMIC_ACQUIRE);
         dump->depth = 1;
         show_origin(dump, task);
-        if (task->parent)
+        if (task->self.parent)
             dump->depth++;
-        show_tree(dump, task);
+        show_tree(dump, &task->self);
     }
 }
 
@@ -387,9 +398,15 @@ static void show_worker(struct dump *dump, const struct hki_worker *worker)
                    (unsigned long long)worker->ops_in_flight);
 }
 
-static void show_runtime(struct hki_report *report, struct hki_runtime *runtime)
+static void show_runtime(struct hki_report *report, struct hki_runtime *runtime,
+                         bool threads_stand)
 {
-    struct dump dump = {.report = report, .runtime = runtime, .all_stand = true};
+    struct dump dump = {
+        .report = report,
+        .runtime = runtime,
+        .all_stand = true,
+        .threads_stand = threads_stand,
+    };
 
     if (!hki_halt_runs(&runtime->workers[0])) { /* nothing of it may be read */
         hki_report_add(report, "runtime %u starts or ends\n", runtime->serial);
@@ -411,56 +428,15 @@ static void show_runtime(struct hki_report *report, struct hki_runtime *runtime)
     show_trees(&dump);
 }
 
-/* ---- plain threads ---- */
-
-struct thread_dump {
-    struct hki_report *report;
-    bool stand;
-    bool any;
-};
-
-static void show_thread(struct hki_thread *thread, void *ctx)
-{
-    struct thread_dump *dump = ctx;
-    const hk_wait_kind *kind = __atomic_load_n(&thread->waits_for, __ATOMIC_ACQUIRE);
-    int thread_id = __atomic_load_n(&thread->thread_id, __ATOMIC_ACQUIRE);
-    int64_t since_ns = __atomic_load_n(&thread->waits_since_ns, __ATOMIC_RELAXED);
-
-    if (!thread_id || __atomic_load_n(&thread->is_ours, __ATOMIC_ACQUIRE))
-        return;
-    if (!dump->any)
-        hki_report_add(dump->report, "threads\n");
-    dump->any = true;
-    hki_report_add(dump->report, "  thread '%s' (%d) ", thread->name, thread_id);
-    if (!kind) {
-        hki_report_add(dump->report, "runs\n");
-        return;
-    }
-    if (kind == &hki_sleep_kind) {
-        hki_report_add(dump->report, "sleeps");
-    } else {
-        hki_report_add(dump->report, "waits for ");
-        if (dump->stand && thread->self.waiter)
-            hki_dump_add_wait(dump->report, thread->self.waiter);
-        else
-            hki_report_add(dump->report, "%s", kind->name);
-    }
-    hki_report_add(dump->report, " for ");
-    hki_report_add_time(dump->report, hki_os_now_ns() - since_ns);
-    hki_report_add(dump->report, "\n");
-}
-
 /* ---- all of it ---- */
 
 void hki_dump_add(struct hki_report *report, struct hki_runtime *pinned,
                   bool threads_stand)
 {
-    struct thread_dump threads = {.report = report, .stand = threads_stand};
-
     HKI_READS_OF_ALL_BEGIN();
     for (struct hki_runtime *r = pinned; r; r = r->pinned_next)
-        show_runtime(report, r);
-    hki_threads_visit(show_thread, &threads);
+        show_runtime(report, r, threads_stand);
+    hki_dump_add_threads(report, threads_stand);
     HKI_READS_OF_ALL_END();
 }
 

@@ -8,6 +8,7 @@
 #include <hocket/waiter.h>
 
 struct hki_runtime;
+struct hki_thread;
 struct hki_worker;
 
 /*
@@ -16,6 +17,13 @@ struct hki_worker;
  */
 void hki_dump_add(struct hki_report *report, struct hki_runtime *pinned,
                   bool threads_stand);
+
+/* "thread 'reader' (4711) waits for mutex for 3 ms", and more if it `stands` still. */
+void hki_dump_add_thread(struct hki_report *report, const struct hki_thread *thread,
+                         bool stands);
+
+/* All those that no runtime's tree shows, and the blocking calls. */
+void hki_dump_add_threads(struct hki_report *report, bool stand);
 
 /* Tasks of a runtime that have not ended, by its counters. */
 uint64_t hki_dump_count_tasks(const struct hki_runtime *runtime);

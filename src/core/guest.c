@@ -62,10 +62,10 @@ hk_scope *hki_scope_around(void)
     struct hki_self *self = hki_self();
     struct hki_runtime *runtime;
 
-    if (self->scope || self->kind != HKI_SELF_TASK)
-        return self->scope;
-    if (hki_task_of(self)->parent)
-        return hki_task_of(self)->parent;
+    if (self->scope || self->parent)
+        return self->scope ? self->scope : self->parent;
+    if (self->kind != HKI_SELF_TASK)
+        return NULL;
     runtime = self->worker->runtime;
     if (runtime->background)
         return NULL;

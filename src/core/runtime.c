@@ -9,6 +9,7 @@
 #include "base/fence.h"
 #include "core/halt.h"
 #include "core/handle.h"
+#include "core/thread.h"
 #include "core/watch.h"
 #include "sys/futex.h"
 #include "sys/os.h"
@@ -33,10 +34,12 @@ enum {
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hki_runtime *registry;
 static uint32_t next_serial = 1;
+static uint64_t last_number;
 
 static void registry_add(struct hki_runtime *runtime)
 {
     pthread_mutex_lock(&registry_lock);
+    runtime->number = ++last_number;
     runtime->serial = next_serial++ & 0xfff;
     if (!runtime->serial)
         runtime->serial = next_serial++ & 0xfff;
@@ -390,6 +393,7 @@ static void process_exits(void)
         hki_watch_stop(r);
     }
     pthread_mutex_unlock(&background_lock);
+    hki_spawned_end();
 }
 
 static void register_exit(void)
@@ -397,8 +401,7 @@ static void register_exit(void)
     atexit(process_exits);
 }
 
-/* -EBADF in exit handlers: no new runtime starts there. */
-static int check_process(void)
+int hki_process_check(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -417,7 +420,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     if (hki_worker_current)
         hki_panic("hk_run inside hk_run: this thread already runs a runtime; spawn a "
                   "task instead");
-    rc = check_process();
+    rc = hki_process_check();
     if (rc < 0)
         return rc;
     hki_os_occupy_standard();
@@ -432,6 +435,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     HKI_HB_ACQUIRE(runtime);
     hki_sigpipe_restore();
     runtime_free(runtime);
+    hki_spawned_reap();
     if (check)
         check_ledger(&before);
     return rc;
@@ -441,7 +445,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
 static int start_serving(const hk_options *options, struct hki_runtime **out)
 {
     struct hki_runtime *runtime;
-    int rc = check_process();
+    int rc = hki_process_check();
 
     if (rc < 0)
         return rc;
@@ -470,7 +474,7 @@ int hki_background_worker(struct hki_worker **out)
     int rc;
 
     pthread_mutex_lock(&background_lock);
-    rc = background ? check_process() : start_serving(NULL, &background);
+    rc = background ? hki_process_check() : start_serving(NULL, &background);
     if (rc == 0)
         *out = &background->workers[0];
     pthread_mutex_unlock(&background_lock);

@@ -20,6 +20,7 @@ struct hki_runtime {
     struct hki_runtime *next;        /* in the registry */
     struct hki_runtime *pinned_next; /* of who looks at all of them: core/halt.h */
     uint32_t pins;                   /* atomic; futex: it is not freed while > 0 */
+    uint64_t number;                 /* of all runtimes there were; 1 is the first */
     uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
     uint32_t worker_count;
@@ -60,6 +61,10 @@ void hki_runtime_return_record(struct hki_runtime *runtime, struct hki_task *tas
 
 /* True while any runtime is registered. */
 bool hki_runtime_any(void);
+
+/* What comes before anything is started: panics in a child of fork; -EBADF in exit
+ * handlers; and makes sure that ours run there. */
+int hki_process_check(void);
 
 /* Panics in a child of fork. */
 void hki_fork_guard(void);

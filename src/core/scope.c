@@ -15,19 +15,6 @@ static const char *scope_name(const hk_scope *scope)
     return scope->hki_name ? scope->hki_name : "unnamed";
 }
 
-/* The chain of a plain thread's scopes is read by whoever cancels one of them. */
-static void lock_chain(struct hki_self *self)
-{
-    if (self->kind == HKI_SELF_THREAD)
-        hki_lock_acquire(&hki_thread_of(self)->scopes_lock);
-}
-
-static void unlock_chain(struct hki_self *self)
-{
-    if (self->kind == HKI_SELF_THREAD)
-        hki_lock_release(&hki_thread_of(self)->scopes_lock);
-}
-
 void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
 {
     struct hki_self *self = hki_self();
@@ -58,7 +45,7 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     scope->hki_deadline.hki_deadline_ns = 0;
     scope->hki_message.hki_run = NULL;
     scope->hki_walk = NULL;
-    lock_chain(self);
+    hki_chain_lock(self);
     scope->hki_outer = self->scope;
     if (self->scope)
         self->scope->hki_inner = scope;
@@ -70,7 +57,7 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
         else
             scope->hki_flags |= HKI_SCOPE_EFFECTIVE;
     }
-    unlock_chain(self);
+    hki_chain_unlock(self);
 }
 
 void hk_scope_open(hk_scope *scope)
@@ -87,35 +74,45 @@ static void change_remote_count(hk_scope *scope, uint32_t by)
                      __ATOMIC_RELAXED);
 }
 
-bool hki_scope_add_child(hk_scope *scope, struct hki_self *spawner,
-                         struct hki_task *child)
+static inline void link_child(struct hki_self **head, struct hki_self *child)
 {
-    /* Local: a child that can only ever run on the owner's own worker. */
-    bool local = scope->hki_owner->worker && spawner->worker &&
-                 scope->hki_owner->worker == spawner->worker &&
-                 !(hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL);
-    struct hki_task **head = local ? &scope->hki_local : &scope->hki_remote;
-
-    child->parent = scope;
-    if (!local) {
-        child->self.flags |= HKI_TASK_REMOTE;
-        hki_lock_acquire(&scope->hki_lock);
-        __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
-        change_remote_count(scope, 1);
-    } else {
-        scope->hki_local_count++;
-    }
     child->sibling_next = *head;
     child->sibling_link = head;
     if (*head)
         (*head)->sibling_link = &child->sibling_next;
     *head = child;
-    if (!local)
-        hki_lock_release(&scope->hki_lock);
-    return !local;
 }
 
-static inline void unlink_child(struct hki_task *child)
+void hki_scope_add_remote(hk_scope *scope, struct hki_self *child)
+{
+    child->parent = scope;
+    child->flags |= HKI_TASK_REMOTE;
+    hki_lock_acquire(&scope->hki_lock);
+    __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
+    change_remote_count(scope, 1);
+    link_child(&scope->hki_remote, child);
+    hki_lock_release(&scope->hki_lock);
+}
+
+bool hki_scope_add_task(hk_scope *scope, struct hki_self *spawner,
+                        struct hki_self *child)
+{
+    /* Local: a child that can only ever run on the owner's own worker. */
+    bool local = scope->hki_owner->worker && spawner->worker &&
+                 scope->hki_owner->worker == spawner->worker &&
+                 !(hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL);
+
+    if (!local) {
+        hki_scope_add_remote(scope, child);
+        return true;
+    }
+    child->parent = scope;
+    scope->hki_local_count++;
+    link_child(&scope->hki_local, child);
+    return false;
+}
+
+static inline void unlink_child(struct hki_self *child)
 {
     *child->sibling_link = child->sibling_next;
     if (child->sibling_next)
@@ -123,13 +120,13 @@ static inline void unlink_child(struct hki_task *child)
 }
 
 /* An error that counts: a -ECANCELED under a cancel is only its echo. */
-static bool is_error(const hk_scope *scope, const struct hki_task *child, int result)
+static bool is_error(const hk_scope *scope, const struct hki_self *child, int result)
 {
     if (result >= 0)
         return false;
     return result != -ECANCELED ||
            !((hki_scope_flags_of(scope) & HKI_SCOPE_EFFECTIVE) ||
-             (child->self.flags & HKI_TASK_CANCELLED));
+             (child->flags & HKI_TASK_CANCELLED));
 }
 
 /* Records `rc`; true when it is the first. */
@@ -141,19 +138,18 @@ static bool record_error(hk_scope *scope, int rc)
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-static void judge_result(hk_scope *scope, const struct hki_task *child, int result)
+static void judge_result(hk_scope *scope, const struct hki_self *child, int result)
 {
     uint32_t policy = hki_scope_flags_of(scope) & HKI_SCOPE_POLICY;
 
-    if (child->self.flags & HKI_TASK_JOB)
+    if (child->flags & HKI_TASK_JOB)
         return;
     if (is_error(scope, child, result)) {
         if (!record_error(scope, result)) {
             if (hki_worker_current)
                 HKI_COUNT(hki_worker_current->errors_unreported, 1);
-            hki_log(HK_LOG_DEBUG, "task '%s' failed after its scope '%s' had: %s",
-                    hki_task_display_name(child), scope_name(scope),
-                    hk_error_text(result));
+            hki_log(HK_LOG_DEBUG, "'%s' failed after its scope '%s' had: %s",
+                    hki_self_name(child), scope_name(scope), hk_error_text(result));
         } else if (!policy) {
             hki_scope_cancel_why(scope, HK_BY_FAILURE);
         }
@@ -164,12 +160,13 @@ static void judge_result(hk_scope *scope, const struct hki_task *child, int resu
 }
 
 /* Notes under the scope's lock whether a cancel message to the child is on its way. */
-static void retire_remote(struct hki_task *child)
+static void retire_remote(struct hki_self *child)
 {
     unlink_child(child);
-    if (hki_task_is_started(child) && child->stack->cancel_posted) {
-        child->self.flags |= HKI_TASK_ZOMBIE;
-        child->self.worker->zombies++;
+    if (child->kind == HKI_SELF_TASK && hki_task_is_started(hki_task_of(child)) &&
+        hki_task_of(child)->stack->cancel_posted) {
+        child->flags |= HKI_TASK_ZOMBIE;
+        child->worker->zombies++;
     }
 }
 
@@ -194,16 +191,21 @@ void hki_scope_release_remote(hk_scope *scope)
     release_remote_locked(scope);
 }
 
-void hki_scope_child_done(hk_scope *scope, struct hki_task *child, int result)
+void hki_scope_drop_remote(hk_scope *scope, struct hki_self *child)
+{
+    hki_lock_acquire(&scope->hki_lock);
+    retire_remote(child);
+    release_remote_locked(scope);
+}
+
+void hki_scope_child_done(hk_scope *scope, struct hki_self *child, int result)
 {
     if (HKI_UNLIKELY(result < 0) ||
         HKI_UNLIKELY(hki_scope_flags_of(scope) & HK_SCOPE_FIRST_SUCCESS))
         judge_result(scope, child, result);
     HKI_HB_RELEASE(scope); /* what the child did is seen after the join */
-    if (HKI_UNLIKELY(child->self.flags & HKI_TASK_REMOTE)) {
-        hki_lock_acquire(&scope->hki_lock);
-        retire_remote(child);
-        release_remote_locked(scope);
+    if (HKI_UNLIKELY(child->flags & HKI_TASK_REMOTE)) {
+        hki_scope_drop_remote(scope, child);
         return;
     }
     unlink_child(child);
@@ -244,6 +246,8 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
             hki_lock_acquire(&scope->hki_lock);
             if (!scope->hki_remote_count) {
                 hki_lock_release(&scope->hki_lock);
+                if (self->kind == HKI_SELF_THREAD)
+                    hki_spawned_reap(); /* a worker has no time for it */
                 return;
             }
             hk_waiter_init(&w, &join_kind, scope);
@@ -301,7 +305,7 @@ int hk_scope_join(hk_scope *scope)
         wait_for_children(scope, self);
     HKI_HB_ACQUIRE(scope);
     forget_deadline(scope, self);
-    lock_chain(self);
+    hki_chain_lock(self);
     flags = scope->hki_flags;
     self->scope = scope->hki_outer;
     if (self->scope)
@@ -311,7 +315,7 @@ int hk_scope_join(hk_scope *scope)
     if (HKI_UNLIKELY(flags & (HKI_SCOPE_EFFECTIVE | HKI_SCOPE_SHIELDED)) ||
         self->kind == HKI_SELF_THREAD)
         __atomic_store_n(&self->attention, hki_self_attention(self), __ATOMIC_RELAXED);
-    unlock_chain(self);
+    hki_chain_unlock(self);
     return join_result(scope, flags);
 }
 
@@ -348,14 +352,12 @@ static void deadline_passed(hk_timer *timer)
 
 static void thread_deadline(hk_scope *scope, struct hki_self *self, int64_t deadline_ns)
 {
-    struct hki_thread *thread = hki_thread_of(self);
-
-    if (hki_thread_of(scope->hki_owner) != thread)
+    if (scope->hki_owner != self)
         hki_panic("hk_scope_deadline on a scope of another thread");
-    hki_lock_acquire(&thread->scopes_lock);
+    hki_chain_lock(self);
     scope->hki_deadline.hki_deadline_ns = deadline_ns > 0 ? deadline_ns : 1;
     __atomic_store_n(&self->attention, hki_self_attention(self), __ATOMIC_RELAXED);
-    hki_lock_release(&thread->scopes_lock);
+    hki_chain_unlock(self);
 }
 
 void hk_scope_deadline(hk_scope *scope, int64_t deadline_ns)
@@ -412,9 +414,7 @@ void hki_scope_check_inside(const hk_scope *scope, const struct hki_self *self)
                 return;
             self = at->hki_owner;
         }
-        if (self->kind != HKI_SELF_TASK)
-            break;
-        at = ((const struct hki_task *)(const void *)self)->parent;
+        at = self->parent;
         if (!at)
             break;
         if (at == scope)

@@ -4,10 +4,10 @@
  *
  * A scope has a *home*: its owner's worker, or the owning plain thread. Its flags, its
  * place in the owner's chain of scopes and its local children are touched at home only
- * (a thread's: under the thread's lock). Children that run elsewhere, or may be taken
- * elsewhere, are *remote*: list and count are guarded by hki_lock. A cancel from
- * elsewhere comes home as a message and is counted like a remote child, so that the
- * join outlasts it.
+ * (a thread's: by anyone with the lock of its chain). Children that run elsewhere, or
+ * may be taken elsewhere, are *remote*, and so is every thread: list and count are
+ * guarded by hki_lock. A cancel from elsewhere comes home as a message and is counted
+ * like a remote child, so that the join outlasts it.
  *
  * EFFECTIVE is the one bit that calls look at (through self->attention, a copy of the
  * innermost scope's): own cancel, or, unless shielded, the effective bit of what lies
@@ -19,7 +19,7 @@
 #include "core/self_inline.h"
 
 struct hki_task;
-struct hki_worker;
+struct hki_thread;
 
 enum hki_scope_flags {
     HKI_SCOPE_POLICY = HK_SCOPE_WAIT_ALL | HK_SCOPE_FIRST_SUCCESS, /* public bits 0-3 */
@@ -67,12 +67,15 @@ void hki_scope_cancel_why(hk_scope *scope, hk_scope_why why);
 /* The same, at home. */
 void hki_scope_cancel_here(hk_scope *scope, hk_scope_why why);
 
-/* Recomputes the effective bits from `scope` inward, and wakes who is parked. At home.
- * A change of a shield may also take the bit away. */
+/* Recomputes the effective bits from `scope` inward, and wakes who is parked. At home,
+ * no lock held. A change of a shield may also take the bit away. */
 void hki_cancel_spread(hk_scope *scope);
 
 /* The same for a started task whose own cancel flag or parent changed. Its worker. */
 void hki_cancel_spread_task(struct hki_task *task);
+
+/* And for a thread, from anywhere. */
+void hki_cancel_spread_thread(struct hki_thread *thread);
 
 /* Marks who noticed that the caller's call returns -ECANCELED. */
 void hki_cancel_delivered(struct hki_self *self);
@@ -80,11 +83,16 @@ void hki_cancel_delivered(struct hki_self *self);
 /* ---- scope.c ---- */
 
 /* A child has ended with `result`. The last access to its scope. */
-void hki_scope_child_done(hk_scope *scope, struct hki_task *child, int result);
+void hki_scope_child_done(hk_scope *scope, struct hki_self *child, int result);
 
-/* Links a new child; true when it is remote. */
-bool hki_scope_add_child(hk_scope *scope, struct hki_self *spawner,
-                         struct hki_task *child);
+/* Links a new task; true when it is remote. */
+bool hki_scope_add_task(hk_scope *scope, struct hki_self *spawner,
+                        struct hki_self *child);
+
+/* Links a child that is remote in any case: a thread. And takes a remote one out again
+ * without a result: likewise the last access to its scope. */
+void hki_scope_add_remote(hk_scope *scope, struct hki_self *child);
+void hki_scope_drop_remote(hk_scope *scope, struct hki_self *child);
 
 /* Gives one remote count back (a message has been dealt with). */
 void hki_scope_release_remote(hk_scope *scope);

@@ -44,6 +44,9 @@ struct hki_self {
     hk_scope *scope;   /* innermost open scope; owner only */
     hk_waiter *waiter; /* what it is parked on; NULL while it runs; owner's worker */
     struct hki_worker *worker; /* NULL: a plain thread, or a task not started */
+    hk_scope *parent; /* the scope it was spawned into; NULL: a first task, or a thread
+                       * that hocket did not start */
+    struct hki_self *sibling_next, **sibling_link; /* in parent's list of children */
 };
 
 extern __thread struct hki_self *hki_self_current

@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "core/handle.h"
 #include "core/runtime.h"
+#include "core/thread.h"
+#include "core/to_thread.h"
 
 #include <hocket/testing.h>
 
@@ -19,6 +21,9 @@ void hk_stats_read(hk_stats *out)
     struct hki_runtime *runtime = hki_runtime_current();
 
     memset(out, 0, sizeof(*out));
+    out->threads_alive = hki_spawned_count();
+    out->calls_alive = hki_calls_count();
+    out->calls_abandoned = hki_calls_abandoned();
     if (!runtime)
         return;
     out->workers = runtime->worker_count;
@@ -57,5 +62,7 @@ void hk_ledger_read(hk_ledger *out)
     memset(out, 0, sizeof(*out));
     out->fds = hki_handle_count();
     out->bytes = hki_alloc_bytes();
+    out->threads = hki_spawned_count();
+    out->calls = hki_calls_count();
     hki_runtimes_visit(add_runtime, out);
 }

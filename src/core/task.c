@@ -39,7 +39,7 @@ static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
     task->self.scope = NULL;
     task->self.waiter = NULL;
     __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
-    task->parent = NULL;
+    task->self.parent = NULL;
     task->fn = fn;
     task->arg = arg;
     task->name = name;
@@ -94,18 +94,18 @@ static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
 static void adopt_stack(struct hki_task *task, struct hki_stack *stack)
 {
     fill_top((struct hki_stack_top *)(void *)stack, task, stack->context.low);
-    if ((task->self.flags & HKI_TASK_REMOTE) && task->parent) {
+    if ((task->self.flags & HKI_TASK_REMOTE) && task->self.parent) {
         /* Under the lock a canceller sees it either unstarted, and we see the
          * scope's flag here, or started, and it posts to us. */
-        hki_lock_acquire(&task->parent->hki_lock);
+        hki_lock_acquire(&task->self.parent->hki_lock);
         task->self.flags |= HKI_TASK_STARTED;
-        hki_lock_release(&task->parent->hki_lock);
+        hki_lock_release(&task->self.parent->hki_lock);
     } else {
         task->self.flags |= HKI_TASK_STARTED;
     }
-    if (HKI_UNLIKELY(
-            (task->self.flags & HKI_TASK_CANCELLED) ||
-            (task->parent && (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE))))
+    if (HKI_UNLIKELY((task->self.flags & HKI_TASK_CANCELLED) ||
+                     (task->self.parent &&
+                      (hki_scope_flags_of(task->self.parent) & HKI_SCOPE_EFFECTIVE))))
         task->self.attention = HKI_CANCELLED;
 }
 
@@ -128,8 +128,8 @@ static bool account_end(struct hki_worker *worker, struct hki_task *task, int re
     HKI_COUNT(worker->tasks_ended, 1);
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
-    if (task->parent) {
-        hki_scope_child_done(task->parent, task, result);
+    if (task->self.parent) {
+        hki_scope_child_done(task->self.parent, &task->self, result);
     } else if (!worker->runtime->background) {
         worker->runtime->result = result;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
@@ -230,7 +230,7 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
     fill_top(&top, task, low);
     task->self.flags |= HKI_TASK_STARTED;
     if (HKI_UNLIKELY((task->self.flags & HKI_TASK_CANCELLED) ||
-                     (hki_scope_flags_of(task->parent) & HKI_SCOPE_EFFECTIVE)))
+                     (hki_scope_flags_of(task->self.parent) & HKI_SCOPE_EFFECTIVE)))
         task->self.attention = HKI_CANCELLED;
     hki_make_current(worker, task);
     /* It may wait, and come back here much later. Its exceptions stop here: the joiner
@@ -257,11 +257,11 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
 #ifdef HKI_CONTEXT_TOOLS
     return; /* the tools know one task for each stack */
 #endif
-    if (!child || child->parent != scope || !has_room(worker, low))
+    if (!child || child->self.parent != scope || !has_room(worker, low))
         return;
     joiner->self.flags |= HKI_TASK_LENDS;
     hki_exceptions_save(worker, joiner);
-    while (child && child->parent == scope && !hki_task_is_started(child) &&
+    while (child && child->self.parent == scope && !hki_task_is_started(child) &&
            !(child->self.flags & HKI_TASK_REMOTE) && worker->ticks > 0) {
         worker->ready_head = child->next;
         if (worker->exceptions)
@@ -323,7 +323,7 @@ static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
     task->self.flags |= flags;
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
-    if (HKI_LIKELY(scope) && hki_scope_add_child(scope, self, task) &&
+    if (HKI_LIKELY(scope) && hki_scope_add_task(scope, self, &task->self) &&
         (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
         worker->runtime->worker_count > 1) {
         share(worker, task);
@@ -358,9 +358,6 @@ int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
     return hk_spawn_named(scope, NULL, fn, arg, NULL);
 }
 
-/* Its children are never on the owner's own worker, as far as the owner knows. */
-static struct hki_self nowhere = {.kind = HKI_SELF_LOOP};
-
 /* The worker in whose queue a task from here waits: the caller's, if it is one of them,
  * else one after the other. */
 static struct hki_worker *queue_in(struct hki_runtime *runtime)
@@ -384,7 +381,7 @@ int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
     fill_record(task, worker, name, fn, arg);
     task->self.flags |= HKI_TASK_JOB | HKI_TASK_FAR | HKI_TASK_REMOTE;
     if (scope)
-        hki_scope_add_child(scope, &nowhere, task);
+        hki_scope_add_remote(scope, &task->self);
     __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
     share(worker, task);
     wake_an_idle_worker(runtime);
@@ -403,13 +400,25 @@ static void far_task_arrives(hk_inbox_node *node, struct hki_worker *worker)
     hki_ready_push(worker, task);
 }
 
+/* Where a plain thread's task runs: with the next task around its scope, which is there
+ * when hocket has started the thread; else on the background runtime. */
+static int far_worker(const hk_scope *scope, struct hki_worker **out)
+{
+    for (; scope; scope = scope->hki_owner->parent) {
+        *out = scope->hki_owner->worker;
+        if (*out)
+            return 0;
+    }
+    return hki_background_worker(out);
+}
+
 static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
     struct hki_task *task = NULL;
     hk_inbox_node *node;
-    int rc = hki_background_worker(&worker);
+    int rc = far_worker(scope, &worker);
 
     if (rc == 0) {
         task = hki_runtime_take_record(worker->runtime);
@@ -421,7 +430,7 @@ static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
     task->self.flags |= flags;
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
-    hki_scope_add_child(scope, self, task);
+    hki_scope_add_task(scope, self, &task->self);
     __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
     node = (hk_inbox_node *)(void *)&task->self.scope;
     node->hki_run = far_task_arrives;

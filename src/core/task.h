@@ -35,8 +35,6 @@ enum hki_task_flags {
 struct hki_task {
     struct hki_self self;
     struct hki_task *next; /* in a run queue, or in a free list */
-    hk_scope *parent;      /* the scope it was spawned into; NULL: a first task */
-    struct hki_task *sibling_next, **sibling_link; /* in parent's list of children */
     union {
         hk_task_fn *fn;              /* until started */
         struct hki_stack_top *stack; /* then */

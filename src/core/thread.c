@@ -29,15 +29,20 @@ static void thread_exits(void *record)
 {
     struct hki_thread *thread = record;
 
+    if (thread->spawned.fn && hki_spawned_lingers(thread)) {
+        (void)pthread_setspecific(exit_key, thread); /* was set before: cannot fail */
+        return;
+    }
     __atomic_store_n(&thread->thread_id, 0, __ATOMIC_RELEASE);
     if (thread->self.scope)
         hki_panic("thread '%s' ends with a scope open: join it first", thread->name);
     if (thread->locals)
         hki_locals_destroy(&thread->locals);
+    if (thread->spawned.fn)
+        hki_spawned_leaves(thread);
     hki_self_current = NULL;
-    HKI_HB_RELEASE(thread);
     hki_deadlock_thread_leaves(thread);
-    __atomic_store_n(&thread->in_use, 0, __ATOMIC_RELEASE);
+    hki_thread_record_unused(thread);
 }
 
 static void make_exit_key(void)
@@ -66,7 +71,7 @@ static struct hki_thread *new_record(void)
     struct hki_thread *thread = calloc(1, sizeof(*thread));
 
     if (!thread)
-        hki_panic("no memory for the record of a thread");
+        return NULL;
     thread->in_use = 1;
     thread->event_fd = -1;
     thread->next = __atomic_load_n(&threads, __ATOMIC_RELAXED);
@@ -76,20 +81,46 @@ static struct hki_thread *new_record(void)
     return thread;
 }
 
-struct hki_self *hki_self_attach(void)
+struct hki_thread *hki_thread_record(void)
 {
     struct hki_thread *thread = reuse_record();
 
     if (!thread)
         thread = new_record();
+    if (!thread)
+        return NULL;
+    hki_lock_acquire(&thread->scopes_lock); /* of who cancels its last user, too late */
     thread->self = (struct hki_self){.kind = HKI_SELF_THREAD, .budget = HKI_BUDGET};
-    if (pthread_getname_np(pthread_self(), thread->name, sizeof(thread->name)) != 0)
-        snprintf(thread->name, sizeof(thread->name), "thread");
+    hki_lock_release(&thread->scopes_lock);
+    thread->spawned = (struct hki_spawned){0};
+    thread->is_daemon = false;
+    return thread;
+}
+
+void hki_thread_record_unused(struct hki_thread *thread)
+{
+    HKI_HB_RELEASE(thread);
+    __atomic_store_n(&thread->in_use, 0, __ATOMIC_RELEASE);
+}
+
+void hki_thread_becomes(struct hki_thread *thread)
+{
     pthread_once(&exit_once, make_exit_key);
     pthread_setspecific(exit_key, thread);
     hki_self_current = &thread->self;
     __atomic_store_n(&thread->thread_id, hki_os_thread_id(), __ATOMIC_RELEASE);
     hki_deadlock_thread_joins(thread);
+}
+
+struct hki_self *hki_self_attach(void)
+{
+    struct hki_thread *thread = hki_thread_record();
+
+    if (!thread)
+        hki_panic("no memory for the record of a thread");
+    if (pthread_getname_np(pthread_self(), thread->name, sizeof(thread->name)) != 0)
+        snprintf(thread->name, sizeof(thread->name), "thread");
+    hki_thread_becomes(thread);
     return &thread->self;
 }
 
@@ -125,25 +156,27 @@ int64_t hki_thread_deadline(const struct hki_thread *thread)
     return best;
 }
 
-/* Cancels the scopes whose time is over; the outermost first. */
+/* The outermost of the scopes whose time is over, and that are not cancelled. */
+static hk_scope *find_due(struct hki_thread *thread, int64_t now_ns)
+{
+    hk_scope *due = NULL;
+
+    for (hk_scope *s = thread->self.scope; s; s = s->hki_outer) {
+        int64_t at = s->hki_deadline.hki_deadline_ns;
+
+        if (at && at <= now_ns && !(hki_scope_flags_of(s) & HKI_SCOPE_CANCELLED))
+            due = s;
+    }
+    return due;
+}
+
 static void look_at_clock(struct hki_thread *thread)
 {
-    int64_t now = hki_os_now_ns();
+    int64_t now_ns = hki_os_now_ns();
     hk_scope *due;
 
-    hki_lock_acquire(&thread->scopes_lock);
-    do {
-        due = NULL;
-        for (hk_scope *s = thread->self.scope; s; s = s->hki_outer) {
-            int64_t at = s->hki_deadline.hki_deadline_ns;
-
-            if (at && at <= now && !(hki_scope_flags_of(s) & HKI_SCOPE_CANCELLED))
-                due = s;
-        }
-        if (due)
-            hki_scope_cancel_here(due, HK_BY_DEADLINE);
-    } while (due);
-    hki_lock_release(&thread->scopes_lock);
+    while ((due = find_due(thread, now_ns)))
+        hki_scope_cancel_here(due, HK_BY_DEADLINE);
 }
 
 static bool is_cancelled(struct hki_thread *thread)

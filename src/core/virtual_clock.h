@@ -11,7 +11,8 @@
 
 struct hki_worker;
 
-/* What I/O in flight gets of real time before the clock jumps without it. */
+/* What I/O and blocking calls in flight get of real time before the clock jumps without
+ * them. */
 #define HKI_VIRTUAL_GRACE_NS INT64_C(1000000)
 
 /* Jumps to the next timer; false when there is none. */

@@ -17,6 +17,7 @@
 #include "sys/fault.h"
 #include "sys/futex.h"
 #include "sys/os.h"
+#include "sys/os_thread.h"
 #include "sys/os_proc.h"
 
 #include <hocket/inspect.h>
@@ -250,19 +251,12 @@ static void *watchman(void *unused)
 
 static void start_thread(void)
 {
-    sigset_t all, before;
-    pthread_attr_t attr;
-    int rc = pthread_attr_init(&attr);
+    const struct hki_thread_spec spec = {.stack_size_bytes = STACK_BYTES,
+                                         .is_deaf = true};
+    int rc;
 
-    if (rc == 0) {
-        __atomic_store_n(&is_over, 0, __ATOMIC_RELEASE);
-        (void)pthread_attr_setstacksize(&attr, STACK_BYTES); /* else the default */
-        sigfillset(&all); /* a program's handler shall not run on this stack */
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        rc = pthread_create(&thread, &attr, watchman, NULL);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        pthread_attr_destroy(&attr);
-    }
+    __atomic_store_n(&is_over, 0, __ATOMIC_RELEASE);
+    rc = hki_os_thread_start(&spec, watchman, NULL, &thread);
     if (rc == 0)
         __atomic_store_n(&thread_runs, 1, __ATOMIC_RELEASE);
     else

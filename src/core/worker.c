@@ -160,8 +160,8 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     hki_log(HK_LOG_ERROR, "task '%s' got no stack: %s", hki_task_display_name(task),
             hk_error_text(rc));
     HKI_COUNT(worker->tasks_ended, 1);
-    if (task->parent) {
-        hki_scope_child_done(task->parent, task, rc);
+    if (task->self.parent) {
+        hki_scope_child_done(task->self.parent, &task->self, rc);
     } else if (!worker->runtime->background) {
         worker->runtime->result = rc;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
@@ -311,6 +311,11 @@ static void rest(struct hki_worker *worker)
         if (worker->ops_in_flight &&
             (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
             return;
+        if (worker->calls_awaited) {
+            sleep_until(worker, hki_os_now_ns() + HKI_VIRTUAL_GRACE_NS);
+            if (has_news(worker))
+                return;
+        }
         if (hki_virtual_jump(worker))
             return;
         sleep_until(worker, HK_NEVER);
@@ -382,6 +387,7 @@ void hki_worker_run(struct hki_worker *worker)
     while (!is_over(worker))
         turn(worker);
     hki_halt_leave(worker);
+    hki_worker_close_inbox(worker);
     /* At the exit of the process nobody waits for a blocking call to return. */
     if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         end_operations(worker);

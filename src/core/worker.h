@@ -53,6 +53,7 @@ struct hki_worker {
     hk_waiter_queue blocked_waiters; /* hk_test_wait_all_blocked */
     uint64_t tasks_spawned, tasks_ended, timers_fired, ops_started, polls, stalls;
     uint64_t errors_unreported;
+    uint32_t calls_awaited; /* tasks that wait for an hk_to_thread */
     uint32_t zombies;       /* ended tasks whose cancel message is still on its way */
     uint64_t ops_in_flight; /* given to the poller and not back */
     struct hki_op *ops;     /* those, for the dump and the end */
@@ -69,6 +70,7 @@ struct hki_worker {
     uint32_t shared_lock; /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
     uint32_t shared_count;                      /* atomic: a look without the lock */
+    bool is_closed; /* for hk_call_soon; guarded by the registry's lock */
     struct hki_halt halt;
     struct hki_watch_note watch;
     struct hki_signal_stack signal_stack; /* the worker's thread's */
@@ -87,6 +89,9 @@ void hki_worker_fini(struct hki_worker *worker);
 void hki_worker_run(struct hki_worker *worker);
 
 void hki_worker_notify(struct hki_worker *worker);
+
+/* From now on hk_call_soon refuses; what it accepted before is in the inbox. */
+void hki_worker_close_inbox(struct hki_worker *worker);
 
 /* Leaves the calling task when the fast path of hki_switch_away cannot. */
 int hki_switch_slow(struct hki_worker *worker, struct hki_task *task);

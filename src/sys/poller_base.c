@@ -58,7 +58,7 @@ bool hki_poller_offload(struct hki_poller *poller, struct hki_ioreq *req)
     req->state = HKI_REQ_POOL;
     req->poller = poller;
     req->job = (struct hki_offload_job){.run = run_job};
-    rc = hki_offload_submit(&req->job);
+    rc = hki_offload_submit(&hki_offload_files, &req->job);
     if (HKI_LIKELY(rc == 0))
         return false;
     req->state = HKI_REQ_DONE;
@@ -68,7 +68,7 @@ bool hki_poller_offload(struct hki_poller *poller, struct hki_ioreq *req)
 
 void hki_poller_withdraw(struct hki_poller *poller, struct hki_ioreq *req)
 {
-    if (hki_offload_withdraw(&req->job))
+    if (hki_offload_withdraw(&hki_offload_files, &req->job))
         hki_poller_complete(poller, req, hki_io_sum(req, -ECANCELED));
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random trees of scopes, tasks, cancels, deadlines, shields, errors and parallel
- * scopes on one to three workers, from a seed (HOCKET_SEED replays one). Shown of each
- * tree: every spawned task ran to its end, every join returned what rule 4 allows and
- * not before the last child, cancelled calls stay cancelled, the ledger is balanced.
+ * Random trees of scopes, tasks, threads, cancels, deadlines, shields, errors and
+ * parallel scopes on one to three workers, from a seed (HOCKET_SEED replays one). Shown
+ * of each tree: every spawned task and thread ran to its end, every join returned what
+ * rule 4 allows and not before the last child, cancelled calls stay cancelled, the
+ * ledger is balanced.
  * Then the large: 200,000 parked tasks, a cancel of 100,000 (C17), a chain of 20,000
  * nested scopes.
  *
@@ -17,8 +18,9 @@ struct tree {
     uint64_t seed;
     int spawned, ended; /* atomic */
     int budget;         /* atomic: nodes that may still be made */
-    bool threads;
-    bool toggles; /* shields go up over running children: a cancel may not stay */
+    bool threads;       /* the root is a plain thread */
+    bool mixed;         /* some nodes are threads */
+    bool toggles;       /* shields go up over running children: a cancel may not stay */
 };
 
 struct node {
@@ -31,11 +33,38 @@ struct node {
 
 static int grow(void *arg);
 
+static void spawn_task(struct node *parent, hk_scope *into, struct node *n)
+{
+    hk_task_id id;
+
+    CHECK_EQ(hk_spawn_named(into, "node", grow, n, &id), 0);
+    if (below(&parent->random, 12) == 0) {
+        int rc = hk_task_cancel(id);
+
+        CHECK(rc == 0 || rc == -ESRCH);
+    }
+}
+
+static void spawn_thread(struct node *parent, hk_scope *into, struct node *n)
+{
+    hk_thread thread;
+
+    CHECK_EQ(hk_spawn_thread_with(into, NULL, grow, n, &thread), 0);
+    if (below(&parent->random, 12) == 0) {
+        int rc = hk_thread_cancel(thread);
+
+        CHECK(rc == 0 || rc == -ESRCH);
+    }
+    if (below(&parent->random, 12) == 0) {
+        int rc = hk_thread_join(thread);
+
+        CHECK(rc == 0 || rc == -ECANCELED);
+    }
+}
+
 static void spawn_node(struct node *parent, hk_scope *into, int *running)
 {
     struct node *n;
-    hk_task_id id;
-    int rc;
 
     if (__atomic_sub_fetch(&parent->tree->budget, 1, __ATOMIC_RELAXED) < 0)
         return;
@@ -49,12 +78,10 @@ static void spawn_node(struct node *parent, hk_scope *into, int *running)
     };
     __atomic_add_fetch(running, 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&n->tree->spawned, 1, __ATOMIC_RELAXED);
-    rc = hk_spawn_named(into, "node", grow, n, &id);
-    CHECK_EQ(rc, 0);
-    if (below(&parent->random, 12) == 0) {
-        rc = hk_task_cancel(id);
-        CHECK(rc == 0 || rc == -ESRCH);
-    }
+    if (n->tree->mixed && below(&parent->random, 3) == 0)
+        spawn_thread(parent, into, n);
+    else
+        spawn_task(parent, into, n);
 }
 
 static void some_call(struct node *n)
@@ -204,6 +231,21 @@ static void random_trees_on_three_workers(void **state)
     run_trees(3, false, is_long_run() ? 50000 : scaled(1000, 100), seed_of_run(0x733));
 }
 
+static void random_trees_with_threads_on_two_workers(void **state)
+{
+    uint64_t seed = seed_of_run(0x755);
+
+    (void)state;
+    for (int i = 0; i < (is_long_run() ? 20000 : scaled(300, 50)); i++) {
+        struct tree tree = {.seed = seed + (uint64_t)i * 7919,
+                            .budget = 100,
+                            .mixed = true,
+                            .toggles = i % 2};
+
+        CHECK_EQ(run_workers(2, plant, &tree), 0);
+    }
+}
+
 /* A plain thread as the root: its children live on the background runtime. */
 static void random_trees_of_a_plain_thread(void **state)
 {
@@ -211,8 +253,10 @@ static void random_trees_of_a_plain_thread(void **state)
 
     (void)state;
     for (int i = 0; i < scaled(500, 50); i++) {
-        struct tree tree = {
-            .seed = seed + (uint64_t)i * 7919, .budget = 300, .threads = true};
+        struct tree tree = {.seed = seed + (uint64_t)i * 7919,
+                            .budget = 300,
+                            .threads = true,
+                            .mixed = i % 2};
 
         CHECK_EQ(plant(&tree), 0);
     }
@@ -359,6 +403,7 @@ int main(void)
         cmocka_unit_test(random_trees_on_one_worker_and_the_virtual_clock),
         cmocka_unit_test(random_trees_on_two_workers),
         cmocka_unit_test(random_trees_on_three_workers),
+        cmocka_unit_test(random_trees_with_threads_on_two_workers),
         cmocka_unit_test(random_trees_of_a_plain_thread),
         cmocka_unit_test(c17_cancel_of_a_scope_with_100000_tasks_takes_bounded_time),
         cmocka_unit_test(c17_cancel_of_a_deep_chain_of_scopes_needs_no_recursion),

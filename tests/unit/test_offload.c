@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define MAX HKI_OFFLOAD_THREADS_MAX
+#define MAX HKI_OFFLOAD_FILES_MAX
 
 struct job {
     struct hki_offload_job base;
@@ -45,7 +45,7 @@ static void run_job(struct hki_offload_job *base)
 static void submit(struct job *job, uint32_t *gate)
 {
     *job = (struct job){.base.run = run_job, .gate = gate};
-    assert_int_equal(hki_offload_submit(&job->base), 0);
+    assert_int_equal(hki_offload_submit(&hki_offload_files, &job->base), 0);
 }
 
 static void open_gate(uint32_t *gate)
@@ -73,7 +73,7 @@ static int drain(void **state)
     /* The last job is done a moment before its thread says so. */
     while (hki_offload_pending())
         usleep(100);
-    hki_offload_drain();
+    hki_offload_drain(&hki_offload_files);
     assert_int_equal(hki_offload_threads(), 0);
     begun = 0;
     return 0;
@@ -135,17 +135,17 @@ static void a_queued_job_is_given_back(void **state)
     await_begun(MAX);
     for (int i = 0; i < 3; i++)
         submit(&queued[i], &gate);
-    assert_true(hki_offload_withdraw(&queued[1].base));
-    assert_false(hki_offload_withdraw(&queued[1].base));
-    assert_false(hki_offload_withdraw(&held[0].base));
-    assert_false(hki_offload_withdraw(&never.base));
+    assert_true(hki_offload_withdraw(&hki_offload_files, &queued[1].base));
+    assert_false(hki_offload_withdraw(&hki_offload_files, &queued[1].base));
+    assert_false(hki_offload_withdraw(&hki_offload_files, &held[0].base));
+    assert_false(hki_offload_withdraw(&hki_offload_files, &never.base));
     open_gate(&gate);
     for (int i = 0; i < MAX; i++)
         await(&held[i]);
     await(&queued[0]);
     await(&queued[2]);
     assert_int_equal(queued[1].is_done, 0);
-    assert_false(hki_offload_withdraw(&queued[0].base));
+    assert_false(hki_offload_withdraw(&hki_offload_files, &queued[0].base));
 }
 
 static sigset_t seen_mask;
@@ -165,7 +165,7 @@ static void threads_are_named_and_take_no_signals(void **state)
 
     (void)state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    assert_int_equal(hki_offload_submit(&job.base), 0);
+    assert_int_equal(hki_offload_submit(&hki_offload_files, &job.base), 0);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     for (int signo = 1; signo < NSIG; signo++)
         assert_int_equal(sigismember(&before, signo), sigismember(&after, signo));
@@ -184,7 +184,7 @@ static void *submit_many(void *arg)
 
     for (int i = 0; i < 2000; i++) {
         submit(&mine[i], NULL);
-        if (i % 3 == 0 && hki_offload_withdraw(&mine[i].base))
+        if (i % 3 == 0 && hki_offload_withdraw(&hki_offload_files, &mine[i].base))
             taken_back++;
         else
             await(&mine[i]);
@@ -202,7 +202,7 @@ static void submitters_and_drains_get_along(void **state)
     for (intptr_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, submit_many, (void *)i), 0);
     for (int i = 0; i < 100; i++) {
-        hki_offload_drain();
+        hki_offload_drain(&hki_offload_files);
         usleep(100);
     }
     for (int i = 0; i < 4; i++) {

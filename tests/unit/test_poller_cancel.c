@@ -421,16 +421,16 @@ static int wait_for_gate(void *arg)
 static void queued_work_is_withdrawn_and_begun_work_is_not(void **state)
 {
     RIG(state);
-    static struct op held[HKI_OFFLOAD_THREADS_MAX];
+    static struct op held[HKI_OFFLOAD_FILES_MAX];
     struct op queued = op_of(HKI_IO_WORK, -1, 0);
 
     gate = begun = 0;
-    for (int i = 0; i < HKI_OFFLOAD_THREADS_MAX; i++) {
+    for (int i = 0; i < HKI_OFFLOAD_FILES_MAX; i++) {
         held[i] = op_of(HKI_IO_WORK, -1, 0);
         held[i].req.work = wait_for_gate;
         submit(rig, &held[i]);
     }
-    while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) < HKI_OFFLOAD_THREADS_MAX)
+    while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) < HKI_OFFLOAD_FILES_MAX)
         usleep(500);
     queued.req.work = wait_for_gate;
     submit(rig, &queued);
@@ -439,10 +439,10 @@ static void queued_work_is_withdrawn_and_begun_work_is_not(void **state)
     cancel(rig, &held[0]);
     assert_waits(rig, &held[0]);
     __atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
-    for (int i = 0; i < HKI_OFFLOAD_THREADS_MAX; i++)
+    for (int i = 0; i < HKI_OFFLOAD_FILES_MAX; i++)
         assert_int_equal(finish(rig, &held[i]), 1);
-    assert_int_equal(begun, HKI_OFFLOAD_THREADS_MAX);
-    hki_offload_drain();
+    assert_int_equal(begun, HKI_OFFLOAD_FILES_MAX);
+    hki_offload_drain(&hki_offload_files);
 }
 
 int main(void)

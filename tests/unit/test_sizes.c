@@ -29,6 +29,9 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_local), 16);
     assert_int_equal(sizeof(hk_case), 40);
     assert_int_equal(sizeof(hk_waitable), 40);
+    assert_int_equal(sizeof(hk_thread), 16);
+    assert_int_equal(sizeof(hk_thread_options), 64);
+    assert_int_equal(sizeof(hk_worker), 8);
     assert_int_equal(sizeof(hk_options), 104);
     assert_int_equal(sizeof(hk_stats), 168);
     assert_int_equal(sizeof(hk_ledger), 64);

@@ -361,6 +361,59 @@ static void thread_may_wake_the_last_task_of_a_runtime(void **state)
     }
 }
 
+/* ---- an abort that cancels what lies around it ---- */
+
+struct gate {
+    hk_scope *around;
+    int is_parked; /* atomic */
+};
+
+static const hk_wait_kind gate_kind = {.name = "a gate"};
+
+static hk_verdict cancel_around(hk_waiter *w)
+{
+    hk_scope_cancel(((struct gate *)w->data)->around);
+    return HK_ABORTED;
+}
+
+static int park_at_gate(void *arg)
+{
+    struct gate *gate = arg;
+    hk_waiter w;
+
+    hk_waiter_init(&w, &gate_kind, gate);
+    w.data = gate;
+    poke(&gate->is_parked, 1);
+    CHECK_EQ(hk_park(&w, cancel_around), -ECANCELED);
+    return 0;
+}
+
+static int cancel_inner(void *arg)
+{
+    hk_scope_cancel(arg);
+    return 0;
+}
+
+/* Both tasks are on the background worker, whose walk would have held the lock of the
+ * thread's chain of scopes, which the abort needs again. */
+static void abort_may_cancel_a_scope_of_the_thread_that_is_being_cancelled(void **state)
+{
+    hk_scope outer = HK_SCOPE_INIT, inner = HK_SCOPE_INIT;
+    struct gate gate = {.around = &outer};
+
+    (void)state;
+    hk_scope_open(&outer);
+    hk_scope_open(&inner);
+    hk_spawn(&inner, park_at_gate, &gate);
+    while (!peek(&gate.is_parked))
+        hk_yield();
+    hk_spawn(&inner, cancel_inner, &inner);
+    CHECK_EQ(hk_scope_join(&inner), -ECANCELED);
+    CHECK_EQ(hk_cancelled(), -ECANCELED);
+    CHECK_EQ(hk_scope_reason(&outer), HK_BY_CANCEL);
+    CHECK_EQ(hk_scope_join(&outer), 0);
+}
+
 /* ---- I/O on a thread ---- */
 
 struct reader {
@@ -517,6 +570,8 @@ int main(void)
         cmocka_unit_test(thread_shield_does_not_lose_a_cancel_from_another_thread),
         cmocka_unit_test(thread_is_cancelled_by_its_own_child),
         cmocka_unit_test(thread_may_cancel_a_task_by_id_at_any_time),
+        cmocka_unit_test(
+            abort_may_cancel_a_scope_of_the_thread_that_is_being_cancelled),
         cmocka_unit_test(thread_and_task_of_another_runtime_wake_each_other),
         cmocka_unit_test(thread_may_wake_the_last_task_of_a_runtime),
         cmocka_unit_test(thread_read_ends_when_another_thread_closes),

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "sys/os_thread.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+
+static int set_cpus(pthread_attr_t *attr, const uint32_t *cpus, uint32_t count)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    for (uint32_t i = 0; i < count; i++) {
+        if (cpus[i] >= CPU_SETSIZE)
+            return EINVAL;
+        CPU_SET(cpus[i], &set);
+    }
+    return pthread_attr_setaffinity_np(attr, sizeof(set), &set);
+}
+
+static int set_attributes(pthread_attr_t *attr, const struct hki_thread_spec *spec)
+{
+    int rc = 0;
+
+    if (spec->stack_size_bytes)
+        rc = pthread_attr_setstacksize(attr, spec->stack_size_bytes);
+    if (rc == 0 && spec->cpu_count)
+        rc = set_cpus(attr, spec->cpus, spec->cpu_count);
+    if (rc == 0 && spec->is_detached)
+        rc = pthread_attr_setdetachstate(attr, PTHREAD_CREATE_DETACHED);
+    return rc;
+}
+
+/* A blocked signal of a fault would end the process before its handler could say why.
+ */
+static void fill_deaf_mask(sigset_t *mask)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+
+    sigfillset(mask);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(mask, faults[i]);
+}
+
+/* The thread inherits the mask. */
+static int create_deaf(pthread_t *thread, const pthread_attr_t *attr,
+                       void *(*fn)(void *), void *arg)
+{
+    sigset_t deaf, before;
+    int rc;
+
+    fill_deaf_mask(&deaf);
+    pthread_sigmask(SIG_SETMASK, &deaf, &before);
+    rc = pthread_create(thread, attr, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+int hki_os_thread_start(const struct hki_thread_spec *spec, void *(*fn)(void *),
+                        void *arg, pthread_t *out)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int rc;
+
+    if (pthread_attr_init(&attr) != 0)
+        return -ENOMEM;
+    rc = set_attributes(&attr, spec);
+    if (rc == 0)
+        rc = spec->is_deaf ? create_deaf(&thread, &attr, fn, arg)
+                           : pthread_create(&thread, &attr, fn, arg);
+    pthread_attr_destroy(&attr);
+    if (rc == 0 && out)
+        *out = thread;
+    return -rc;
+}
+
+unsigned hki_os_cpu_count(void)
+{
+    cpu_set_t set;
+    int count = 0;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        count = CPU_COUNT(&set);
+    return count > 0 ? (unsigned)count : 1;
+}
