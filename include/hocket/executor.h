@@ -102,17 +102,17 @@ HK_API hk_executor *hk_with(hk_executor_view *view, hk_executor *on,
 /* ---- pools ---- */
 
 /* Valid when zeroed: every zero means the default. */
-typedef struct hk_thread_options {
+typedef struct hk_thread_pool_options {
     uint32_t threads;   /* at most 256; default: one for each processor */
     uint32_t queue_max; /* jobs that wait for a thread; beyond that a submit waits, but
                          * not that of a job of the pool itself. Default 65,536 */
     const char *name;   /* for dumps; lives as long as the pool */
     uint64_t reserved[4];
-} hk_thread_options;
+} hk_thread_pool_options;
 
 /* A pool of threads of one's own. `options` may be NULL. Returns 0; -EINVAL (threads);
  * -ENOMEM, -EMFILE, -EAGAIN (no thread could be started), -EBADF (in exit handlers). */
-HK_API int hk_thread_pool_new(const hk_thread_options *options, hk_executor **out);
+HK_API int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out);
 
 /* No job is taken from now on: their futures fail with -EPIPE. Twice is once. The
  * executors that need no making cannot be closed: panic. */

@@ -25,7 +25,7 @@ enum {
 
 struct pool {
     hk_executor head; /* first */
-    hk_thread_options options;
+    hk_thread_pool_options options;
     struct hki_runtime *runtime; /* atomic; of the pool that is always there: NULL
                                   * until it is used */
     hk_sem room;
@@ -199,7 +199,7 @@ static const struct hki_executor_ops pool_ops = {
 
 static int start(struct pool *pool)
 {
-    hk_thread_options *options = &pool->options;
+    hk_thread_pool_options *options = &pool->options;
 
     if (!options->threads) {
         uint32_t processors = hki_os_processor_count();
@@ -214,7 +214,7 @@ static int start(struct pool *pool)
     return hki_workers_start(options->threads, &pool->runtime);
 }
 
-int hk_thread_pool_new(const hk_thread_options *options, hk_executor **out)
+int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
 {
     struct pool *pool = hki_alloc(sizeof(*pool));
     int rc;

@@ -276,7 +276,7 @@ static void close_gate(void)
 
 static hk_executor *small_pool(uint32_t threads, uint32_t queue_max)
 {
-    hk_thread_options options = {
+    hk_thread_pool_options options = {
         .threads = threads, .queue_max = queue_max, .name = "small"};
     hk_executor *pool;
 
@@ -415,7 +415,7 @@ static void a_terminated_pool_cancels_what_it_has(void **state)
 
 static void a_pool_cannot_have_too_many_threads(void **state)
 {
-    hk_thread_options options = {.threads = 257};
+    hk_thread_pool_options options = {.threads = 257};
     hk_executor *pool = NULL;
 
     (void)state;
