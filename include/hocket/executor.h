@@ -4,7 +4,7 @@
  * for all of them.
  *
  *     hk_tasks()       coroutines on this program's workers: for what waits
- *     hk_threads()     a pool of threads: for what computes, and for what blocks
+ *     hk_threads()     a pool of threads: for what computes
  *     hk_processes()   worker processes: for what may crash
  *
  * A job belongs to the innermost scope around who starts it. The scope's join waits
@@ -67,7 +67,8 @@ HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void 
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_job_options {
-    /* Of the queued jobs of a pool, those with a higher one start first. */
+    /* Of the queued jobs of a pool of processes, those with a higher one start first.
+     * Tasks and pools of threads do not look at it. */
     int32_t priority;
     /* Not 0: the job may be started anew, this often in all (at most 3), when the
      * worker that had it died. Only for what may safely happen twice. */

@@ -25,6 +25,7 @@ bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope)
         if (guest->next)
             guest->next->link = &guest->next;
         scope->hki_guests = guest;
+        HKI_HB_RELEASE(guest); /* to who cancels it */
     }
     hki_lock_release(&scope->hki_lock);
     return enters;
@@ -41,6 +42,7 @@ void hki_guest_leave(struct hki_guest *guest)
     if (guest->next)
         guest->next->link = guest->link;
     guest->scope = NULL;
+    HKI_HB_ACQUIRE(guest); /* who has cancelled it is done with it */
     hki_lock_release(&scope->hki_lock);
     HKI_HB_RELEASE(scope); /* what it did is seen after the join */
     hki_scope_release_remote(scope);
@@ -48,8 +50,11 @@ void hki_guest_leave(struct hki_guest *guest)
 
 void hki_guests_cancel(hk_scope *scope)
 {
-    for (struct hki_guest *g = scope->hki_guests; g; g = g->next)
+    for (struct hki_guest *g = scope->hki_guests; g; g = g->next) {
+        HKI_HB_ACQUIRE(g);
         g->cancel(g);
+        HKI_HB_RELEASE(g);
+    }
 }
 
 hk_holder hki_holder_here(void)

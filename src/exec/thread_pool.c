@@ -29,8 +29,9 @@ struct pool {
     struct hki_runtime *runtime; /* atomic; of the pool that is always there: NULL
                                   * until it is used */
     hk_sem room;
-    hk_lock lock;            /* guards the next two */
-    uint64_t jobs;           /* submitted and not ended */
+    bool can_end;  /* it is not the one that is always there: jobs are counted */
+    hk_lock lock;  /* guards the next two */
+    uint64_t jobs; /* submitted and not ended */
     hk_waiter_queue joiners; /* wait for that to be 0 */
 };
 
@@ -46,6 +47,8 @@ static int one_more(struct pool *pool)
 {
     bool is_closed;
 
+    if (!pool->can_end)
+        return 0;
     hk_lock_acquire(&pool->lock);
     is_closed = __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED);
     pool->jobs += !is_closed;
@@ -57,6 +60,8 @@ static void one_less(struct pool *pool)
 {
     hk_waiter *w;
 
+    if (!pool->can_end)
+        return;
     hk_lock_acquire(&pool->lock);
     if (--pool->jobs == 0)
         while ((w = hk_waiter_pop(&pool->joiners)))
@@ -223,6 +228,7 @@ int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
         return -ENOMEM;
     if (options)
         pool->options = *options;
+    pool->can_end = true;
     hki_executor_init(&pool->head, &pool_ops,
                       pool->options.name ? pool->options.name : "threads");
     rc = start(pool);

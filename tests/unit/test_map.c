@@ -222,6 +222,29 @@ TASK_TEST(a_cancelled_map_ends_its_jobs)
     return 0;
 }
 
+static int show_progress(void *unused)
+{
+    hk_progress_line line = {.label = "pages"}, unlabelled = {.label = NULL};
+
+    (void)unused;
+    for (uint64_t i = 1; i <= 10; i++)
+        hk_progress_show(&line, i, 10);
+    hk_progress_show(&unlabelled, 7, 0);
+    return 0;
+}
+
+static void the_progress_line_ends_with_all(void **state)
+{
+    char text[1000];
+
+    (void)state;
+    assert_int_equal(run_in_child(show_progress, text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "pages 1/10   10 %"));
+    assert_non_null(strstr(text, "pages 10/10  100 %"));
+    assert_null(strstr(text, "pages 2/10")); /* too soon after the first */
+    assert_non_null(strstr(text, "done 7"));
+}
+
 static int map_on_a_thread(void)
 {
     struct square_args args[10];
@@ -292,6 +315,7 @@ static void maps_are_cancelled_at_every_point(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_progress_line_ends_with_all),
         cmocka_unit_test(imap_in_order_looks_ahead_within_its_bound),
         cmocka_unit_test(imap_unordered_gives_what_is_done_first),
         cmocka_unit_test(a_cancel_of_an_imap_loses_none),
