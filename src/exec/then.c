@@ -28,16 +28,27 @@ static struct then *then_of(struct hki_job *job)
     return (struct then *)(void *)job->image;
 }
 
-static void then_fini(struct hki_job *job)
+static void forget_future(struct then *then)
 {
-    hk_future_free(then_of(job)->future);
+    hk_future_free(then->future);
+    then->future = NULL;
 }
 
+/* Of one that its executor has not started. */
+static void then_fini(struct hki_job *job)
+{
+    forget_future(then_of(job));
+}
+
+/* Forgets the future at once: the end of a chain must not hold, and then free, all that
+ * came before it. */
 static int call_then(hk_bytes input, hk_result *result)
 {
-    const struct then *then = input.data;
+    struct then *then = (struct then *)(uintptr_t)input.data;
+    int rc = then->fn(then->future, then->ctx, result);
 
-    return then->fn(then->future, then->ctx, result);
+    forget_future(then);
+    return rc;
 }
 
 /* ---- the wait is over ---- */
