@@ -27,6 +27,11 @@
 #include <hocket/sync_stats.h>
 #include <hocket/wait_group.h>
 
+#include <hocket/bytes.h>
+#include <hocket/future.h>
+#include <hocket/executor.h>
+#include <hocket/fn.h>
+#include <hocket/map.h>
 #include <hocket/command.h>
 #include <hocket/fd.h>
 #include <hocket/file.h>

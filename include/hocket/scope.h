@@ -42,6 +42,7 @@ enum {
 };
 
 struct hki_self;
+struct hki_guest;
 
 /* All fields are private; hk_scope_open sets them all. 176 bytes. */
 typedef struct hk_scope {
@@ -63,8 +64,9 @@ typedef struct hk_scope {
     struct hk_scope *hki_walk;    /* link of a cancel's work list */
     const char *hki_name;
     hk_timer hki_deadline;
-    hk_inbox_node hki_message; /* brings a cancel to the owner's worker */
-    uint64_t hki_reserved[3];
+    hk_inbox_node hki_message;    /* brings a cancel to the owner's worker */
+    struct hki_guest *hki_guests; /* jobs elsewhere; guarded by hki_lock */
+    uint64_t hki_reserved[2];
 } hk_scope;
 
 /* For a scope that may be looked at before it is opened; else not needed. */

@@ -10,7 +10,15 @@
 
 enum { FAULT_KINDS = 2 };
 
-static uint64_t live_bytes;
+/*
+ * Bytes that are allocated now: their sum. One counter for all threads would cost them
+ * more than the allocation; which one a thread uses does not matter.
+ */
+enum { SHARDS = 64 };
+
+static struct {
+    _Alignas(64) uint64_t bytes; /* atomic; what is freed elsewhere makes it wrap */
+} shards[SHARDS];
 
 /* One for each hk_fault. Counting goes on while disarmed only from the last arming. */
 static struct {
@@ -43,14 +51,24 @@ uint64_t hki_fault_count(int kind)
     return __atomic_load_n(&faults[kind].calls, __ATOMIC_RELAXED);
 }
 
+void hki_alloc_count(int64_t bytes)
+{
+    static __thread uint32_t shard; /* plus one; 0: none yet */
+    static uint32_t last;           /* atomic */
+
+    if (HKI_UNLIKELY(!shard))
+        shard = 1 + __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) % SHARDS;
+    __atomic_add_fetch(&shards[shard - 1].bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
 static void count(void *block)
 {
-    __atomic_add_fetch(&live_bytes, malloc_usable_size(block), __ATOMIC_RELAXED);
+    hki_alloc_count((int64_t)malloc_usable_size(block));
 }
 
 static void uncount(void *block)
 {
-    __atomic_sub_fetch(&live_bytes, malloc_usable_size(block), __ATOMIC_RELAXED);
+    hki_alloc_count(-(int64_t)malloc_usable_size(block));
 }
 
 void *hki_alloc(size_t size_bytes)
@@ -69,7 +87,7 @@ void *hki_realloc(void *old, size_t size_bytes)
     void *block = hki_fault(0) ? NULL : realloc(old, size_bytes ? size_bytes : 1);
 
     if (block) {
-        __atomic_sub_fetch(&live_bytes, before, __ATOMIC_RELAXED);
+        hki_alloc_count(-(int64_t)before);
         count(block);
         HKI_HB_RELEASE(block);
     }
@@ -97,5 +115,9 @@ char *hki_strdup(const char *text)
 
 uint64_t hki_alloc_bytes(void)
 {
-    return __atomic_load_n(&live_bytes, __ATOMIC_RELAXED);
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < SHARDS; i++)
+        bytes += __atomic_load_n(&shards[i].bytes, __ATOMIC_RELAXED);
+    return bytes;
 }

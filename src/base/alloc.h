@@ -19,6 +19,8 @@ char *hki_strdup(const char *text);
 
 /* Bytes that are allocated now. */
 uint64_t hki_alloc_bytes(void);
+/* For caches, which are not counted: so many go out of one, or (negative) into it. */
+void hki_alloc_count(int64_t bytes);
 
 /* Faults; `kind` is an hk_fault. -errno when this call must fail, else 0. */
 int hki_fault(int kind);

@@ -14,6 +14,7 @@
 #include "core/thread.h"
 #include "core/wait.h"
 #include "core/worker.h"
+#include "core/workers.h"
 
 /* Of a task or thread: by its own cancel, or by the scope it belongs to. */
 static bool self_outside_is_cancelled(const struct hki_self *self)
@@ -175,6 +176,7 @@ static void visit_remote(hk_scope *scope, struct spread *spread)
             tell_thread(hki_thread_of(child), spread);
         else
             tell_task(hki_task_of(child), spread);
+    hki_guests_cancel(scope);
     hki_lock_release(&scope->hki_lock);
 }
 

@@ -229,6 +229,16 @@ static struct hki_self *next_child(const hk_scope *scope, const struct hki_self 
     return hki_container_of(child->sibling_link, struct hki_self, sibling_next);
 }
 
+/* Jobs that are no tasks here. */
+static void show_guests(struct dump *dump, const hk_scope *scope)
+{
+    for (const struct hki_guest *g = scope->hki_guests; g; g = g->next) {
+        begin_line(dump);
+        hki_report_add(dump->report, "job '%s', queued or elsewhere\n",
+                       name_or(g->name, "unnamed"));
+    }
+}
+
 static struct hki_self *enter_scope(struct dump *dump, hk_scope *scope)
 {
     struct hki_self *child;
@@ -236,6 +246,7 @@ static struct hki_self *enter_scope(struct dump *dump, hk_scope *scope)
     hki_lock_acquire(&scope->hki_lock);
     show_scope(dump, scope);
     dump->depth++;
+    show_guests(dump, scope);
     child = oldest(scope->hki_local);
     return child ? child : oldest(scope->hki_remote);
 }

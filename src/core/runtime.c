@@ -381,18 +381,19 @@ static void check_ledger(const hk_ledger *before, uint64_t handles_before)
 /* ---- the background runtime, and the end of the process ---- */
 
 static pthread_mutex_t background_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct hki_runtime *background; /* atomic */
+static struct hki_runtime *background; /* atomic: of those that serve, the first one */
+static struct hki_runtime *serving;    /* those without a first task; guarded by it */
 static bool process_is_over;           /* atomic: exit handlers run */
 
 static void process_exits(void)
 {
     pthread_mutex_lock(&background_lock);
     __atomic_store_n(&process_is_over, true, __ATOMIC_RELEASE);
-    if (background) {
+    for (struct hki_runtime *r = serving; r; r = r->serving_next) {
         /* Its tasks may belong to threads that still run: the memory stays. */
-        __atomic_store_n(&background->abandoned, 1, __ATOMIC_RELEASE);
-        stop_workers(background, 0, background->worker_count);
-        hki_watch_stop(background);
+        __atomic_store_n(&r->abandoned, 1, __ATOMIC_RELEASE);
+        stop_workers(r, 0, r->worker_count);
+        hki_watch_stop(r);
     }
     pthread_mutex_unlock(&background_lock);
     hki_spawned_end();
@@ -444,14 +445,17 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     return rc;
 }
 
-static int background_start(void)
+/* With the lock. */
+static int start_serving(const hk_options *options, struct hki_runtime **out)
 {
     struct hki_runtime *runtime;
-    int rc;
+    int rc = hki_process_check();
 
+    if (rc < 0)
+        return rc;
     hki_os_occupy_standard();
     hki_fence_prepare();
-    rc = runtime_new(NULL, &runtime);
+    rc = runtime_new(options, &runtime);
     if (rc < 0)
         return rc;
     runtime->background = true;
@@ -463,7 +467,9 @@ static int background_start(void)
         return rc;
     }
     hki_watch_start(runtime);
-    __atomic_store_n(&background, runtime, __ATOMIC_RELEASE);
+    runtime->serving_next = serving;
+    serving = runtime;
+    __atomic_store_n(out, runtime, __ATOMIC_RELEASE);
     return 0;
 }
 
@@ -472,13 +478,48 @@ int hki_background_worker(struct hki_worker **out)
     int rc;
 
     pthread_mutex_lock(&background_lock);
-    rc = hki_process_check();
-    if (rc == 0 && !background)
-        rc = background_start();
+    rc = background ? hki_process_check() : start_serving(NULL, &background);
     if (rc == 0)
         *out = &background->workers[0];
     pthread_mutex_unlock(&background_lock);
     return rc;
+}
+
+int hki_workers_start(uint32_t workers, struct hki_runtime **out)
+{
+    const hk_options options = {.workers = workers, .stall_ns = -1};
+    int rc;
+
+    pthread_mutex_lock(&background_lock);
+    rc = start_serving(&options, out);
+    pthread_mutex_unlock(&background_lock);
+    return rc;
+}
+
+static void stop_serving(struct hki_runtime *runtime)
+{
+    struct hki_runtime **link = &serving;
+
+    while (*link != runtime)
+        link = &(*link)->serving_next;
+    *link = runtime->serving_next;
+    stop_workers(runtime, 0, runtime->worker_count);
+    hki_watch_stop(runtime);
+    hki_sigpipe_restore();
+    runtime_free(runtime);
+}
+
+void hki_workers_stop(struct hki_runtime *runtime)
+{
+    pthread_mutex_lock(&background_lock);
+    if (!process_is_over) /* else it was stopped, and its memory stays */
+        stop_serving(runtime);
+    pthread_mutex_unlock(&background_lock);
+}
+
+bool hki_workers_are_here(const struct hki_runtime *runtime)
+{
+    return hki_worker_current && hki_worker_current->runtime == runtime;
 }
 
 struct hki_runtime *hki_runtime_current(void)

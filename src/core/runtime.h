@@ -26,7 +26,10 @@ struct hki_runtime {
     uint32_t worker_count;
     struct hki_worker *workers;
     hk_options options; /* with the defaults filled in */
-    bool background;    /* serves plain threads; has no first task */
+    bool background;    /* serves plain threads or a pool; has no first task */
+    struct hki_runtime *serving_next; /* of those; guarded in runtime.c */
+
+    hk_scope root; /* of jobs that main starts without a scope: opened then */
 
     int result;         /* main's */
     uint32_t finished;  /* atomic: main has ended, or the background was told to stop */
@@ -43,9 +46,6 @@ struct hki_runtime {
 
 /* The caller's runtime: its worker's, else the background one if it runs, else NULL. */
 struct hki_runtime *hki_runtime_current(void);
-
-/* The worker that serves a plain thread's spawns and callbacks; started at need. */
-int hki_background_worker(struct hki_worker **out);
 
 /* Calls `visit` for each runtime with the registry locked. */
 void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx),

@@ -34,6 +34,7 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     scope->hki_inner = NULL;
     scope->hki_local = NULL;
     scope->hki_remote = NULL;
+    scope->hki_guests = NULL;
     scope->hki_remote_count = 0;
     scope->hki_remote_used = 0;
     scope->hki_lock = 0;
@@ -142,6 +143,8 @@ static void judge_result(hk_scope *scope, const struct hki_self *child, int resu
 {
     uint32_t policy = hki_scope_flags_of(scope) & HKI_SCOPE_POLICY;
 
+    if (child->flags & HKI_TASK_JOB)
+        return;
     if (is_error(scope, child, result)) {
         if (!record_error(scope, result)) {
             if (hki_worker_current)

@@ -11,6 +11,7 @@
 #include "core/thread.h"
 #include "base/list.h"
 #include "core/worker.h"
+#include "core/workers.h"
 #include "sys/function_name.h"
 #include "sys/os.h"
 
@@ -98,7 +99,7 @@ static inline void fill_top(struct hki_stack_top *top, struct hki_task *task,
 static void adopt_stack(struct hki_task *task, struct hki_stack *stack)
 {
     fill_top((struct hki_stack_top *)(void *)stack, task, stack->context.low);
-    if (task->self.flags & HKI_TASK_REMOTE) {
+    if ((task->self.flags & HKI_TASK_REMOTE) && task->self.parent) {
         /* Under the lock a canceller sees it either unstarted, and we see the
          * scope's flag here, or started, and it posts to us. */
         hki_lock_acquire(&task->self.parent->hki_lock);
@@ -134,7 +135,7 @@ static bool account_end(struct hki_worker *worker, struct hki_task *task, int re
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
     if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, result);
-    } else {
+    } else if (!worker->runtime->background) {
         worker->runtime->result = result;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
         worker->ticks = 0; /* the loop shall see it now */
@@ -172,6 +173,9 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
 
 static void check_end(struct hki_task *task)
 {
+    if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
+        (void)hk_scope_join(
+            task->self.scope); /* of jobs: their errors are told there */
     if (HKI_UNLIKELY(task->self.scope))
         hki_panic("task '%s' returned with scope '%s' open: join it first",
                   hki_task_display_name(task),
@@ -320,28 +324,25 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
     }
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
-                     hk_task_fn *fn, void *arg, hk_task_id *out_id);
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+                     const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
-int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
-                   hk_task_id *out_id)
+/* Without a look whether the caller is inside; a failure is only returned. */
+static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
+                        const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
-    struct hki_self *self = hki_self();
     struct hki_worker *worker = self->worker;
     struct hki_task *task;
 
-    if (HKI_UNLIKELY(self->scope != scope))
-        hki_scope_check_inside(scope, self);
     if (HKI_UNLIKELY(!worker))
-        return spawn_far(scope, self, name, fn, arg, out_id);
+        return spawn_far(scope, self, flags, name, fn, arg, out_id);
     task = hki_task_new(worker, name, fn, arg);
-    if (HKI_UNLIKELY(!task)) {
-        hk_scope_fail(scope, -ENOMEM);
+    if (HKI_UNLIKELY(!task))
         return -ENOMEM;
-    }
+    task->self.flags |= flags;
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
-    if (hki_scope_add_task(scope, self, &task->self) &&
+    if (HKI_LIKELY(scope) && hki_scope_add_task(scope, self, &task->self) &&
         (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
         worker->runtime->worker_count > 1) {
         share(worker, task);
@@ -352,9 +353,58 @@ int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
     return 0;
 }
 
+int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg)
+{
+    return spawn(scope, hki_self(), HKI_TASK_JOB, name, fn, arg, NULL);
+}
+
+int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
+                   hk_task_id *out_id)
+{
+    struct hki_self *self = hki_self();
+    int rc;
+
+    if (HKI_UNLIKELY(self->scope != scope))
+        hki_scope_check_inside(scope, self);
+    rc = spawn(scope, self, 0, name, fn, arg, out_id);
+    if (HKI_UNLIKELY(rc < 0))
+        hk_scope_fail(scope, rc);
+    return rc;
+}
+
 int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
 {
     return hk_spawn_named(scope, NULL, fn, arg, NULL);
+}
+
+/* The worker in whose queue a task from here waits: the caller's, if it is one of them,
+ * else one after the other. */
+static struct hki_worker *queue_in(struct hki_runtime *runtime)
+{
+    static uint32_t last; /* atomic */
+
+    if (hki_worker_current && hki_worker_current->runtime == runtime)
+        return hki_worker_current;
+    return &runtime->workers[__atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) %
+                             runtime->worker_count];
+}
+
+int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
+                 hk_task_fn *fn, void *arg)
+{
+    struct hki_task *task = hki_runtime_take_record(runtime);
+    struct hki_worker *worker = queue_in(runtime);
+
+    if (!task)
+        return -ENOMEM;
+    fill_record(task, worker, name, fn, arg);
+    task->self.flags |= HKI_TASK_JOB | HKI_TASK_FAR | HKI_TASK_REMOTE;
+    if (scope)
+        hki_scope_add_remote(scope, &task->self);
+    __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
+    share(worker, task);
+    wake_an_idle_worker(runtime);
+    return 0;
 }
 
 /* A task that was spawned on a plain thread arrives at its worker. Until it starts, its
@@ -381,8 +431,8 @@ static int far_worker(const hk_scope *scope, struct hki_worker **out)
     return hki_background_worker(out);
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
-                     hk_task_fn *fn, void *arg, hk_task_id *out_id)
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+                     const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
     struct hki_task *task = NULL;
@@ -393,11 +443,10 @@ static int spawn_far(hk_scope *scope, struct hki_self *self, const char *name,
         task = hki_runtime_take_record(worker->runtime);
         rc = task ? 0 : -ENOMEM;
     }
-    if (rc < 0) {
-        hk_scope_fail(scope, rc);
+    if (rc < 0)
         return rc;
-    }
     fill_record(task, worker, name, fn, arg);
+    task->self.flags |= flags;
     if (out_id)
         *out_id = hki_task_id_of(worker->runtime, task);
     hki_scope_add_task(scope, self, &task->self);

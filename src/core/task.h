@@ -28,6 +28,8 @@ enum hki_task_flags {
     HKI_TASK_ZOMBIE = 1 << 3,
     HKI_TASK_LIVE = 1 << 4,  /* the record is in use: for walkers of the slabs */
     HKI_TASK_LENDS = 1 << 5, /* waits in a join while a child runs on its stack */
+    HKI_TASK_JOB = 1 << 6,   /* its result is nothing to its scope */
+    HKI_TASK_FAR = 1 << 7,   /* spawned from outside: who takes it counts it */
 };
 
 struct hki_task {

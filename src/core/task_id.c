@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "core/runtime.h"
 #include "core/scope.h"
+#include "core/workers.h"
 
 #include <hocket/task.h>
 
@@ -144,4 +145,20 @@ int hk_task_cancel(hk_task_id id)
             lookup.rc = cancel_if_ours(hki_worker_current, id, lookup.here);
     } while (lookup.rc == -EAGAIN);
     return lookup.rc;
+}
+
+/* A record of a busy worker changes while we look; a late answer does no harm. */
+static __attribute__((no_sanitize("thread"))) bool is_live(const struct hki_task *task)
+{
+    return __atomic_load_n(&task->self.flags, __ATOMIC_ACQUIRE) & HKI_TASK_LIVE;
+}
+
+/* One that is spawned meanwhile is missed: who calls has seen to that. */
+void hki_workers_cancel(struct hki_runtime *runtime)
+{
+    struct hki_task *task;
+
+    for (uint32_t slot = 0; (task = hki_runtime_task(runtime, slot)); slot++)
+        if (is_live(task))
+            (void)hk_task_cancel(hki_task_id_of(runtime, task));
 }

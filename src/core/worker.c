@@ -121,6 +121,8 @@ static struct hki_task *take_shared(struct hki_worker *from, struct hki_worker *
         from->shared_head = task->next;
         __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
         __atomic_store_n(&from->shared_count, from->shared_count - 1, __ATOMIC_RELAXED);
+        if (task->self.flags & HKI_TASK_FAR)
+            HKI_COUNT(worker->tasks_spawned, 1);
     }
     hki_lock_release(&from->shared_lock);
     return task;
@@ -160,7 +162,7 @@ static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int
     HKI_COUNT(worker->tasks_ended, 1);
     if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, rc);
-    } else {
+    } else if (!worker->runtime->background) {
         worker->runtime->result = rc;
         __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
     }

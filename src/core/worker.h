@@ -14,6 +14,7 @@
 #include "core/task.h"
 #include "core/timer.h"
 #include "core/watch.h"
+#include "core/workers.h"
 #include "sys/fault.h"
 #include "sys/poller.h"
 #include "sys/stack.h"
@@ -91,8 +92,6 @@ void hki_worker_fini(struct hki_worker *worker);
 /* Makes the calling thread this worker; runs its loop until the runtime ends. */
 void hki_worker_run(struct hki_worker *worker);
 
-/* Puts a message into the inbox and makes the loop run soon. Any thread. */
-void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node);
 void hki_worker_notify(struct hki_worker *worker);
 
 /* From now on hk_call_soon refuses; what it accepted before is in the inbox. */

@@ -57,6 +57,17 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_stat), 80);
     assert_int_equal(sizeof(hk_command), 112);
     assert_int_equal(sizeof(hk_output), 40);
+    assert_int_equal(sizeof(hk_bytes), 16);
+    assert_int_equal(sizeof(hk_completed), 32);
+    assert_int_equal(sizeof(hk_job_error), 56);
+    assert_int_equal(sizeof(hk_job_options), 64);
+    assert_int_equal(sizeof(hk_executor_view), 80);
+    assert_int_equal(sizeof(hk_thread_pool_options), 48);
+    assert_int_equal(sizeof(hk_executor_stats), 152);
+    assert_int_equal(sizeof(hk_fn), 168);
+    assert_int_equal(sizeof(hk_imap), 32);
+    assert_int_equal(sizeof(hk_map_options), 64);
+    assert_int_equal(sizeof(hk_progress_line), 40);
 }
 
 /* Issue 2: a task that has not started costs at most 160 bytes; task.h says 96. */

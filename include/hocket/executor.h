@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Executors: where jobs run. The code that starts a job and waits for it is the same
+ * for all of them.
+ *
+ *     hk_tasks()       coroutines on this program's workers: for what waits
+ *     hk_threads()     a pool of threads: for what computes
+ *     hk_processes()   worker processes: for what may crash
+ *
+ * A job belongs to the innermost scope around who starts it. The scope's join waits
+ * for it, and a cancel of the scope reaches it: a queued job never runs, a running one
+ * is cancelled as a task is. Its error stays in its future and does not fail the scope.
+ * A plain thread without an open scope starts jobs of the background scope, which is
+ * joined at exit. In a cancelled scope nothing is started: the future is done with
+ * -EIDRM.
+ */
+#ifndef HOCKET_EXECUTOR_H
+#define HOCKET_EXECUTOR_H
+
+#include <hocket/future.h>
+
+HK_BEGIN_DECLS
+
+/* Coroutines. Inside hk_run, tasks of that runtime, spawned as hk_spawn does: on the
+ * caller's worker, unless the scope is parallel. On a plain thread, of the background
+ * runtime, which is started at need. */
+HK_API hk_executor *hk_tasks(void);
+
+/*
+ * Threads, one for each processor, started at need; they end with the process. Jobs are
+ * tasks there, so one that waits leaves its thread to others, and one may wait for
+ * another. What a job shares with others needs a lock.
+ */
+HK_API hk_executor *hk_threads(void);
+
+/* ---- jobs ---- */
+
+/* The result is a copy of `size` bytes; the last call counts. 0 or -ENOMEM. Only inside
+ * the job that `result` was passed to. */
+HK_API int hk_result_set(hk_result *result, const void *data, size_t size);
+
+/*
+ * What hk_submit runs: a function of the program or of a library that every worker
+ * process loads, too. `input` is the job's, aligned to 16 bytes, and may be changed.
+ * Returns >= 0, or the job's error.
+ */
+typedef int hk_job_fn(hk_bytes input, hk_result *result);
+
+/*
+ * Starts `fn` with a copy of `size` bytes. HK_FN in <hocket/fn.h> is the same with
+ * types.
+ *
+ * Blocks:  while the executor's queue is full.
+ * Cancel:  not started: the future is done with -EIDRM.
+ * Returns: its future, never NULL; see <hocket/future.h>.
+ */
+HK_API hk_future *hk_submit(hk_executor *on, hk_job_fn *fn, const void *data,
+                            size_t size);
+
+/* The same, of no scope: it may outlive every scope, and the program must end it (or
+ * wait for it) itself; at exit it is waited for. Dumps show it under "detached". */
+HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void *data,
+                                     size_t size);
+
+/* Bytes of an idempotency key. */
+#define HK_JOB_KEY_MAX 39
+
+/* Valid when zeroed: every zero means the default. */
+typedef struct hk_job_options {
+    /* Of the queued jobs of a pool of processes, those with a higher one start first.
+     * Tasks and pools of threads do not look at it. */
+    int32_t priority;
+    /* Not 0: the job may be started anew, this often in all (at most 3), when the
+     * worker that had it died. Only for what may safely happen twice. */
+    uint32_t attempts_max;
+    /* Names the job for ever: an executor that keeps jobs runs one of this name once.
+     * Copied. */
+    const char *key;
+    const char *name; /* for dumps; lives as long as the program */
+    bool nowait;      /* a full queue fails the future with -EAGAIN */
+    bool detached;    /* as hk_submit_detached */
+    uint64_t reserved[4];
+} hk_job_options;
+
+/* An executor seen with options, in the caller's storage. */
+typedef struct hk_executor_view {
+    const void *hki_none;
+    hk_executor *hki_on;
+    hk_job_options hki_options;
+} hk_executor_view;
+
+/*
+ * `on`, with these options for every job that is started by the pointer returned, which
+ * is valid as long as `view` is:
+ *
+ *     hk_executor_view view;
+ *     hk_executor *urgent = hk_with(&view, hk_threads(), &options);
+ *     hk_future *f = do_math_on(urgent, 0, 100);
+ */
+HK_API hk_executor *hk_with(hk_executor_view *view, hk_executor *on,
+                            const hk_job_options *options);
+
+/* ---- pools ---- */
+
+/* Valid when zeroed: every zero means the default. */
+typedef struct hk_thread_pool_options {
+    uint32_t threads;   /* at most 256; default: one for each processor */
+    uint32_t queue_max; /* jobs that wait for a thread; beyond that a submit waits, but
+                         * not that of a job of the pool itself. Default 65,536 */
+    const char *name;   /* for dumps; lives as long as the pool */
+    uint64_t reserved[4];
+} hk_thread_pool_options;
+
+/* A pool of threads of one's own. `options` may be NULL. Returns 0; -EINVAL (threads);
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread could be started), -EBADF (in exit handlers). */
+HK_API int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out);
+
+/* No job is taken from now on: their futures fail with -EPIPE. Twice is once. The
+ * executors that need no making cannot be closed: panic. */
+HK_API void hk_executor_close(hk_executor *executor);
+/* Closes it, and waits until every job has ended. 0 or -ECANCELED (still closed). */
+HK_API int hk_executor_join(hk_executor *executor);
+/* Closes it, and cancels every job; in worker processes, kills them. Never blocks. */
+HK_API void hk_executor_terminate(hk_executor *executor);
+/* Joins it, shielded, and frees it. NULL is fine. Not by a job of its own. */
+HK_API void hk_executor_free(hk_executor *executor);
+
+/* A snapshot; every number since its start unless said. */
+typedef struct hk_executor_stats {
+    const char *kind; /* "tasks", "threads", "processes" */
+    const char *name;
+    uint64_t submitted;
+    uint64_t queued;  /* now */
+    uint64_t running; /* now */
+    uint64_t done;    /* with a result */
+    uint64_t failed;
+    uint64_t cancelled;
+    uint64_t retried;
+    uint64_t workers; /* threads or processes, now; 0: those of the runtime */
+    uint64_t workers_lost;
+    uint64_t reserved[8];
+} hk_executor_stats;
+
+HK_API void hk_executor_stats_read(hk_executor *executor, hk_executor_stats *out);
+
+HK_END_DECLS
+
+#endif

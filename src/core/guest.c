@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guests of a scope, and where a job belongs. A guest is counted with the remote
+ * children and guarded by the same lock, so that the join outlasts it. Like a task that
+ * starts elsewhere it looks for a cancel after it has become visible to who cancels.
+ */
+#include "core/runtime.h"
+#include "core/scope.h"
+#include "core/workers.h"
+
+bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope)
+{
+    bool enters;
+
+    hki_lock_acquire(&scope->hki_lock);
+    /* Before the look at the flag: pairs with visit_remote in core/cancel.c. */
+    __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
+    enters =
+        !(__atomic_load_n(&scope->hki_flags, __ATOMIC_SEQ_CST) & HKI_SCOPE_EFFECTIVE);
+    if (enters) {
+        __atomic_add_fetch(&scope->hki_remote_count, 1, __ATOMIC_RELAXED);
+        guest->scope = scope;
+        guest->next = scope->hki_guests;
+        guest->link = &scope->hki_guests;
+        if (guest->next)
+            guest->next->link = &guest->next;
+        scope->hki_guests = guest;
+        HKI_HB_RELEASE(guest); /* to who cancels it */
+    }
+    hki_lock_release(&scope->hki_lock);
+    return enters;
+}
+
+void hki_guest_leave(struct hki_guest *guest)
+{
+    hk_scope *scope = guest->scope;
+
+    if (!scope)
+        return;
+    hki_lock_acquire(&scope->hki_lock);
+    *guest->link = guest->next;
+    if (guest->next)
+        guest->next->link = guest->link;
+    guest->scope = NULL;
+    HKI_HB_ACQUIRE(guest); /* who has cancelled it is done with it */
+    hki_lock_release(&scope->hki_lock);
+    HKI_HB_RELEASE(scope); /* what it did is seen after the join */
+    hki_scope_release_remote(scope);
+}
+
+void hki_guests_cancel(hk_scope *scope)
+{
+    for (struct hki_guest *g = scope->hki_guests; g; g = g->next) {
+        HKI_HB_ACQUIRE(g);
+        g->cancel(g);
+        HKI_HB_RELEASE(g);
+    }
+}
+
+hk_holder hki_holder_here(void)
+{
+    return hki_self();
+}
+
+hk_scope *hki_scope_around(void)
+{
+    struct hki_self *self = hki_self();
+    struct hki_runtime *runtime;
+
+    if (self->scope || self->parent)
+        return self->scope ? self->scope : self->parent;
+    if (self->kind != HKI_SELF_TASK)
+        return NULL;
+    runtime = self->worker->runtime;
+    if (runtime->background)
+        return NULL;
+    hk_scope_open_with(&runtime->root, 0, "main");
+    return &runtime->root;
+}
+
+int hki_worker_here(struct hki_worker **out)
+{
+    if (!hki_worker_current)
+        return hki_background_worker(out);
+    *out = hki_worker_current;
+    return 0;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam between the front (futures, HK_FN, hk_submit) and the executors that run
+ * jobs. An executor is a table of functions; a job is one record that holds all about
+ * it: its future, its function with arguments, and what the executor keeps.
+ *
+ * The life of a job, and who holds it:
+ *
+ *     made       the front has filled it in; it holds two references, one for the
+ *                submitter's future, one for the executor, and it is a guest of the
+ *                submitter's scope unless ops->has_tasks
+ *     submitted  ops->submit returned 0: the executor's. It may be asked to cancel it
+ *     started    the executor has called hki_job_start and got true
+ *     done       the executor has called hki_job_done, exactly once, from any thread:
+ *                that leaves the scope and drops the executor's reference, so the
+ *                record is not to be touched afterwards
+ *
+ * A cancel never ends a job by itself: ops->cancel notes it and wakes who does. That is
+ * what lets it be called with the lock of a scope held.
+ */
+#ifndef HKI_EXEC_EXECUTOR_H
+#define HKI_EXEC_EXECUTOR_H
+
+#include "core/workers.h"
+#include "exec/future.h"
+
+#include <hocket/executor.h>
+#include <hocket/fn.h>
+
+/* What a job has come to, while it runs. */
+struct hk_result {
+    unsigned char *small; /* HKI_FUTURE_INLINE bytes for a small one, aligned to 16 */
+    void *data;           /* the result: in `small`, or elsewhere */
+    size_t size;
+    void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
+};
+
+/* How a submit meets a full queue. */
+enum hki_submit_how {
+    HKI_SUBMIT_WAIT,
+    HKI_SUBMIT_NOWAIT, /* -EAGAIN */
+    HKI_SUBMIT_BEYOND, /* goes in, beyond the bound; on a loop: must not wait */
+};
+
+struct hki_job;
+
+enum { HKI_ATTEMPTS_MAX = 3 }; /* of an idempotent job */
+
+/* Where a job is; changes by compare-and-swap only. */
+enum hki_job_phase {
+    HKI_JOB_QUEUED,  /* not started: a cancel ends it */
+    HKI_JOB_STARTED, /* runs, or its result is on its way */
+    HKI_JOB_DROPPED, /* cancelled before its start: it never runs */
+};
+
+/* How a worker process ended; for hk_job_error. */
+struct hki_job_death {
+    int signal;      /* that killed it; 0: none */
+    int exit_status; /* valid without signal */
+    bool died;       /* the worker did, while it had this job */
+};
+
+struct hki_job {
+    hk_future future; /* first: an hk_future of a job is its job */
+
+    /* ---- what to run: set by the front, immutable ---- */
+    const hk_fn *fn;       /* of HK_FN; NULL: */
+    hk_job_fn *plain;      /* of hk_submit */
+    const char *name;      /* for dumps; never NULL, lives as long as the program */
+    hk_executor *executor; /* atomic: hk_then has one before */
+    unsigned char *image; /* the packed arguments (exec/pack.h): this job's, in place */
+    size_t image_size;
+
+    /* ---- who it is: the same on every machine that may ever see it ---- */
+    uint64_t id;                  /* unique in this process */
+    char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
+    int32_t priority;             /* higher ones first */
+    uint32_t attempt;             /* 1: the first; the executor counts */
+    uint32_t attempts_max;        /* > 1: it is idempotent, and may be retried */
+    bool nowait;                  /* as in hk_job_options */
+    bool is_detached;
+    hk_scope *scope; /* it belongs to; NULL: the background, or detached */
+
+    /* ---- its state ---- */
+    uint32_t phase;         /* atomic: hki_job_phase */
+    uint32_t cancelled;     /* atomic: 1 + hk_cancel_how that was asked for */
+    struct hki_guest guest; /* of its scope, unless ops->has_tasks */
+    hk_holder runner;       /* atomic: the task that runs it here; NULL: none */
+    bool is_counted;        /* among those that an exit waits for */
+    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
+    struct hki_job_death death;        /* valid once done */
+
+    /* ---- the executor's own, zero at submit ---- */
+    struct hki_job *next; /* in its queue */
+    void *own[4];
+    hk_inbox_node message;
+};
+
+struct hki_executor_ops {
+    const char *kind; /* "tasks", "threads", "processes" */
+    /* Arguments cross to another process: only functions of HK_FN and plain ones. */
+    bool crosses;
+    /* Jobs are tasks that it spawns into the submitter's scope: no guest is needed. */
+    bool has_tasks;
+
+    /*
+     * Takes the job: 0; or an error, then the job is still the front's. -ECANCELED: the
+     * caller was cancelled while it waited for room. -EPIPE: it is closed.
+     */
+    int (*submit)(hk_executor *executor, struct hki_job *job, enum hki_submit_how how);
+    /*
+     * job->cancelled was set, or raised. The job may be done at any moment, but its
+     * record stays during the call. May be called with a scope's lock held: must
+     * neither wait, nor call hki_job_done, nor touch a scope. 0 or -ENOMEM.
+     */
+    int (*cancel)(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
+
+    void (*close)(hk_executor *executor);     /* no submits from now on */
+    int (*join)(hk_executor *executor);       /* waits until all jobs have ended */
+    void (*terminate)(hk_executor *executor); /* cancels, or kills, all of them */
+    void (*fini)(hk_executor *executor); /* closed and joined: frees what is its own */
+    void (*stats)(hk_executor *executor, hk_executor_stats *out); /* adds its own */
+};
+
+/* The head of every executor. */
+struct hk_executor {
+    const struct hki_executor_ops *ops; /* NULL: an hk_executor_view */
+    const char *name;
+    uint32_t is_closed; /* atomic */
+    /* For hk_executor_stats; atomic. */
+    uint64_t submitted, started, done, failed, cancelled;
+    uint64_t dropped; /* of the cancelled ones, before they started */
+};
+
+/* ---- for executors ---- */
+
+/* True: the job is the caller's to run. False: it was cancelled before; the caller ends
+ * it with hki_job_done(job, -ECANCELED, NULL, 0). */
+bool hki_job_start(struct hki_job *job);
+
+/*
+ * Calls a function with packed arguments, here: fills *out (of which only `small` is
+ * set before), and returns its error or >= 0. For a worker process, too. The image is
+ * changed.
+ */
+int hki_job_call(const hk_fn *fn, hk_job_fn *plain, unsigned char *image, size_t size,
+                 hk_result *out);
+/* Forgets the result. */
+void hki_result_drop(hk_result *result);
+
+/* Runs a job that was started, in this process, and ends it. */
+void hki_job_run(struct hki_job *job);
+
+/*
+ * The job has ended: with `rc` >= 0 and a copy of its result, or with an error. A
+ * -ECANCELED is told as -EIDRM to who awaits it. Never blocks. Any thread, no lock
+ * held; at most once for each job that was submitted.
+ */
+void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size);
+
+/* The same, with a result that stays where it is: `release(data, size, ctx)` is called
+ * when the last reference to the future goes. */
+typedef void hki_release_fn(void *data, size_t size, void *ctx);
+void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
+                           hki_release_fn *release, void *ctx);
+
+/* For a job that was cancelled in the queue: ends it soon, on a loop. May be called
+ * with a scope's lock held. 0, or why there is no loop. Uses job->message. */
+int hki_job_drop_later(struct hki_job *job);
+
+/* Calls `run` with &job->message on the worker's loop; what the caller wrote into the
+ * job is seen there after HKI_HB_ACQUIRE(job). */
+void hki_job_post(struct hki_job *job, struct hki_worker *worker,
+                  void (*run)(hk_inbox_node *node, struct hki_worker *worker));
+
+/* Asks for its end. As hk_future_cancel. */
+int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
+
+/* ---- for the front ---- */
+
+/* A job for `on`, which may be a view; the image is to be filled. NULL: no memory. */
+struct hki_job *hki_job_new(hk_executor *on, size_t image_size);
+/* Panics when `fn` takes pointers and `on` runs jobs elsewhere. */
+void hki_check_may_cross(const hk_executor *on, const hk_fn *fn);
+/* From now on it is counted in the numbers of its executor. */
+void hki_job_counts(struct hki_job *job);
+/* Submits it; its future. */
+hk_future *hki_job_submit(struct hki_job *job);
+/* Makes it a guest of job->scope, or one that an exit waits for. False: the scope is
+ * cancelled. */
+bool hki_job_joins_scope(struct hki_job *job);
+bool hki_future_is_job(const hk_future *future);
+
+/* Of background jobs, for which an exit waits (exec/background.c). */
+void hki_background_job_begins(void);
+void hki_background_job_ends(void);
+
+void hki_executor_init(hk_executor *executor, const struct hki_executor_ops *ops,
+                       const char *name);
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* Futures and promises; the state word is explained in exec/future.h. */
+#include "exec/future.h"
+
+#include "base/alloc.h"
+#include "base/annotate.h"
+#include "base/assert.h"
+
+#include <hocket/scope.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the state ---- */
+
+void hki_future_init(hk_future *future, const struct hki_future_kind *kind,
+                     uint32_t refs)
+{
+    *future = (hk_future){.refs = refs, .kind = kind};
+}
+
+void hki_future_fini(hk_future *future)
+{
+    if (future->release)
+        future->release(future->data, future->size, future->release_ctx);
+}
+
+bool hki_future_claim(hk_future *future)
+{
+    return !(__atomic_fetch_or(&future->state, HKI_FUTURE_SETTING, __ATOMIC_ACQ_REL) &
+             HKI_FUTURE_SETTING);
+}
+
+void hki_release_heap(void *data, size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    hki_free(data);
+}
+
+int hki_future_store(hk_future *future, const void *data, size_t size)
+{
+    void *place = future->small;
+
+    if (size > HKI_FUTURE_INLINE) {
+        place = hki_alloc(size);
+        if (!place)
+            return -ENOMEM;
+        future->release = hki_release_heap;
+    }
+    if (size)
+        memcpy(place, data, size);
+    future->data = place;
+    future->size = size;
+    return 0;
+}
+
+/* With the lock, once DONE: who queues from now on finds that. */
+static void tell_all(hk_future *future)
+{
+    struct hki_observer *observer;
+    hk_waiter *w;
+
+    while ((observer = future->observers)) {
+        future->observers = observer->next;
+        observer->link = NULL;
+        observer->done(observer, future);
+    }
+    while ((w = hk_waiter_pop(&future->waiters)))
+        if (hk_waiter_claim(w))
+            hk_wake(w, future->rc);
+}
+
+void hki_future_finish(hk_future *future, int rc)
+{
+    uint32_t before;
+
+    future->rc = rc;
+    HKI_HB_RELEASE(future); /* the result is seen by who awaits it */
+    before = __atomic_fetch_or(&future->state, HKI_FUTURE_DONE, __ATOMIC_ACQ_REL);
+    if (!(before & HKI_FUTURE_WATCHED))
+        return;
+    hk_lock_acquire(&future->lock);
+    tell_all(future);
+    hk_lock_release(&future->lock);
+}
+
+/* With the lock. False: it is done, nobody will tell. */
+static bool watch(hk_future *future)
+{
+    return !(__atomic_fetch_or(&future->state, HKI_FUTURE_WATCHED, __ATOMIC_ACQ_REL) &
+             HKI_FUTURE_DONE);
+}
+
+bool hki_future_observe(hk_future *future, struct hki_observer *observer)
+{
+    bool pending;
+
+    observer->link = NULL;
+    hk_lock_acquire(&future->lock);
+    pending = watch(future);
+    if (pending) {
+        observer->next = future->observers;
+        observer->link = &future->observers;
+        if (observer->next)
+            observer->next->link = &observer->next;
+        future->observers = observer;
+    }
+    hk_lock_release(&future->lock);
+    return pending;
+}
+
+bool hki_future_unobserve(hk_future *future, struct hki_observer *observer)
+{
+    bool queued;
+
+    hk_lock_acquire(&future->lock);
+    queued = observer->link;
+    if (queued) {
+        *observer->link = observer->next;
+        if (observer->next)
+            observer->next->link = observer->link;
+        observer->link = NULL;
+    }
+    hk_lock_release(&future->lock);
+    return queued;
+}
+
+/* ---- waiting ---- */
+
+static void describe(const void *object, char *text, size_t size)
+{
+    const hk_future *future = object;
+
+    (void)snprintf(text, size, "%s", future->kind->name);
+}
+
+size_t hki_future_holders(const hk_future *future, hk_holder *out, size_t max)
+{
+    return hki_future_is_done(future) || !future->kind->holders
+               ? 0
+               : future->kind->holders(future, out, max);
+}
+
+static size_t holders(const void *object, hk_holder *out, size_t max)
+{
+    return hki_future_holders(object, out, max);
+}
+
+static const hk_wait_kind await_kind = {
+    .name = "future",
+    .describe = describe,
+    .holders = holders,
+};
+
+static hk_verdict await_abort(hk_waiter *w)
+{
+    hk_future *future = (hk_future *)w->object;
+    bool removed;
+
+    hk_lock_acquire(&future->lock);
+    removed = hk_waiter_remove(&future->waiters, w);
+    hk_lock_release(&future->lock);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+int hk_future_try(hk_future *future, hk_bytes *out)
+{
+    if (!hki_future_is_done(future))
+        return -EAGAIN;
+    HKI_HB_ACQUIRE(future);
+    if (out && future->rc >= 0)
+        *out = (hk_bytes){future->data, future->size};
+    return future->rc;
+}
+
+static int park(hk_future *future)
+{
+    hk_waiter w;
+
+    hk_lock_acquire(&future->lock);
+    if (!watch(future)) {
+        hk_lock_release(&future->lock);
+        return 0;
+    }
+    hk_waiter_init(&w, &await_kind, future);
+    hk_waiter_push(&future->waiters, &w);
+    hk_lock_release(&future->lock);
+    return hk_park(&w, await_abort);
+}
+
+int hk_future_await(hk_future *future, hk_bytes *out)
+{
+    int rc = hk_cancelled();
+
+    if (rc < 0)
+        return rc;
+    if (hki_future_is_done(future)) {
+        (void)hk_budget();
+    } else {
+        rc = park(future);
+        if (!hki_future_is_done(future))
+            return rc; /* cancelled, or nothing can ever set it */
+    }
+    return hk_future_try(future, out);
+}
+
+bool hk_future_is_done(const hk_future *future)
+{
+    return hki_future_is_done(future);
+}
+
+/* ---- as a case of a select ---- */
+
+static hk_lock *case_lock(void *object)
+{
+    return &((hk_future *)object)->lock;
+}
+
+static int case_attempt(void *object, void *data)
+{
+    (void)data;
+    return hk_future_try(object, NULL);
+}
+
+/* It may have been set since the attempt: that needs no lock. Then the wait is over
+ * before it began. */
+static void case_enqueue(void *object, hk_waiter *w)
+{
+    hk_future *future = object;
+
+    if (watch(future))
+        hk_waiter_push(&future->waiters, w);
+    else if (hk_waiter_claim(w))
+        hk_wake(w, future->rc);
+}
+
+static void case_dequeue(void *object, hk_waiter *w)
+{
+    (void)hk_waiter_remove(&((hk_future *)object)->waiters, w);
+}
+
+const hk_waitable hk_future_waiting = {
+    .kind = &await_kind,
+    .lock = case_lock,
+    .attempt = case_attempt,
+    .enqueue = case_enqueue,
+    .dequeue = case_dequeue,
+};
+
+/* ---- references ---- */
+
+hk_future *hk_future_ref(hk_future *future)
+{
+    if (__atomic_load_n(&future->refs, __ATOMIC_RELAXED))
+        __atomic_add_fetch(&future->refs, 1, __ATOMIC_RELAXED);
+    return future;
+}
+
+void hk_future_free(hk_future *future)
+{
+    if (!future || !__atomic_load_n(&future->refs, __ATOMIC_RELAXED))
+        return;
+    HKI_HB_RELEASE(&future->refs);
+    if (__atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    HKI_HB_ACQUIRE(&future->refs);
+    future->kind->free(future);
+}
+
+/* ---- promises ---- */
+
+static void promise_free(hk_future *future)
+{
+    hki_future_fini(future);
+    hki_free(future);
+}
+
+static const struct hki_future_kind promise_kind = {
+    .name = "a promise",
+    .free = promise_free,
+};
+
+static const struct hki_future_kind static_kind = {.name = "no memory"};
+
+hk_future *hki_future_no_memory(void)
+{
+    static hk_future none = {
+        .state = HKI_FUTURE_SETTING | HKI_FUTURE_DONE,
+        .rc = -ENOMEM,
+        .kind = &static_kind,
+    };
+
+    return &none;
+}
+
+hk_future *hk_future_new(void)
+{
+    hk_future *future = hki_alloc(sizeof(*future));
+
+    if (!future)
+        return hki_future_no_memory();
+    hki_future_init(future, &promise_kind, 1);
+    return future;
+}
+
+static void check_promise(const hk_future *future, const char *call)
+{
+    if (HKI_UNLIKELY(future->kind != &promise_kind && future->kind != &static_kind))
+        hki_panic("%s of a future that hk_future_new did not make", call);
+}
+
+int hk_future_set(hk_future *future, int rc, const void *data, size_t size)
+{
+    int stored;
+
+    check_promise(future, "hk_future_set");
+    if (HKI_UNLIKELY(rc < 0))
+        hki_panic("hk_future_set with %d: an error is set by hk_future_fail", rc);
+    if (!hki_future_claim(future))
+        return -EALREADY;
+    stored = hki_future_store(future, data, size);
+    hki_future_finish(future, stored < 0 ? stored : rc);
+    return stored;
+}
+
+int hk_future_fail(hk_future *future, int error)
+{
+    check_promise(future, "hk_future_fail");
+    if (HKI_UNLIKELY(error >= 0))
+        hki_panic("hk_future_fail with %d: not an error", error);
+    if (!hki_future_claim(future))
+        return -EALREADY;
+    hki_future_finish(future, error == -ECANCELED ? -EIDRM : error);
+    return 0;
+}
+
+int hk_future_cancel(hk_future *future, hk_cancel_how how)
+{
+    if (hki_future_is_done(future))
+        return -EALREADY;
+    if (future->kind->cancel)
+        return future->kind->cancel(future, how);
+    if (!hki_future_claim(future))
+        return -EALREADY;
+    hki_future_finish(future, -EIDRM);
+    return 0;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a job, on this side of its executor: see exec/executor.h. */
+#include "exec/executor.h"
+
+#include "base/annotate.h"
+#include "base/assert.h"
+#include "base/list.h"
+#include "exec/job_memory.h"
+
+#include <string.h>
+
+static struct hki_job *job_of(hk_future *future)
+{
+    return (struct hki_job *)(void *)future;
+}
+
+/* ---- the record ---- */
+
+static void job_free(hk_future *future)
+{
+    struct hki_job *job = job_of(future);
+
+    hki_future_fini(future);
+    if (job->fini)
+        job->fini(job);
+    hki_job_memory_give(job, sizeof(*job) + job->image_size);
+}
+
+static int cancel_future(hk_future *future, hk_cancel_how how)
+{
+    return hki_job_cancel(job_of(future), how);
+}
+
+static size_t holders(const hk_future *future, hk_holder *out, size_t max)
+{
+    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    hk_holder runner = __atomic_load_n(&job->runner, __ATOMIC_ACQUIRE);
+
+    if (!runner)
+        return 0;
+    if (max)
+        *out = runner;
+    return 1;
+}
+
+static const struct hki_future_kind job_kind = {
+    .name = "of a job",
+    .holders = holders,
+    .cancel = cancel_future,
+    .free = job_free,
+};
+
+bool hki_future_is_job(const hk_future *future)
+{
+    return future->kind == &job_kind;
+}
+
+static hk_executor *executor_of(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->executor, __ATOMIC_SEQ_CST);
+}
+
+/* A task, which it may be by now, is reached by the scope. Without memory for the
+ * cancel the job runs to its end, and the join waits for it. */
+static void guest_cancelled(struct hki_guest *guest)
+{
+    struct hki_job *job = hki_container_of(guest, struct hki_job, guest);
+
+    if (!executor_of(job)->ops->has_tasks)
+        (void)hki_job_cancel(job, HK_CANCEL);
+}
+
+static void take_options(struct hki_job *job, const hk_job_options *options)
+{
+    if (options->attempts_max > HKI_ATTEMPTS_MAX)
+        hki_panic("a job with %u attempts: at most %d", options->attempts_max,
+                  HKI_ATTEMPTS_MAX);
+    if (options->key) {
+        if (strlen(options->key) > HK_JOB_KEY_MAX)
+            hki_panic("the key of a job has more than %d bytes", HK_JOB_KEY_MAX);
+        strcpy(job->key, options->key);
+    }
+    job->priority = options->priority;
+    job->attempts_max = options->attempts_max ? options->attempts_max : 1;
+    job->name = options->name;
+    job->nowait = options->nowait;
+    job->is_detached = options->detached;
+}
+
+/* Each thread takes a thousand at a time. Atomic for TSan, which knows no order between
+ * the tasks of a thread. */
+static uint64_t next_id(void)
+{
+    enum { RANGE = 1024 };
+    static uint64_t taken;
+    static __thread uint64_t last;
+    uint64_t id = __atomic_load_n(&last, __ATOMIC_RELAXED);
+
+    if (id % RANGE == 0)
+        id = __atomic_fetch_add(&taken, RANGE, __ATOMIC_RELAXED);
+    __atomic_store_n(&last, ++id, __ATOMIC_RELAXED);
+    return id;
+}
+
+struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
+{
+    static const hk_job_options none;
+    const hk_job_options *options = &none;
+    struct hki_job *job;
+
+    if (image_size > SIZE_MAX / 2)
+        return NULL;
+    job = hki_job_memory_take(sizeof(*job) + image_size);
+    if (!job)
+        return NULL;
+    if (!on->ops) {
+        const hk_executor_view *view = (const hk_executor_view *)(const void *)on;
+
+        options = &view->hki_options;
+        on = view->hki_on;
+    }
+    *job = (struct hki_job){
+        .executor = on,
+        .image = (unsigned char *)(job + 1),
+        .image_size = image_size,
+        .id = next_id(),
+        .guest.cancel = guest_cancelled,
+    };
+    hki_future_init(&job->future, &job_kind, 2);
+    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
+    take_options(job, options);
+    return job;
+}
+
+/* ---- submitting ---- */
+
+static void count(uint64_t *counter)
+{
+    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+/* False: its scope is cancelled. */
+bool hki_job_joins_scope(struct hki_job *job)
+{
+    if (job->scope)
+        return hki_guest_enter(&job->guest, job->scope);
+    job->is_counted = true;
+    hki_background_job_begins();
+    return true;
+}
+
+static int submit(struct hki_job *job)
+{
+    hk_executor *executor = job->executor;
+    int rc = hk_cancelled();
+
+    if (rc < 0)
+        return rc;
+    if (__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE))
+        return -EPIPE;
+    job->scope = job->is_detached ? NULL : hki_scope_around();
+    if ((!job->scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
+        return -ECANCELED;
+    return executor->ops->submit(executor, job,
+                                 job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
+}
+
+void hki_job_counts(struct hki_job *job)
+{
+    count(&job->executor->submitted);
+}
+
+hk_future *hki_job_submit(struct hki_job *job)
+{
+    int rc;
+
+    if (!job->name)
+        job->name = job->fn ? job->fn->name : "job";
+    job->guest.name = job->name;
+    hki_job_counts(job);
+    rc = submit(job);
+    if (rc < 0)
+        hki_job_done(job, rc, NULL, 0);
+    return &job->future;
+}
+
+/* ---- running ---- */
+
+static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
+{
+    uint32_t queued = HKI_JOB_QUEUED;
+
+    return __atomic_compare_exchange_n(&job->phase, &queued, to, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+bool hki_job_start(struct hki_job *job)
+{
+    if (!leave_queue(job, HKI_JOB_STARTED))
+        return false;
+    count(&job->executor->started);
+    job->attempt++;
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void count_end(struct hki_job *job, int rc)
+{
+    hk_executor *executor = job->executor;
+
+    if (__atomic_load_n(&job->phase, __ATOMIC_RELAXED) != HKI_JOB_STARTED)
+        count(&executor->dropped);
+    count(rc >= 0        ? &executor->done
+          : rc == -EIDRM ? &executor->cancelled
+                         : &executor->failed);
+}
+
+/* The result, if there is one, lies in the future already. */
+static void finish(struct hki_job *job, int rc)
+{
+    bool is_counted = job->is_counted;
+
+    if (rc == -ECANCELED)
+        rc = -EIDRM;
+    count_end(job, rc);
+    hki_future_finish(&job->future, rc);
+    hki_guest_leave(&job->guest);
+    hk_future_free(&job->future);
+    if (is_counted)
+        hki_background_job_ends();
+}
+
+static void check_first(struct hki_job *job)
+{
+    HKI_ASSERT(!hki_future_is_done(&job->future), "a job is done once");
+}
+
+void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size)
+{
+    check_first(job);
+    if (rc >= 0) {
+        int stored = hki_future_store(&job->future, result, size);
+
+        rc = stored < 0 ? stored : rc;
+    }
+    finish(job, rc);
+}
+
+void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
+                           hki_release_fn *release, void *ctx)
+{
+    check_first(job);
+    job->future.data = data;
+    job->future.size = size;
+    job->future.release = release;
+    job->future.release_ctx = ctx;
+    finish(job, rc);
+}
+
+void hki_job_run(struct hki_job *job)
+{
+    hk_result result = {.small = job->future.small};
+    int rc;
+
+    __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELEASE);
+    rc = hki_job_call(job->fn, job->plain, job->image, job->image_size, &result);
+    hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
+}
+
+/* ---- cancelling ---- */
+
+/* False: as much had been asked before. */
+static bool raise_cancel(struct hki_job *job, uint32_t wanted)
+{
+    uint32_t was = __atomic_load_n(&job->cancelled, __ATOMIC_RELAXED);
+
+    do {
+        if (was >= wanted)
+            return false;
+    } while (!__atomic_compare_exchange_n(&job->cancelled, &was, wanted, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return true;
+}
+
+int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
+{
+    hk_executor *executor;
+
+    if (!raise_cancel(job, 1 + (uint32_t)how))
+        return 0;
+    (void)leave_queue(job, HKI_JOB_DROPPED);
+    executor = executor_of(job);
+    return executor->ops->cancel(executor, job, how);
+}
+
+static void drop(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_job *job = hki_container_of(node, struct hki_job, message);
+
+    (void)worker;
+    HKI_HB_ACQUIRE(job);
+    hki_job_done(job, -ECANCELED, NULL, 0);
+}
+
+void hki_job_post(struct hki_job *job, struct hki_worker *worker,
+                  void (*run)(hk_inbox_node *node, struct hki_worker *worker))
+{
+    job->message.hki_run = run;
+    HKI_HB_RELEASE(job);
+    hki_worker_post(worker, &job->message);
+}
+
+int hki_job_drop_later(struct hki_job *job)
+{
+    struct hki_worker *worker;
+    int rc = hki_worker_here(&worker);
+
+    if (rc == 0)
+        hki_job_post(job, worker, drop);
+    return rc;
+}
+
+/* ---- what is known of a failure ---- */
+
+int hk_future_error(const hk_future *future, hk_job_error *out)
+{
+    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+
+    if (!hki_future_is_done(future))
+        return -EAGAIN;
+    HKI_HB_ACQUIRE(future);
+    *out = (hk_job_error){.error = future->rc < 0 ? future->rc : 0,
+                          .exit_status = -1,
+                          .job = future->kind->name};
+    if (!hki_future_is_job(future))
+        return 0;
+    out->attempts = job->attempt;
+    out->job = job->name;
+    if (job->death.died) {
+        out->signal = job->death.signal;
+        out->exit_status = job->death.signal ? -1 : job->death.exit_status;
+    }
+    return 0;
+}

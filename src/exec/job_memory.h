@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of jobs. A job and its future live in one block; blocks of the usual size are
+ * kept by the thread that frees them, for the next job that it starts: no lock, and
+ * no page goes back to the system to be faulted in again.
+ */
+#ifndef HKI_EXEC_JOB_MEMORY_H
+#define HKI_EXEC_JOB_MEMORY_H
+
+#include <stddef.h>
+
+/* Not zeroed, aligned to 16 bytes. NULL: no memory. */
+void *hki_job_memory_take(size_t size);
+/* `size` as it was taken. */
+void hki_job_memory_give(void *block, size_t size);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs that are tasks: what executors share whose ops->has_tasks.
+ *
+ * job->own[0] is the id of the task that runs the job, an hk_task_id; 0 before. Before
+ * it starts a job needs no cancel: it finds out itself that it was dropped.
+ */
+#ifndef HKI_EXEC_TASK_JOB_H
+#define HKI_EXEC_TASK_JOB_H
+
+#include "exec/executor.h"
+
+/* What the task runs: `job` is gone afterwards. Returns 0. */
+int hki_task_job_run(void *job);
+
+/* Their ops->cancel. */
+int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
+
+#endif

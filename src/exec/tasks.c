@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs as tasks, and the executor that does no more. A job is a task of the submitter's
+ * scope: the run queue is its queue, the scope's join waits for it, the scope's cancel
+ * reaches it, and on one worker no lock is taken. Only a job of no scope makes a way:
+ * it is spawned on the loop of the background runtime.
+ */
+#include "exec/task_job.h"
+
+#include "base/annotate.h"
+#include "base/assert.h"
+#include "base/list.h"
+
+static uint64_t *task_of(struct hki_job *job)
+{
+    return (uint64_t *)(void *)&job->own[0];
+}
+
+int hki_task_job_run(void *arg)
+{
+    struct hki_job *job = arg;
+
+    /* Before the start: who comes too late to drop it finds the id. */
+    __atomic_store_n(task_of(job), hk_task_self().value, __ATOMIC_RELEASE);
+    if (hk_cancelled() < 0 || !hki_job_start(job))
+        hki_job_done(job, -ECANCELED, NULL, 0);
+    else
+        hki_job_run(job);
+    return 0;
+}
+
+int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
+{
+    hk_task_id id = {__atomic_load_n(task_of(job), __ATOMIC_ACQUIRE)};
+
+    (void)executor;
+    if (how == HK_CANCEL_QUEUED || !id.value)
+        return 0;
+    return hk_task_cancel(id) == -ENOMEM ? -ENOMEM : 0;
+}
+
+static void arrive(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_job *job = hki_container_of(node, struct hki_job, message);
+    int rc;
+
+    (void)worker;
+    HKI_HB_ACQUIRE(job);
+    rc = hki_spawn(NULL, job->name, hki_task_job_run, job);
+    if (rc < 0)
+        hki_job_done(job, rc, NULL, 0);
+}
+
+static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
+{
+    struct hki_worker *worker;
+    int rc;
+
+    (void)executor;
+    (void)how; /* there is no bound */
+    if (job->scope)
+        return hki_spawn(job->scope, job->name, hki_task_job_run, job);
+    rc = hki_background_worker(&worker);
+    if (rc == 0)
+        hki_job_post(job, worker, arrive);
+    return rc;
+}
+
+static const struct hki_executor_ops tasks_ops = {
+    .kind = "tasks",
+    .has_tasks = true,
+    .submit = submit,
+    .cancel = hki_task_job_cancel,
+};
+
+hk_executor *hk_tasks(void)
+{
+    static hk_executor tasks = {.ops = &tasks_ops, .name = "tasks"};
+
+    return &tasks;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hk_then: that continuations run as jobs of their own, when the future is done and not
+ * before; that they belong to a scope while they wait and while they run.
+ */
+#include "support/core_test.h"
+
+HK_FN(hk_rc, gives, (int, rc))
+{
+    return rc;
+}
+
+HK_FN(hk_rc, sleeps, (int64_t, ns))
+{
+    return hk_sleep(ns);
+}
+
+HK_FN(int, square, (int, n))
+{
+    return n * n;
+}
+
+static int add_one(hk_future *done, void *ctx, hk_result *result)
+{
+    hk_bytes in;
+    int value;
+
+    CHECK(hk_future_is_done(done));
+    if (ctx)
+        ++*(int *)ctx;
+    if (hk_future_try(done, &in) < 0)
+        return hk_future_try(done, NULL);
+    memcpy(&value, in.data, sizeof(value));
+    value++;
+    return hk_result_set(result, &value, sizeof(value));
+}
+
+TASK_TEST(rule_23_a_continuation_is_a_job_of_its_own)
+{
+    hk_future *f = square_on(hk_tasks(), 6), *g, *h;
+    int calls = 0, value;
+    hk_bytes out;
+
+    g = hk_then(f, hk_tasks(), add_one, &calls);
+    CHECK_EQ(calls, 0);
+    CHECK_EQ(hk_future_await(f, NULL), 0);
+    h = hk_then(f, hk_tasks(), add_one, &calls); /* is done already */
+    CHECK(!hk_future_is_done(h));
+    CHECK_EQ(hk_future_await(g, &out), 0);
+    memcpy(&value, out.data, sizeof(value));
+    CHECK_EQ(value, 37);
+    CHECK_EQ(hk_future_await(h, NULL), 0);
+    CHECK_EQ(calls, 2);
+    hk_future_free(f);
+    hk_future_free(g);
+    hk_future_free(h);
+    return 0;
+}
+
+TASK_TEST(continuations_make_chains)
+{
+    hk_future *f = square_on(hk_tasks(), 0);
+    int length = scaled(20000, 1000), value; /* no recursion along the chain */
+    hk_bytes out;
+
+    for (int i = 0; i < length; i++) {
+        hk_future *next = hk_then(f, hk_tasks(), add_one, NULL);
+
+        hk_future_free(f);
+        f = next;
+    }
+    CHECK_EQ(hk_future_await(f, &out), 0);
+    memcpy(&value, out.data, sizeof(value));
+    CHECK_EQ(value, length);
+    hk_future_free(f);
+    return 0;
+}
+
+TASK_TEST(a_continuation_sees_an_error)
+{
+    hk_future *f = gives_on(hk_tasks(), -EIO), *g;
+    int calls = 0;
+
+    g = hk_then(f, hk_tasks(), add_one, &calls);
+    CHECK_EQ(hk_future_await(g, NULL), -EIO);
+    CHECK_EQ(calls, 1);
+    hk_future_free(f);
+    hk_future_free(g);
+    return 0;
+}
+
+TASK_TEST(a_continuation_that_waits_is_cancelled_with_its_scope)
+{
+    hk_future *promise = hk_future_new(), *g, *h;
+    hk_scope s = HK_SCOPE_INIT;
+    int calls = 0;
+
+    hk_scope_open(&s);
+    g = hk_then(promise, hk_tasks(), add_one, &calls);
+    h = hk_then(promise, hk_tasks(), add_one, &calls);
+    CHECK_EQ(hk_future_cancel(h, HK_CANCEL_QUEUED), 0);
+    CHECK_EQ(hk_future_await(h, NULL), -EIDRM);
+    hk_scope_cancel(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(hk_future_try(g, NULL), -EIDRM);
+    CHECK_EQ(calls, 0);
+    CHECK_EQ(hk_future_set(promise, 0, NULL, 0), 0);
+    hk_future_free(promise);
+    hk_future_free(g);
+    hk_future_free(h);
+    return 0;
+}
+
+static int then_sleep(hk_future *done, void *ctx, hk_result *result)
+{
+    (void)ctx;
+    (void)result;
+    return hk_future_try(done, NULL) < 0 ? -ECANCELED : hk_sleep(HK_MILLISECOND);
+}
+
+static int sleep_then(hk_future *done, void *ctx, hk_result *result)
+{
+    (void)done;
+    (void)ctx;
+    (void)result;
+    return hk_sleep(HK_NEVER);
+}
+
+TASK_TEST(a_continuation_that_runs_is_cancelled_as_a_job)
+{
+    hk_future *f = gives_on(hk_tasks(), 0),
+              *g = hk_then(f, hk_tasks(), sleep_then, NULL);
+    hk_future *h;
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    h = hk_then(f, hk_tasks(), sleep_then, NULL);
+    CHECK_EQ(hk_test_wait_all_blocked(), 0);
+    CHECK_EQ(hk_future_cancel(g, HK_CANCEL), 0);
+    CHECK_EQ(hk_future_await(g, NULL), -EIDRM);
+    hk_scope_cancel(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(hk_future_try(h, NULL), -EIDRM);
+    hk_future_free(f);
+    hk_future_free(g);
+    hk_future_free(h);
+    return 0;
+}
+
+static void a_continuation_of_a_plain_thread(void **state)
+{
+    hk_future *f = square_on(hk_tasks(), 5), *g, *h;
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)state;
+    g = hk_then(f, hk_tasks(), add_one, NULL);
+    assert_int_equal(hk_future_await(g, NULL), 0);
+    hk_future_free(f);
+    hk_future_free(g);
+    f = hk_future_new();
+    hk_scope_open(&s);
+    g = hk_then(f, hk_tasks(), add_one, NULL);
+    hk_scope_cancel(&s);
+    assert_int_equal(hk_scope_join(&s), 0);
+    assert_int_equal(hk_future_try(g, NULL), -EIDRM);
+    h = hk_then(f, hk_tasks(), add_one, NULL);
+    assert_int_equal(hk_future_cancel(h, HK_CANCEL), 0);
+    assert_int_equal(hk_future_await(h, NULL), -EIDRM);
+    hk_future_free(f);
+    hk_future_free(g);
+    hk_future_free(h);
+}
+
+static int run_with_faults(void *unused)
+{
+    (void)unused;
+    for (uint64_t nth = 1; nth < 100; nth++) {
+        hk_future *f, *g;
+        int rc;
+
+        hk_fault_arm(HK_FAULT_ALLOC, nth, -ENOMEM);
+        f = square_on(hk_tasks(), 2);
+        g = hk_then(f, hk_tasks(), add_one, NULL);
+        rc = hk_future_await(g, NULL);
+        hk_fault_arm(HK_FAULT_ALLOC, 0, 0);
+        hk_future_free(f);
+        hk_future_free(g);
+        if (rc == 0)
+            return 0;
+        CHECK_EQ(rc, -ENOMEM);
+    }
+    return -EILSEQ;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    assert_int_equal(run_virtual(run_with_faults, NULL), 0);
+}
+
+static int scenario(void *unused)
+{
+    hk_future *f = sleeps_on(hk_tasks(), HK_MILLISECOND);
+    hk_future *g = hk_then(f, hk_tasks(), then_sleep, NULL);
+    hk_future *h = hk_then(g, hk_tasks(), then_sleep, NULL);
+    int rc = hk_future_await(h, NULL);
+
+    (void)unused;
+    hk_future_free(f);
+    hk_future_free(g);
+    hk_future_free(h);
+    return rc == -EIDRM ? -ECANCELED : rc; /* one of the jobs was cancelled */
+}
+
+static void chains_are_cancelled_at_every_point(void **state)
+{
+    hk_options options = {.virtual_clock = true};
+    int point = -1, runs = hk_cancel_torture(scenario, NULL, &options, &point);
+
+    (void)state;
+    if (runs < 0)
+        printf("# failed at point %d: %s\n", point, hk_error_text(runs));
+    assert_true(runs > 3);
+}
+
+/* What runs on the background runtime comes last: it frees its jobs when it likes. */
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rule_23_a_continuation_is_a_job_of_its_own),
+        cmocka_unit_test(continuations_make_chains),
+        cmocka_unit_test(a_continuation_sees_an_error),
+        cmocka_unit_test(a_continuation_that_waits_is_cancelled_with_its_scope),
+        cmocka_unit_test(a_continuation_that_runs_is_cancelled_as_a_job),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(chains_are_cancelled_at_every_point),
+        cmocka_unit_test(a_continuation_of_a_plain_thread),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
