@@ -76,7 +76,8 @@ static const void *bytes_from_worker(const struct hki_channel *channel,
     case HKI_PLACE_SLOT: return length <= HKI_SLOT_INLINE_BYTES ? slot->bytes : NULL;
     case HKI_PLACE_HEAP: return hki_heap_bytes(offset, length);
     case HKI_PLACE_ZONE:
-        return offset <= zone_bytes && length <= zone_bytes - offset
+        return offset % sizeof(struct hki_zone_head) == 0 && offset > 0 &&
+                       offset <= zone_bytes && length <= zone_bytes - offset
                    ? hki_channel_zone(channel) + offset
                    : NULL;
     default: return NULL;
@@ -96,6 +97,9 @@ static int read_result(const struct hki_channel *channel, const struct hki_slot 
         return -EPROTO;
     *out = (struct hki_letter){
         .bytes = bytes,
+        .head = place == HKI_PLACE_ZONE
+                    ? (struct hki_zone_head *)(uintptr_t)bytes - 1
+                    : NULL,
         .length = length,
         .status = __atomic_load_n(&slot->status, __ATOMIC_RELAXED),
         .what = __atomic_load_n(&slot->what, __ATOMIC_RELAXED),
@@ -120,9 +124,14 @@ int hki_channel_receive(const struct hki_channel *channel, struct hki_letter *ou
 
 void hki_channel_release(struct hki_channel *channel)
 {
-    /* Pairs with the acquire of the worker, which may reuse what the result had. */
     __atomic_store_n(&slot_at(channel, channel->emptied++)->state, HKI_SLOT_FREE,
                      __ATOMIC_RELEASE);
+}
+
+void hki_zone_head_release(struct hki_zone_head *head)
+{
+    /* Pairs with the acquire of the worker, which reuses the memory. */
+    __atomic_store_n(&head->is_released, 1, __ATOMIC_RELEASE);
 }
 
 bool hki_channel_revoke(struct hki_channel *channel, uint32_t index)

@@ -17,7 +17,8 @@
  *
  * What does not fit into a slot lies elsewhere: what goes down in the program's shared
  * heap (exec/heap.h), what comes up in the worker's own zone, a part of the channel's
- * memory in which the worker alone allocates.
+ * memory in which the worker alone allocates. The program can keep a result there after
+ * its slot is free, and says in front of it when it needs it no more.
  *
  * The program trusts nothing that is in here: what it needs to know it keeps for
  * itself, and each state, offset and length from the worker is read once and checked.
@@ -34,7 +35,7 @@
 
 enum {
     HKI_CHANNEL_SLOTS = 64,
-    HKI_SLOT_INLINE_BYTES = 216,
+    HKI_SLOT_INLINE_BYTES = 208,
     HKI_HANDSHAKE_BYTES = 3072,
 };
 
@@ -63,8 +64,14 @@ struct hki_slot {
     uint64_t length;   /* of its bytes */
     uint64_t offset;   /* of its bytes, unless they are in the slot */
     int32_t status;    /* of a result */
-    uint32_t reserved;
-    unsigned char bytes[HKI_SLOT_INLINE_BYTES];
+    uint32_t reserved[3];
+    _Alignas(16) unsigned char bytes[HKI_SLOT_INLINE_BYTES];
+};
+
+/* What is in front of a result in the zone. */
+struct hki_zone_head {
+    _Alignas(64) uint32_t is_released; /* atomic: the program does not need it any more */
+    struct hki_zone_head *next;        /* the worker's */
 };
 
 struct hki_channel_memory {
@@ -84,9 +91,10 @@ struct hki_channel {
 };
 
 /* A job or result as seen by who receives it. `bytes` are valid until the slot is freed
- * (a result) or done (a job). */
+ * or done; a result with a head, until that is released. */
 struct hki_letter {
     const void *bytes;
+    struct hki_zone_head *head; /* of a result in the zone; else NULL */
     size_t length;
     uint64_t function;
     int32_t status;
@@ -120,8 +128,10 @@ void hki_channel_send(struct hki_channel *channel);
  * worker of ours writes.
  */
 int hki_channel_receive(const struct hki_channel *channel, struct hki_letter *out);
-/* Frees the oldest slot, after its result was received; and what it had in the zone. */
+/* Frees the oldest slot, after its result was received. */
 void hki_channel_release(struct hki_channel *channel);
+/* A result in the zone is not needed any more. */
+void hki_zone_head_release(struct hki_zone_head *head);
 
 /* Takes the job of a slot in use back; `index` counts from the oldest. False: too late,
  * the worker has begun it. */

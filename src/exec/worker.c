@@ -20,9 +20,7 @@ static struct {
     bool is_worker;
     struct hki_channel channel;
     struct hki_zone zone;
-    /* What the result in each slot has in the zone; NULL: nothing. */
-    void *blocks[HKI_CHANNEL_SLOTS];
-    uint32_t reclaimed; /* slots before this one have nothing in the zone any more */
+    struct hki_zone_head *lent; /* results that the program may still need */
 } self;
 
 bool hki_is_worker(void)
@@ -111,37 +109,38 @@ static bool start(struct hki_handshake *hands)
 
 /* ---- working ---- */
 
-/* Frees what results had in the zone that the program has seen meanwhile. Slots are
- * freed in order, and one that is not DONE any more was freed. */
+/* Frees the results that the program does not need any more. */
 static void reclaim(void)
 {
-    while (self.reclaimed != self.channel.next) {
-        uint32_t index = self.reclaimed % HKI_CHANNEL_SLOTS;
-        const struct hki_slot *slot = &self.channel.memory->slots[index];
+    struct hki_zone_head **link = &self.lent, *head;
 
-        if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == HKI_SLOT_DONE)
-            return;
-        if (self.blocks[index])
-            hki_zone_free(&self.zone, self.blocks[index]);
-        self.blocks[index] = NULL;
-        self.reclaimed++;
+    while ((head = *link)) {
+        if (__atomic_load_n(&head->is_released, __ATOMIC_ACQUIRE)) {
+            *link = head->next;
+            hki_zone_free(&self.zone, head);
+        } else {
+            link = &head->next;
+        }
     }
 }
 
 static void put_in_zone(struct hki_slot *slot, const struct hki_reply *reply)
 {
-    ptrdiff_t index = slot - self.channel.memory->slots;
-    void *block = hki_zone_alloc(&self.zone, reply->size);
+    struct hki_zone_head *head;
 
-    if (!block) {
+    reclaim();
+    head = hki_zone_alloc(&self.zone, sizeof(*head) + reply->size);
+    if (!head) {
         slot->status = -ENOMEM;
         slot->length = 0;
         return;
     }
-    memcpy(block, reply->data, reply->size);
-    self.blocks[index] = block;
+    *head = (struct hki_zone_head){.next = self.lent};
+    self.lent = head;
+    memcpy(head + 1, reply->data, reply->size);
     slot->place = HKI_PLACE_ZONE;
-    slot->offset = (uint64_t)((unsigned char *)block - hki_channel_zone(&self.channel));
+    slot->offset =
+        (uint64_t)((unsigned char *)(head + 1) - hki_channel_zone(&self.channel));
 }
 
 static void put_result(struct hki_slot *slot, const struct hki_reply *reply)
@@ -169,7 +168,6 @@ static void run(struct hki_slot *slot)
     struct hki_reply reply = {.status = 0};
 
     hki_run_letter(&letter, &reply);
-    reclaim();
     put_result(slot, &reply);
     if (reply.release)
         reply.release(reply.ctx);
@@ -199,7 +197,6 @@ int hki_worker_main(void)
     if (hands->magic != HKI_HANDSHAKE_MAGIC)
         return EXIT_CANNOT_START;
     self.is_worker = true;
-    self.reclaimed = self.channel.next;
     if (!start(hands))
         return EXIT_CANNOT_START;
     HKI_ASSERT(hki_run_letter, "a worker knows how to run jobs");

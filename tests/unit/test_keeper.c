@@ -237,6 +237,8 @@ static void bytes_of_every_size_come_back(void **state)
         assert_int_equal(await_reply(&one, &reply), 1);
         assert_int_equal(reply.length, sizes[i]);
         assert_int_equal(memcmp(reply.bytes, block, sizes[i]), 0);
+        if (reply.head)
+            hki_zone_head_release(reply.head);
         hki_channel_release(&one.channel);
         hki_heap_free(block);
     }
