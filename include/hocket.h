@@ -27,6 +27,7 @@
 #include <hocket/fd.h>
 #include <hocket/file.h>
 #include <hocket/net.h>
+#include <hocket/processes.h>
 #include <hocket/signal.h>
 #include <hocket/stream.h>
 

@@ -2,7 +2,6 @@
 #include "exec/channel.h"
 
 #include "base/spin.h"
-#include "exec/heap.h"
 #include "sys/os.h"
 #include "sys/os_shm.h"
 
@@ -74,7 +73,6 @@ static const void *bytes_from_worker(const struct hki_channel *channel,
 
     switch (place) {
     case HKI_PLACE_SLOT: return length <= HKI_SLOT_INLINE_BYTES ? slot->bytes : NULL;
-    case HKI_PLACE_HEAP: return hki_heap_bytes(offset, length);
     case HKI_PLACE_ZONE:
         return offset % sizeof(struct hki_zone_head) == 0 && offset > 0 &&
                        offset <= zone_bytes && length <= zone_bytes - offset
@@ -97,9 +95,8 @@ static int read_result(const struct hki_channel *channel, const struct hki_slot 
         return -EPROTO;
     *out = (struct hki_letter){
         .bytes = bytes,
-        .head = place == HKI_PLACE_ZONE
-                    ? (struct hki_zone_head *)(uintptr_t)bytes - 1
-                    : NULL,
+        .head = place == HKI_PLACE_ZONE ? (struct hki_zone_head *)(uintptr_t)bytes - 1
+                                        : NULL,
         .length = length,
         .status = __atomic_load_n(&slot->status, __ATOMIC_RELAXED),
         .what = __atomic_load_n(&slot->what, __ATOMIC_RELAXED),
@@ -140,11 +137,9 @@ bool hki_channel_revoke(struct hki_channel *channel, uint32_t index)
                   HKI_SLOT_REVOKED);
 }
 
-bool hki_channel_is_begun(const struct hki_channel *channel, uint32_t index)
+bool hki_channel_is_running(const struct hki_channel *channel, uint32_t index)
 {
-    uint32_t state = state_of(slot_at(channel, channel->emptied + index));
-
-    return state != HKI_SLOT_READY && state != HKI_SLOT_REVOKED;
+    return state_of(slot_at(channel, channel->emptied + index)) == HKI_SLOT_TAKEN;
 }
 
 /* ---- the worker's side ---- */

@@ -70,8 +70,9 @@ struct hki_slot {
 
 /* What is in front of a result in the zone. */
 struct hki_zone_head {
-    _Alignas(64) uint32_t is_released; /* atomic: the program does not need it any more */
-    struct hki_zone_head *next;        /* the worker's */
+    _Alignas(64) uint32_t
+        is_released;            /* atomic: the program does not need it any more */
+    struct hki_zone_head *next; /* the worker's */
 };
 
 struct hki_channel_memory {
@@ -136,8 +137,8 @@ void hki_zone_head_release(struct hki_zone_head *head);
 /* Takes the job of a slot in use back; `index` counts from the oldest. False: too late,
  * the worker has begun it. */
 bool hki_channel_revoke(struct hki_channel *channel, uint32_t index);
-/* True if the worker has begun the job of a slot in use. */
-bool hki_channel_is_begun(const struct hki_channel *channel, uint32_t index);
+/* True if the worker has begun the job of a slot in use, and has not done it. */
+bool hki_channel_is_running(const struct hki_channel *channel, uint32_t index);
 
 /* ---- the worker's side ---- */
 

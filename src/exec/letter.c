@@ -37,10 +37,15 @@ uint32_t hki_letter_module(uint64_t function)
     return (uint32_t)(function >> OFFSET_BITS);
 }
 
+uint32_t hki_letter_job_module(const struct hki_job *job)
+{
+    return hki_letter_module((uint64_t)(uintptr_t)job->own[OWN_FUNCTION]);
+}
+
 int hki_letter_prepare(struct hki_job *job)
 {
     const void *function = job->fn ? (const void *)job->fn : (const void *)job->plain;
-    uint64_t words;
+    uint64_t words = 0;
     int rc = hki_letter_function(function, &words);
 
     if (rc < 0)
@@ -107,8 +112,7 @@ static hk_result result;
 static void release_result(void *ctx)
 {
     (void)ctx;
-    if (result.release)
-        result.release(result.data, result.size, NULL);
+    hki_result_drop(&result);
 }
 
 static void run_job(const struct hki_letter *letter, struct hki_reply *reply)

@@ -18,6 +18,8 @@ enum hki_letter_kind {
 /* What a letter says of a function: 16 bits of its module, 48 of its place there. */
 int hki_letter_function(const void *function, uint64_t *out);
 uint32_t hki_letter_module(uint64_t function);
+/* Of a job that was prepared. */
+uint32_t hki_letter_job_module(const struct hki_job *job);
 
 /*
  * Makes what the job's letter needs outside of its slot: a block in the shared heap if

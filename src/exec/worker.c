@@ -7,6 +7,8 @@
 #include "exec/zone.h"
 #include "sys/os.h"
 
+#include <hocket/processes.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,4 +203,19 @@ int hki_worker_main(void)
         return EXIT_CANNOT_START;
     HKI_ASSERT(hki_run_letter, "a worker knows how to run jobs");
     work(hands->spin_ns);
+}
+
+void hk_worker_main(void)
+{
+    int status;
+
+    hki_os_workers_will_call();
+    status = hki_worker_main();
+    if (status >= 0)
+        hki_os_exit_now(status);
+}
+
+bool hk_is_worker(void)
+{
+    return hki_is_worker();
 }

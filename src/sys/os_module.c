@@ -13,7 +13,7 @@
 /* Filled from the front, nothing is ever taken out; the program's own is not there. */
 static struct {
     struct {
-        char *path;    /* in the process that asks */
+        char *path;     /* in the process that asks */
         uintptr_t bias; /* in the other: what its addresses begin at; 0: not loaded */
     } libraries[HKI_MODULES_MAX];
     uint32_t count; /* atomic: written with the lock */

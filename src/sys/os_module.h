@@ -11,7 +11,8 @@
 
 #include <stdint.h>
 
-/* The program itself; libraries get the numbers after it, in order of their first use. */
+/* The program itself; libraries get the numbers after it, in order of their first
+ * use. */
 enum { HKI_MODULE_PROGRAM = 0, HKI_MODULES_MAX = 4096 };
 
 /*

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -86,6 +87,33 @@ void hki_os_exit_now(int status)
     _exit(status);
 }
 
+/* Of a machine with more than the set can say, the first ones. */
+static void allowed_processors(cpu_set_t *out)
+{
+    CPU_ZERO(out);
+    if (sched_getaffinity(0, sizeof(*out), out) < 0)
+        CPU_SET(0, out);
+}
+
+uint32_t hki_os_processor_count(void)
+{
+    cpu_set_t set;
+
+    allowed_processors(&set);
+    return (uint32_t)CPU_COUNT(&set);
+}
+
+uint32_t hki_os_processor(uint32_t nth)
+{
+    uint32_t left = nth % hki_os_processor_count(), cpu = 0;
+    cpu_set_t set;
+
+    allowed_processors(&set);
+    while (!CPU_ISSET(cpu, &set) || left-- > 0)
+        cpu++;
+    return cpu;
+}
+
 static int duplicate_and_close(int fd, int lowest)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, lowest);
@@ -119,6 +147,25 @@ bool hki_os_has_stopped(int pidfd)
 
     return waitid(P_PIDFD, (id_t)pidfd, &info, WSTOPPED | WNOHANG) == 0 &&
            info.si_pid != 0;
+}
+
+uint64_t hki_os_process_memory(pid_t pid)
+{
+    char text[128];
+    unsigned long long all, resident = 0;
+    ssize_t len;
+    int fd;
+
+    (void)snprintf(text, sizeof(text), "/proc/%d/statm", (int)pid);
+    fd = open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    len = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    if (sscanf(text, "%llu %llu", &all, &resident) != 2)
+        return 0;
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 int hki_os_poll_many(struct pollfd *fds, size_t count, int timeout_ms)

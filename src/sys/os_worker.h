@@ -51,11 +51,18 @@ _Noreturn void hki_os_exit_now(int status);
 
 /* ---- by the parent ---- */
 
+/* How many processors the calling process may use; and the nth of them, in turn. */
+uint32_t hki_os_processor_count(void);
+uint32_t hki_os_processor(uint32_t nth);
+
 /* A pipe, close-on-exec, both numbers `lowest` or higher. out[0] is read from. */
 int hki_os_lifeline(int lowest, int out[2]);
 
 /* True if the child has been stopped since the last time it was asked. */
 bool hki_os_has_stopped(int pidfd);
+
+/* Its resident memory; 0: unknown. */
+uint64_t hki_os_process_memory(pid_t pid);
 
 /* poll(2); a negative timeout: for ever. Interrupted: 0. */
 int hki_os_poll_many(struct pollfd *fds, size_t count, int timeout_ms);

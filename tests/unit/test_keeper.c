@@ -306,8 +306,8 @@ static void the_replies_before_a_death_are_not_lost(void **state)
         hki_channel_release(&one.channel);
     }
     assert_int_equal(await_reply(&one, &reply), 0);
-    assert_true(hki_channel_is_begun(&one.channel, 0));
-    assert_false(hki_channel_is_begun(&one.channel, 1));
+    assert_true(hki_channel_is_running(&one.channel, 0));
+    assert_false(hki_channel_is_running(&one.channel, 1));
     end_one(&one);
 }
 
