@@ -228,7 +228,8 @@ void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *e
         tell(&ended->jobs[i]);
     hk_lock_acquire(&pool->lock);
     pool->jobs -= ended->count;
-    if (pool->jobs == 0) {
+    if (ended->count > 0 && pool->jobs == 0) {
+        hki_outside_ends(); /* who waited for the last one has been woken */
         joiners = pool->joiners;
         pool->joiners = (hk_waiter_queue){NULL, NULL};
     }

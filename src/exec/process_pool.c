@@ -81,7 +81,8 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
     hk_lock_acquire(&pool->lock);
     rc = put_in_queue(pool, job, how);
     if (rc == 0) {
-        pool->jobs++;
+        if (pool->jobs++ == 0)
+            hki_outside_begins();
         hki_dispatch(pool);
     }
     is_left = pool->queue.count > 0;

@@ -89,11 +89,12 @@ struct one {
 static void on_end(struct hki_child *child, int error, int status)
 {
     struct one *one = hki_container_of(child, struct one, child);
+    struct hki_bell *bell = one->bell;
 
     one->error = error;
     one->status = status;
-    __atomic_exchange_n(&one->has_ended, 1, __ATOMIC_SEQ_CST);
-    hki_bell_ring(one->bell);
+    __atomic_exchange_n(&one->has_ended, 1, __ATOMIC_SEQ_CST); /* it may be gone */
+    hki_bell_ring(bell);
 }
 
 static void start_one(struct one *one)
