@@ -10,7 +10,7 @@
 
 /* Address space: twice the memory that there is can never be filled, and where even
  * that is not to be had (a limit on address space) half of it may be. */
-#define SIZE_BYTES_MIN ((size_t)256 << 20)
+#define SIZE_BYTES_MIN ((size_t)64 << 20)
 #define SIZE_BYTES_MAX ((size_t)1 << 40)
 
 static struct {

@@ -7,6 +7,7 @@
 #include "exec/heap.h"
 #include "sys/os.h"
 #include "sys/os_proc.h"
+#include "sys/os_worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -96,8 +97,9 @@ static int spawn(const struct hki_child *child, const int lifeline[2], const cha
     if (rc < 0)
         return rc;
     out->pidfd = hki_os_pidfd_open(out->pid);
-    if (out->pidfd < 0)
-        hki_os_child_destroy(out->pid);
+    if (out->pidfd >= 0 || out->pidfd == -ENOSYS)
+        return 0;
+    hki_os_child_destroy(out->pid);
     return out->pidfd;
 }
 
@@ -140,7 +142,7 @@ static void start_next(void)
     hki_list_push(&keeper.alive, &child->node);
     keeper.alive_count++;
     if (child->is_killed)
-        (void)hki_os_pidfd_signal(child->pidfd, SIGKILL); /* it cannot be gone yet */
+        hki_os_child_kill(child->pid, child->pidfd);
     hki_lock_release(&keeper.lock);
 }
 
@@ -156,23 +158,44 @@ static bool is_start_wanted(void)
 
 /* ---- its end ---- */
 
+/* Before the next look, when there is nothing to wait for. */
+static void nap(void)
+{
+    struct pollfd none = {.fd = -1};
+
+    (void)hki_os_poll_many(&none, 1, 10);
+}
+
 static void bury(struct hki_child *child)
 {
     int status = HKI_STATUS_UNKNOWN;
 
     /* What it has started goes as well. Before it is reaped its number is its group's
-     * and nobody else's. -ESRCH, -EPERM: there is nothing else. */
-    (void)hki_os_group_signal(child->pid, SIGKILL);
-    if (hki_os_reap(child->pidfd, false, &status) == -EAGAIN)
-        return; /* dead, but a debugger has not let go of it: the next look */
+     * and nobody else's, but only a pidfd is sure that it has ended. */
+    if (child->pidfd >= 0)
+        (void)hki_os_group_signal(child->pid, SIGKILL); /* -ESRCH: nothing is left */
+    if (hki_os_child_reap(child->pid, child->pidfd, &status) == -EAGAIN) {
+        nap(); /* a debugger has not let go of it; or it has closed its lifeline */
+        return;
+    }
     hki_lock_acquire(&keeper.lock);
     hki_list_remove(&child->node);
     keeper.alive_count--;
-    (void)hki_os_close(child->pidfd);
+    if (child->pidfd >= 0)
+        (void)hki_os_close(child->pidfd);
     (void)hki_os_close(child->lifeline);
     child->pid = 0;
     hki_lock_release(&keeper.lock);
     child->ended(child, 0, status);
+}
+
+/* What tells of its end: its pidfd; else that nobody reads from its lifeline any more,
+ * which may also be because it has closed everything. */
+static struct pollfd end_of(const struct hki_child *child)
+{
+    if (child->pidfd >= 0)
+        return (struct pollfd){.fd = child->pidfd, .events = POLLIN};
+    return (struct pollfd){.fd = child->lifeline, .events = 0};
 }
 
 /* The descriptors of all children after the event's, in the order of the list, to which
@@ -187,7 +210,7 @@ static struct pollfd *all_to_watch(size_t count)
     *fd++ = (struct pollfd){.fd = keeper.event_fd, .events = POLLIN};
     for (struct hki_list *node = keeper.alive.next; node != &keeper.alive;
          node = node->next)
-        *fd++ = (struct pollfd){.fd = child_of(node)->pidfd, .events = POLLIN};
+        *fd++ = end_of(child_of(node));
     return fds;
 }
 
@@ -208,9 +231,7 @@ static void watch_all(void)
     struct pollfd *fds = all_to_watch(count);
 
     if (!fds) {
-        struct pollfd nap = {.fd = -1};
-
-        (void)hki_os_poll_many(&nap, 1, 10); /* no memory now: perhaps soon */
+        nap(); /* no memory now: perhaps soon */
         return;
     }
     (void)hki_os_poll_many(fds, count + 1, -1); /* on failure no fd is ready */
@@ -271,7 +292,7 @@ void hki_keeper_kill(struct hki_child *child)
     child->is_killed = true;
     /* By its group, if it has led one long enough; -ESRCH: dead, which will do. */
     if (child->pid && hki_os_group_signal(child->pid, SIGKILL) < 0)
-        (void)hki_os_pidfd_signal(child->pidfd, SIGKILL);
+        hki_os_child_kill(child->pid, child->pidfd);
     hki_lock_release(&keeper.lock);
 }
 
@@ -280,7 +301,7 @@ bool hki_keeper_has_stopped(struct hki_child *child)
     bool has_stopped;
 
     hki_lock_acquire(&keeper.lock);
-    has_stopped = child->pid && hki_os_has_stopped(child->pidfd);
+    has_stopped = child->pid && hki_os_child_has_stopped(child->pid, child->pidfd);
     hki_lock_release(&keeper.lock);
     return has_stopped;
 }

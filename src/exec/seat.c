@@ -18,7 +18,7 @@
 #define MS INT64_C(1000000)
 
 /* Of a worker's zone: address space, not memory. */
-#define ZONE_BYTES_MIN ((size_t)1 << 30)
+#define ZONE_BYTES_MIN ((size_t)64 << 20)
 #define ZONE_BYTES_MAX ((size_t)64 << 30)
 
 /* Jobs are not held back by a longer one before them for longer than this. */
@@ -95,7 +95,7 @@ static int make_link(struct hki_seat *seat)
     seat->link->refs = 1;
     do
         fd = hki_channel_create(&seat->link->channel, size);
-    while (fd == -ENOMEM && (size /= 2) >= ZONE_BYTES_MIN / 16);
+    while (fd == -ENOMEM && (size /= 2) >= ZONE_BYTES_MIN);
     return fd;
 }
 

@@ -18,6 +18,13 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+
+/* At exit valgrind reads all that is mapped, which makes every page be there. */
+#define VALGRIND_BYTES ((size_t)32 << 20)
+
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 /* Kernels before 6.3 do not know that memory need not be executable. */
@@ -100,6 +107,10 @@ void hki_os_shared_wake(uint32_t *word, uint32_t count)
 
 size_t hki_os_memory_bytes(void)
 {
+#ifdef RUNNING_ON_VALGRIND
+    if (RUNNING_ON_VALGRIND)
+        return VALGRIND_BYTES;
+#endif
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 
     return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : (size_t)1 << 30;

@@ -32,7 +32,7 @@ void hki_os_shm_discard(void *address, size_t size_bytes);
 void hki_os_shared_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
 void hki_os_shared_wake(uint32_t *word, uint32_t count);
 
-/* Bytes of memory that this machine has. */
+/* Bytes of memory that this machine has, or that shared memory should not exceed. */
 size_t hki_os_memory_bytes(void);
 
 #endif

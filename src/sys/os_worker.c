@@ -2,6 +2,8 @@
 /* errno is read here; see os.h. */
 #include "sys/os_worker.h"
 
+#include "sys/os_proc.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -141,11 +143,30 @@ int hki_os_lifeline(int lowest, int out[2])
     return ends[0] < 0 ? ends[0] : ends[1];
 }
 
-bool hki_os_has_stopped(int pidfd)
+int hki_os_child_reap(pid_t pid, int pidfd, int *out_status)
+{
+    pid_t reaped;
+
+    if (pidfd >= 0)
+        return hki_os_reap(pidfd, false, out_status);
+    do
+        reaped = waitpid(pid, out_status, WNOHANG);
+    while (reaped < 0 && errno == EINTR);
+    return reaped < 0 ? -errno : reaped == 0 ? -EAGAIN : 0;
+}
+
+void hki_os_child_kill(pid_t pid, int pidfd)
+{
+    if (pidfd < 0 || hki_os_pidfd_signal(pidfd, SIGKILL) == -ENOSYS)
+        (void)kill(pid, SIGKILL); /* it may have ended */
+}
+
+bool hki_os_child_has_stopped(pid_t pid, int pidfd)
 {
     siginfo_t info = {0};
 
-    return waitid(P_PIDFD, (id_t)pidfd, &info, WSTOPPED | WNOHANG) == 0 &&
+    return waitid(pidfd < 0 ? P_PID : P_PIDFD, pidfd < 0 ? (id_t)pid : (id_t)pidfd,
+                  &info, WSTOPPED | WNOHANG) == 0 &&
            info.si_pid != 0;
 }
 

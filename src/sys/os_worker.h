@@ -58,8 +58,17 @@ uint32_t hki_os_processor(uint32_t nth);
 /* A pipe, close-on-exec, both numbers `lowest` or higher. out[0] is read from. */
 int hki_os_lifeline(int lowest, int out[2]);
 
-/* True if the child has been stopped since the last time it was asked. */
-bool hki_os_has_stopped(int pidfd);
+/*
+ * A child is known by its pid and its pidfd; without the latter (-1: emulators do not
+ * know it) by its pid alone, which is another's once somebody has reaped the child.
+ *
+ * Whether it has ended, and then reaps it: 0, -EAGAIN, -ECHILD as hki_os_reap.
+ */
+int hki_os_child_reap(pid_t pid, int pidfd, int *out_status);
+/* Sends SIGKILL; to a child that has ended already it does nothing. */
+void hki_os_child_kill(pid_t pid, int pidfd);
+/* True if it has been stopped since the last time it was asked. */
+bool hki_os_child_has_stopped(pid_t pid, int pidfd);
 
 /* Its resident memory; 0: unknown. */
 uint64_t hki_os_process_memory(pid_t pid);

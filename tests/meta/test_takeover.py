@@ -6,7 +6,6 @@ dependent, from several objects, with C++ constructors, with a plugin that is lo
 time, under valgrind, and wholly static with a call of hk_worker_main. And that a program in
 which it cannot take over is told so, and does not start itself for ever."""
 
-import os
 import re
 import shutil
 import tempfile
@@ -146,9 +145,9 @@ def build(work):
     return []
 
 
-def outcome(command, work, expected=PRINTS, env=None):
-    status, text = output_of(["timeout", "100", *command], cwd=work,
-                             env=dict(os.environ, **(env or {})))
+def outcome(command, work, expected=PRINTS):
+    status, text = output_of(["timeout", "60", *command], cwd=work)
+    text = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)  # valgrind of old kernels
     if status == 0 and text == expected:
         return []
     return [f"{' '.join(map(str, command))}: exit status {status}", text]
