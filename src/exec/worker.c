@@ -6,6 +6,7 @@
 #include "exec/heap.h"
 #include "exec/zone.h"
 #include "sys/os.h"
+#include "sys/os_sandbox.h"
 
 #include <hocket/processes.h>
 
@@ -79,11 +80,16 @@ static int limit_resources(struct hki_handshake *hands)
     return hki_os_limits_apply(&hands->limits);
 }
 
+static int enter_sandbox(struct hki_handshake *hands)
+{
+    return hands->is_sandboxed ? hki_os_sandbox_enter() : 0;
+}
+
 /* The life comes first: whatever happens then, nothing is left behind. */
 static const struct step steps[] = {
     {"checking the program", check_program}, {"binding its life", bind_life},
     {"mapping memory", map_memory},          {"binding to processors", bind_processors},
-    {"limiting resources", limit_resources},
+    {"limiting resources", limit_resources}, {"entering the sandbox", enter_sandbox},
 };
 
 static void answer(struct hki_handshake *hands, uint32_t what, int error)

@@ -19,7 +19,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 /* ---- what runs in workers ---- */
 
@@ -75,6 +76,52 @@ HK_FN(int, close_everything)
     for (int fd = 0; fd < 100; fd++)
         (void)close(fd);
     return 1;
+}
+
+/* Which of the things that a sandbox forbids can be done: bits. */
+HK_FN(unsigned, try_forbidden, (hk_str, path))
+{
+    const bool can[] = {
+        socket(AF_INET, SOCK_STREAM, 0) >= 0,
+        open(path, O_CREAT | O_WRONLY, 0600) >= 0,
+        unlink(path) == 0,
+        kill(getppid(), 0) == 0,
+        syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != ENOSYS,
+        execl("/bin/true", "true", NULL) != -1 || errno != EPERM,
+    };
+    unsigned bits = 0;
+
+    for (unsigned i = 0; i < sizeof(can) / sizeof(can[0]); i++)
+        bits |= (unsigned)can[i] << i;
+    return bits;
+}
+
+HK_FN(int, read_some, (hk_str, path))
+{
+    char byte;
+    int fd = open(path, O_RDONLY);
+
+    return (int)read(fd, &byte, 1);
+}
+
+/* Fills what it shares with the program with junk: its channel, and nobody else's. */
+HK_FN(int, write_junk, (int, byte))
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    int found = 0;
+
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long first, end;
+
+        if (!strstr(line, "hocket-channel") ||
+            sscanf(line, "%lx-%lx", &first, &end) != 2)
+            continue;
+        memset((void *)first, byte, 64 << 10);
+        found++;
+    }
+    (void)fclose(maps);
+    return found;
 }
 
 static int state_of_worker;
@@ -470,6 +517,26 @@ static void a_crash_does_not_touch_jobs_behind_it(void **state)
     hk_executor_free(pool);
 }
 
+static void junk_from_a_worker_fails_its_job(void **state)
+{
+    static const int bytes[] = {0xff, 0x7f, 0x03, 0x00};
+    hk_executor *pool = pool_with(1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        hk_future *future = write_junk_on(pool, bytes[i]);
+
+        /* With a state that means something the worker may even get its result across,
+         * or wait for ever for a job that it has been sent. */
+        while (hk_future_try(future, NULL) == -EAGAIN && hk_future_worker(future) == 0)
+            assert_int_equal(hk_sleep(HK_MILLISECOND), 0);
+        (void)hk_future_cancel(future, HK_KILL);
+        (void)await_and_free(future);
+        expect_add(pool, 1, 2);
+    }
+    hk_executor_free(pool);
+}
+
 static void an_initializer_makes_the_state_of_each_worker(void **state)
 {
     int seed = 99, got;
@@ -536,6 +603,32 @@ static void a_worker_has_the_limits_that_were_asked_for(void **state)
     assert_int_equal(await_and_free(allocate_on(pool, (size_t)1 << 30)), -ENOMEM);
 #endif
 #endif
+    hk_executor_free(pool);
+}
+
+static void a_sandboxed_worker_can_compute_and_read(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 1, .sandbox = true});
+    hk_future *future = try_forbidden_on(pool, "/tmp/hocket-forbidden");
+    unsigned bits;
+    int rc = try_forbidden_await(future, &bits), got;
+
+    (void)state;
+    hk_future_free(future);
+    if (rc == -ENOSYS) {
+        hk_executor_free(pool);
+        skip(); /* this kernel has no Landlock */
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(bits, 0);
+    future = read_some_on(pool, "/proc/self/status");
+    assert_int_equal(read_some_await(future, &got), 0);
+    assert_int_equal(got, 1);
+    hk_future_free(future);
+    expect_add(pool, 1, 2);
+    assert_int_equal(await_and_free(die_by_on(pool, SIGSEGV)), -EOWNERDEAD);
+    expect_add(pool, 1, 2);
     hk_executor_free(pool);
 }
 
@@ -683,10 +776,12 @@ int main(void)
         cmocka_unit_test(a_stopped_worker_is_noticed),
         cmocka_unit_test(a_worker_may_close_all_its_descriptors),
         cmocka_unit_test(a_crash_does_not_touch_jobs_behind_it),
+        cmocka_unit_test(junk_from_a_worker_fails_its_job),
         cmocka_unit_test(an_initializer_makes_the_state_of_each_worker),
         cmocka_unit_test(an_initializer_that_fails_fails_the_jobs),
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
+        cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),
         cmocka_unit_test(a_worker_cannot_submit_to_process_pools),
