@@ -8,6 +8,7 @@
 #include "exec/heap.h"
 #include "exec/letter.h"
 #include "exec/worker.h"
+#include "sys/os.h"
 #include "sys/os_proc.h"
 #include "sys/os_worker.h"
 

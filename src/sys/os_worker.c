@@ -97,20 +97,13 @@ static void allowed_processors(cpu_set_t *out)
         CPU_SET(0, out);
 }
 
-uint32_t hki_os_processor_count(void)
-{
-    cpu_set_t set;
-
-    allowed_processors(&set);
-    return (uint32_t)CPU_COUNT(&set);
-}
-
 uint32_t hki_os_processor(uint32_t nth)
 {
-    uint32_t left = nth % hki_os_processor_count(), cpu = 0;
+    uint32_t left, cpu = 0;
     cpu_set_t set;
 
     allowed_processors(&set);
+    left = nth % (uint32_t)CPU_COUNT(&set);
     while (!CPU_ISSET(cpu, &set) || left-- > 0)
         cpu++;
     return cpu;

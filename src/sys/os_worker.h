@@ -51,8 +51,7 @@ _Noreturn void hki_os_exit_now(int status);
 
 /* ---- by the parent ---- */
 
-/* How many processors the calling process may use; and the nth of them, in turn. */
-uint32_t hki_os_processor_count(void);
+/* The nth of the processors that the calling process may use, in turn. */
 uint32_t hki_os_processor(uint32_t nth);
 
 /* A pipe, close-on-exec, both numbers `lowest` or higher. out[0] is read from. */
