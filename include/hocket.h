@@ -28,6 +28,7 @@
 #include <hocket/file.h>
 #include <hocket/net.h>
 #include <hocket/processes.h>
+#include <hocket/shared.h>
 #include <hocket/signal.h>
 #include <hocket/stream.h>
 

@@ -21,7 +21,8 @@
  * scope's deadline ends also what never looks at anything.
  *
  * Large arguments are copied once, into memory that all workers see. Large results are
- * not copied at all: the future's bytes are where the worker has put them.
+ * not copied at all: the future's bytes are where the worker has put them. What should
+ * not be copied in either direction lies in <hocket/shared.h>.
  *
  * Inside a worker there is no process pool: a submit there fails with -EDEADLK.
  */

@@ -111,22 +111,3 @@ void hki_zone_free(struct hki_zone *zone, void *block)
     zone->free[page->class] = first + 1;
     hki_lock_release(&zone->lock);
 }
-
-size_t hki_zone_room(struct hki_zone *zone, const void *address)
-{
-    size_t offset = (size_t)((const unsigned char *)address - zone->base), end = 0;
-    uint32_t first;
-
-    if (offset >= (size_t)zone->pages_max * HKI_ZONE_PAGE)
-        return 0;
-    hki_lock_acquire(&zone->lock);
-    first = (uint32_t)(offset / HKI_ZONE_PAGE);
-    if (first < zone->pages_used) {
-        while (zone->pages[first].kind == PAGE_INSIDE)
-            first--; /* the first page of the range begins a block */
-        if (zone->pages[first].kind == PAGE_FIRST_LIVE)
-            end = ((size_t)first + pages_of(zone->pages[first].class)) * HKI_ZONE_PAGE;
-    }
-    hki_lock_release(&zone->lock);
-    return end > offset ? end - offset : 0;
-}

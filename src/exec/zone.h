@@ -38,8 +38,4 @@ void *hki_zone_alloc(struct hki_zone *zone, size_t size_bytes);
 /* `block` is one of hki_zone_alloc, else panic. Any thread. */
 void hki_zone_free(struct hki_zone *zone, void *block);
 
-/* The bytes from `address` to the end of the live block around it; 0: there is none.
- * Any thread. */
-size_t hki_zone_room(struct hki_zone *zone, const void *address);
-
 #endif

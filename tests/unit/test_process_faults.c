@@ -3,8 +3,8 @@
  * Shows that a crash costs one job: whatever a job does to its worker, it alone fails,
  * with the way its worker died; all other jobs have one outcome each, and the pool goes
  * on. That a job can be killed, by hand and by its scope's deadline; that it can be
- * started anew when it may be; and that nothing is left behind. How: jobs that kill, stop
- * and break the process that they are in.
+ * started anew when it may be; and that nothing is left behind. How: jobs that kill,
+ * stop and break the process that they are in.
  */
 #include "unit/process_test.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows that a process pool is an executor as any other: jobs with arguments and results
- * of all sizes, from tasks and threads, bounded, limited, replaced, sandboxed, and ended.
+ * Shows that a process pool is an executor as any other: jobs with arguments and
+ * results of all sizes, from tasks and threads, bounded, limited, replaced, sandboxed,
+ * and ended.
  */
 #include "unit/process_test.h"
 
