@@ -15,6 +15,14 @@
 
 #include <errno.h>
 
+#define MS INT64_C(1000000)
+
+/* A submitter that finds an idle worker does not wake the courier, who yet must see when
+ * that worker is stopped. So he looks up now and then, until there was no job for long:
+ * then he rests, and the next submitter wakes him. */
+#define IDLE_LOOK_NS (100 * MS)
+#define REST_AFTER_NS (1000 * MS)
+
 /* ---- the queue ---- */
 
 /* Ends jobs that were cancelled in the queue, as far as there is room. */
@@ -147,6 +155,11 @@ static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 
         next_ns = seat_ns < next_ns ? seat_ns : next_ns;
     }
+    if (pool->jobs > 0)
+        pool->active_ns = now_ns;
+    pool->is_resting = now_ns - pool->active_ns >= REST_AFTER_NS;
+    if (!pool->is_resting && next_ns > now_ns + IDLE_LOOK_NS)
+        next_ns = now_ns + IDLE_LOOK_NS;
     return next_ns;
 }
 

@@ -74,7 +74,7 @@ static int put_in_queue(struct hki_process_pool *pool, struct hki_job *job,
 static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
 {
     struct hki_process_pool *pool = pool_of(executor);
-    bool is_left;
+    bool must_ring;
     int rc = hki_is_worker() ? -EDEADLK : hki_letter_prepare(job);
 
     if (rc < 0)
@@ -86,12 +86,12 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
             hki_outside_begins();
         hki_dispatch(pool);
     }
-    is_left = pool->queue.count > 0;
+    must_ring = pool->queue.count > 0 || pool->is_resting;
     hk_lock_release(&pool->lock);
     if (rc < 0)
         hki_letter_discard(job);
-    else if (is_left)
-        hki_bell_ring(pool->bell); /* a worker is to be started, or is busy */
+    else if (must_ring)
+        hki_bell_ring(pool->bell); /* a worker is to be started, or to be watched */
     return rc;
 }
 

@@ -98,7 +98,9 @@ struct hki_process_pool {
     hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
     hk_waiter *finisher;        /* waits for the courier's end */
     bool has_courier;
-    bool is_ending; /* the courier is to end, and all workers before it */
+    bool is_resting;   /* the courier sleeps without a deadline: who gives work rings */
+    int64_t active_ns; /* when the courier last saw a job */
+    bool is_ending;    /* the courier is to end, and all workers before it */
 
     /* starts */
     uint32_t starts_failed_in_row;
