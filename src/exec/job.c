@@ -7,6 +7,8 @@
 #include "base/list.h"
 #include "exec/job_memory.h"
 
+#include <hocket/run.h>
+
 #include <string.h>
 
 static struct hki_job *job_of(hk_future *future)
@@ -182,6 +184,15 @@ hk_future *hki_job_submit(struct hki_job *job)
     if (rc < 0)
         hki_job_done(job, rc, NULL, 0);
     return &job->future;
+}
+
+void hki_job_help(hk_future *future)
+{
+    const struct hki_job *job = job_of(future);
+
+    if (hki_future_is_job(future) && job->executor->ops->help &&
+        hk_worker_count() == 0) /* a loop has better things to do */
+        job->executor->ops->help(job->executor, job);
 }
 
 /* ---- running ---- */

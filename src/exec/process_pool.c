@@ -242,6 +242,7 @@ static const struct hki_executor_ops process_ops = {
     .crosses = true,
     .submit = submit,
     .cancel = cancel,
+    .help = hki_pool_help,
     .close = close_pool,
     .join = join,
     .terminate = terminate,
@@ -370,6 +371,7 @@ static const struct hki_executor_ops shared_ops = {
     .crosses = true,
     .submit = submit_shared,
     .cancel = cancel,
+    .help = hki_pool_help,
     .stats = stats,
 };
 

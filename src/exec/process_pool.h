@@ -13,6 +13,7 @@
  *     courier.c          the thread
  *     seat.c             one worker: start, handshake, death, replacement
  *     dispatch.c         which job to which seat; results
+ *     help.c             what a thread does that waits for a job
  */
 #ifndef HKI_EXEC_PROCESS_POOL_H
 #define HKI_EXEC_PROCESS_POOL_H
@@ -98,6 +99,7 @@ struct hki_process_pool {
     hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
     hk_waiter *finisher;        /* waits for the courier's end */
     bool has_courier;
+    bool has_helper;   /* a thread looks for results: see help.c */
     bool is_resting;   /* the courier sleeps without a deadline: who gives work rings */
     int64_t active_ns; /* when the courier last saw a job */
     bool is_ending;    /* the courier is to end, and all workers before it */
@@ -141,6 +143,8 @@ void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *e
 
 /* ---- seat.c ---- */
 
+/* One has ended, and its seat was not looked at yet. */
+bool hki_has_dead_worker(const struct hki_process_pool *pool);
 /* Starts workers for what is in the queue, as far as that is allowed now. */
 void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns);
 /* A start has failed; the next one waits, and longer each time. */
@@ -155,6 +159,11 @@ int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
 void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why);
 /* Asks a worker that has no job to end. */
 void hki_seat_dismiss(struct hki_seat *seat);
+
+/* ---- help.c ---- */
+
+/* As in hki_executor_ops. */
+void hki_pool_help(hk_executor *executor, const struct hki_job *job);
 
 /* ---- courier.c ---- */
 

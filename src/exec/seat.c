@@ -371,6 +371,14 @@ bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended)
     return true;
 }
 
+bool hki_has_dead_worker(const struct hki_process_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        if (pool->seats[i].has_ended)
+            return true;
+    return false;
+}
+
 /* ---- while it works ---- */
 
 /* The victim is the job that it has now; nothing else can begin, for all else was taken
