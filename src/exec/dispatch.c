@@ -44,10 +44,18 @@ static bool send_modules(struct hki_seat *seat, uint32_t wanted)
     return true;
 }
 
+static bool has_jobs_left(const struct hki_seat *seat)
+{
+    uint64_t most = seat->pool->options.jobs_per_worker;
+
+    return most == 0 || seat->jobs_done + seat->jobs_now < most;
+}
+
 static bool can_take(const struct hki_seat *seat)
 {
     return seat->state == HKI_SEAT_READY && !seat->has_ended &&
-           seat->jobs_now < seat->depth && hki_channel_room(&seat->link->channel) > 1;
+           seat->jobs_now < seat->depth && has_jobs_left(seat) &&
+           hki_channel_room(&seat->link->channel) > 1;
 }
 
 /* False: not now. */
