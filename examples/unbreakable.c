@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs that crash cost themselves: of twenty pieces of work that run in worker processes,
- * two kill theirs, and one may be tried again.
+ * Jobs that crash cost themselves: of twenty pieces of work that run in worker
+ * processes, two kill theirs, and one may be tried again.
  *
  * Prints:
  *   piece 3: the worker died of signal 9
@@ -56,8 +56,8 @@ static void run(const char *once)
 
     for (int i = 0; i < PIECES; i++) {
         /* Only the 17th may safely be done twice. */
-        hk_executor *on = i == 17 ? hk_with(&view, hk_processes(), &options)
-                                  : hk_processes();
+        hk_executor *on =
+            i == 17 ? hk_with(&view, hk_processes(), &options) : hk_processes();
 
         futures[i] = work_on(on, i, once);
     }

@@ -3,7 +3,11 @@
  * Memory that the program and all its worker processes see: for what is too large to be
  * copied.
  *
- *     HK_FN(int, blur, (hk_shared, image), (int, rows)) { ... hk_shared_data(image) ... }
+ *     HK_FN(int, blur, (hk_shared, image), (int, rows))
+ *     {
+ *         unsigned char *pixels = hk_shared_data(image);
+ *         ...
+ *     }
  *
  *     hk_shared image;
  *     int rc = hk_shared_alloc(width * height, &image);
@@ -52,8 +56,8 @@ typedef struct hk_shared {
  */
 HK_API int hk_shared_alloc(size_t size_bytes, hk_shared *out);
 
-/* Where it is in the calling process; NULL: none, or no block that there could be. Valid
- * until it is freed. Never blocks. Any task or thread, of any worker too. */
+/* Where it is in the calling process; NULL: none, or no block that there could be.
+ * Valid until it is freed. Never blocks. Any task or thread, of any worker too. */
 HK_API void *hk_shared_data(hk_shared block);
 
 /* Frees it. None is fine; twice panics, and so does a worker process. Any task or

@@ -17,9 +17,9 @@
 
 #define MS INT64_C(1000000)
 
-/* A submitter that finds an idle worker does not wake the courier, who yet must see when
- * that worker is stopped. So he looks up now and then, until there was no job for long:
- * then he rests, and the next submitter wakes him. */
+/* A submitter that finds an idle worker does not wake the courier, who yet must see
+ * when that worker is stopped. So he looks up now and then, until there was no job for
+ * long: then he rests, and the next submitter wakes him. */
 #define IDLE_LOOK_NS (100 * MS)
 #define REST_AFTER_NS (1000 * MS)
 

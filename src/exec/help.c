@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plain thread that waits for a job looks for its result itself for a moment, before it
- * sleeps: then nobody has to wake the courier, who would have to wake the thread. With a
- * worker that stays awake as well, a round trip needs no system call at all.
+ * A plain thread that waits for a job looks for its result itself for a moment, before
+ * it sleeps: then nobody has to wake the courier, who would have to wake the thread.
+ * With a worker that stays awake as well, a round trip needs no system call at all.
  *
  * Meanwhile the bell is disarmed, so that workers do not ring for nothing. The courier
  * sleeps on, so whoever has news for him rings in vain; therefore the helper arms it
