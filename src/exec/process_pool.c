@@ -443,16 +443,17 @@ pid_t hk_future_worker(const hk_future *future)
 {
     const struct hki_job *job = (const struct hki_job *)(const void *)future;
     struct hki_process_pool *pool;
+    hk_executor *executor;
     pid_t pid = 0;
 
-    if (!hki_future_is_job(future))
+    if (!hki_future_is_job(future) || !(executor = hki_job_hold_executor(job)))
         return 0;
-    pool = process_pool_of(job->executor);
-    if (!pool)
-        return 0;
-    hk_lock_acquire(&pool->lock);
-    if (!hki_future_is_done(future))
+    pool = process_pool_of(executor);
+    if (pool) {
+        hk_lock_acquire(&pool->lock);
         pid = worker_of(pool, job);
-    hk_lock_release(&pool->lock);
+        hk_lock_release(&pool->lock);
+    }
+    hki_executor_unhold(executor);
     return pid;
 }
