@@ -184,6 +184,31 @@ static void each_job_has_one_outcome_when_a_close_races_its_submit(void **state)
     (void)state;
 }
 
+static void *await_it(void *future)
+{
+    (void)hk_future_await(future, NULL);
+    return NULL;
+}
+
+/* The thread may still be looking for the result when the last job is done. */
+static void a_pool_may_be_freed_while_a_thread_awaits_its_last_job(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        hk_executor *pool = pool_with(1);
+        hk_future *future;
+        pthread_t thread;
+
+        for (int i = 0; i < 10; i++) /* short jobs */
+            expect_add(pool, i, 1);
+        future = add_on(pool, 1, 2);
+        assert_int_equal(pthread_create(&thread, NULL, await_it, future), 0);
+        hk_executor_free(pool);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(await_and_free(future), 0);
+    }
+}
+
 static void an_idempotent_job_is_started_anew(void **state)
 {
     char path[] = "/tmp/hocket-once-XXXXXX";
@@ -400,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
         cmocka_unit_test(a_worker_that_died_is_replaced_in_a_tenth_of_a_second),
         cmocka_unit_test(each_job_has_one_outcome_when_a_close_races_its_submit),
+        cmocka_unit_test(a_pool_may_be_freed_while_a_thread_awaits_its_last_job),
         cmocka_unit_test(an_idempotent_job_is_started_anew),
         cmocka_unit_test(a_poisoned_job_is_tried_three_times),
         cmocka_unit_test(a_running_job_can_be_killed),

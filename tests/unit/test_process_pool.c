@@ -6,6 +6,8 @@
  */
 #include "unit/process_test.h"
 
+#include <hocket/shared.h>
+
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -96,6 +98,12 @@ static int init_state(hk_bytes input, hk_result *result)
     (void)result;
     memcpy(&state_of_worker, input.data, sizeof(state_of_worker));
     return 0;
+}
+
+/* Counts its calls in shared memory. */
+HK_FN(int, take_number, (hk_shared, counter))
+{
+    return ++*(int *)hk_shared_data(counter);
 }
 
 /* ---- tests ---- */
@@ -271,6 +279,38 @@ static void a_sandboxed_worker_can_compute_and_read(void **state)
     hk_executor_free(pool);
 }
 
+static void jobs_of_a_higher_priority_start_first(void **state)
+{
+    static const int priorities[] = {0, 5, -3, 5, 0};
+    static const int order[] = {3, 1, 5, 2, 4};
+    enum { JOBS = sizeof(order) / sizeof(order[0]) };
+    hk_executor *pool = pool_with(1);
+    hk_future *busy = run_for_ever_on(pool), *futures[JOBS];
+    hk_shared counter;
+
+    (void)state;
+    assert_int_equal(hk_shared_alloc(sizeof(int), &counter), 0);
+    *(int *)hk_shared_data(counter) = 0;
+    (void)await_worker(busy);
+    for (int i = 0; i < JOBS; i++) {
+        hk_executor_view view;
+        const hk_job_options options = {.priority = priorities[i]};
+
+        futures[i] = take_number_on(hk_with(&view, pool, &options), counter);
+    }
+    assert_int_equal(hk_future_cancel(busy, HK_KILL), 0);
+    for (int i = 0; i < JOBS; i++) {
+        int number;
+
+        assert_int_equal(take_number_await(futures[i], &number), 0);
+        assert_int_equal(number, order[i]);
+        hk_future_free(futures[i]);
+    }
+    assert_int_equal(await_and_free(busy), -EIDRM);
+    hk_shared_free(counter);
+    hk_executor_free(pool);
+}
+
 static void a_full_queue_refuses_or_holds_back(void **state)
 {
     hk_executor *pool =
@@ -379,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
+        cmocka_unit_test(jobs_of_a_higher_priority_start_first),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),
         cmocka_unit_test(a_worker_cannot_submit_to_process_pools),
