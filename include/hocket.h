@@ -36,6 +36,8 @@
 #include <hocket/fd.h>
 #include <hocket/file.h>
 #include <hocket/net.h>
+#include <hocket/processes.h>
+#include <hocket/shared.h>
 #include <hocket/signal.h>
 #include <hocket/stream.h>
 

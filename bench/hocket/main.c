@@ -20,6 +20,10 @@ static const struct bench table[] = {
     {"timers", hocket_timers},
     {"files", hocket_files},
     {"wake", hocket_wake},
+    {"proc", hocket_proc},
+    {"procrtt", hocket_procrtt},
+    {"procbig", hocket_procbig},
+    {"procstart", hocket_procstart},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };

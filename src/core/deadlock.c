@@ -22,6 +22,7 @@
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "core/wait.h"
+#include "core/workers.h"
 #include "sys/futex.h"
 #include "sys/offload.h"
 #include "sys/os.h"
@@ -42,7 +43,18 @@ enum { LOOKS = sizeof(patience_ns) / sizeof(patience_ns[0]) };
 
 enum verdict { NO_DEADLOCK, ENDED_ONE, LEFT_ALONE };
 
-static uint64_t census; /* atomic */
+static uint64_t census;  /* atomic */
+static uint64_t outside; /* atomic: what may wake somebody from outside of all this */
+
+void hki_outside_begins(void)
+{
+    __atomic_add_fetch(&outside, 1, __ATOMIC_SEQ_CST);
+}
+
+void hki_outside_ends(void)
+{
+    __atomic_sub_fetch(&outside, 1, __ATOMIC_SEQ_CST);
+}
 
 static void stir(void)
 {
@@ -244,7 +256,8 @@ static enum verdict judge_standing(void)
     hki_threads_visit(look_at_thread, &threads_stuck);
     if (threads_stuck && are_workers_stuck(pinned))
         hki_waits_visit(pinned, add_wait, &waits);
-    if (!waits.count || waits.has_external) {
+    if (!waits.count || waits.has_external ||
+        __atomic_load_n(&outside, __ATOMIC_SEQ_CST) > 0) {
         hki_halt_release(pinned);
         return NO_DEADLOCK;
     }

@@ -56,6 +56,11 @@ int hki_background_worker(struct hki_worker **out);
 /* Calls node->hki_run(node, worker) on the worker's loop, soon. Any thread. */
 void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node);
 
+/* From here to there something outside of all tasks and threads (a worker process) may
+ * wake somebody: no wait is a deadlock. They nest. Any thread. */
+void hki_outside_begins(void);
+void hki_outside_ends(void);
+
 /*
  * As hk_spawn_named for a job: neither a failure here nor its result fails the scope,
  * and nobody looks whether

@@ -115,6 +115,7 @@ void hk_executor_free(hk_executor *executor)
     hk_scope_open_with(&shield, HK_SCOPE_SHIELDED, "hk_executor_free");
     (void)hk_executor_join(executor); /* shielded: never cancelled */
     (void)hk_scope_join(&shield);
+    hki_executor_await_holders(executor);
     executor->ops->fini(executor);
 }
 

@@ -115,6 +115,10 @@ struct hki_executor_ops {
      */
     int (*cancel)(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
 
+    /* A plain thread is about to wait for a job: it may do something for it first, for
+     * some microseconds. May be NULL. */
+    void (*help)(hk_executor *executor, const struct hki_job *job);
+
     void (*close)(hk_executor *executor);     /* no submits from now on */
     int (*join)(hk_executor *executor);       /* waits until all jobs have ended */
     void (*terminate)(hk_executor *executor); /* cancels, or kills, all of them */
@@ -130,6 +134,7 @@ struct hk_executor {
     /* For hk_executor_stats; atomic. */
     uint64_t submitted, started, done, failed, cancelled;
     uint64_t dropped; /* of the cancelled ones, before they started */
+    uint32_t held;    /* atomic: by hki_job_hold_executor */
 };
 
 /* ---- for executors ---- */
@@ -172,6 +177,19 @@ int hki_job_drop_later(struct hki_job *job);
  * job is seen there after HKI_HB_ACQUIRE(job). */
 void hki_job_post(struct hki_job *job, struct hki_worker *worker,
                   void (*run)(hk_inbox_node *node, struct hki_worker *worker));
+
+/*
+ * A job that is done may outlive its executor. This is the executor of one that is not,
+ * which stays until it is given back; NULL: it is done. To be held for microseconds:
+ * who frees the executor spins.
+ */
+hk_executor *hki_job_hold_executor(const struct hki_job *job);
+void hki_executor_unhold(hk_executor *executor);
+/* Until nobody holds it. All of its jobs are done. */
+void hki_executor_await_holders(const hk_executor *executor);
+
+/* Lets the executor do something for who is about to wait. */
+void hki_job_help(hk_future *future);
 
 /* Asks for its end. As hk_future_cancel. */
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how);

@@ -2,6 +2,8 @@
 /* Futures and promises; the state word is explained in exec/future.h. */
 #include "exec/future.h"
 
+#include "exec/executor.h"
+
 #include "base/alloc.h"
 #include "base/annotate.h"
 #include "base/assert.h"
@@ -195,6 +197,8 @@ int hk_future_await(hk_future *future, hk_bytes *out)
 
     if (rc < 0)
         return rc;
+    if (!hki_future_is_done(future))
+        hki_job_help(future);
     if (hki_future_is_done(future)) {
         (void)hk_budget();
     } else {

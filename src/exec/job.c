@@ -5,7 +5,10 @@
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/list.h"
+#include "base/spin.h"
 #include "exec/job_memory.h"
+
+#include <hocket/run.h>
 
 #include <string.h>
 
@@ -184,6 +187,57 @@ hk_future *hki_job_submit(struct hki_job *job)
     return &job->future;
 }
 
+/* ---- its executor, for those who have only the future ---- */
+
+/* How many are about to look whether a job is done. Who frees an executor has seen all
+ * its jobs done, then looks here: so either he waits, or they see that, too. */
+static uint32_t entering; /* atomic */
+
+hk_executor *hki_job_hold_executor(const struct hki_job *job)
+{
+    hk_executor *executor = NULL;
+
+    __atomic_add_fetch(&entering, 1, __ATOMIC_SEQ_CST);
+    if (!(__atomic_load_n(&job->future.state, __ATOMIC_SEQ_CST) & HKI_FUTURE_DONE)) {
+        executor = executor_of(job);
+        __atomic_add_fetch(&executor->held, 1, __ATOMIC_SEQ_CST);
+    }
+    __atomic_sub_fetch(&entering, 1, __ATOMIC_SEQ_CST);
+    return executor;
+}
+
+void hki_executor_unhold(hk_executor *executor)
+{
+    __atomic_sub_fetch(&executor->held, 1, __ATOMIC_SEQ_CST); /* it may go now */
+}
+
+static void await_zero(const uint32_t *count)
+{
+    for (unsigned turn = 0; __atomic_load_n(count, __ATOMIC_SEQ_CST) != 0; turn++)
+        hki_spin_pause(turn);
+}
+
+void hki_executor_await_holders(const hk_executor *executor)
+{
+    await_zero(&entering);
+    await_zero(&executor->held);
+}
+
+void hki_job_help(hk_future *future)
+{
+    const struct hki_job *job = job_of(future);
+    hk_executor *executor;
+
+    if (!hki_future_is_job(future) || hk_worker_count() > 0)
+        return; /* a loop has better things to do */
+    executor = hki_job_hold_executor(job);
+    if (!executor)
+        return;
+    if (executor->ops->help)
+        executor->ops->help(executor, job);
+    hki_executor_unhold(executor);
+}
+
 /* ---- running ---- */
 
 static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
@@ -285,13 +339,17 @@ static bool raise_cancel(struct hki_job *job, uint32_t wanted)
 
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
 {
-    hk_executor *executor;
+    hk_executor *executor = hki_job_hold_executor(job);
+    int rc = 0;
 
-    if (!raise_cancel(job, 1 + (uint32_t)how))
-        return 0;
-    (void)leave_queue(job, HKI_JOB_DROPPED);
-    executor = executor_of(job);
-    return executor->ops->cancel(executor, job, how);
+    if (!executor)
+        return -EALREADY;
+    if (raise_cancel(job, 1 + (uint32_t)how)) {
+        (void)leave_queue(job, HKI_JOB_DROPPED);
+        rc = executor->ops->cancel(executor, job, how);
+    }
+    hki_executor_unhold(executor);
+    return rc;
 }
 
 static void drop(hk_inbox_node *node, struct hki_worker *worker)

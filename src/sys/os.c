@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -88,11 +89,12 @@ void hki_os_discard(void *address, size_t size_bytes)
     (void)madvise(address, size_bytes, MADV_DONTNEED); /* only an optimisation */
 }
 
-/* The kernel is asked to read a set of signals there: EFAULT when it cannot. (A zeroed
- * page blocks no signal.) */
+/* The kernel is asked to wait while a word there is 1, which a zeroed page has not: so
+ * EAGAIN, or EFAULT when it cannot read it. (Not by a call whose arguments valgrind
+ * reads itself, which would kill it.) */
 static bool is_unreadable(const void *address)
 {
-    return syscall(SYS_rt_sigprocmask, SIG_BLOCK, address, NULL, 8) < 0 &&
+    return syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0) < 0 &&
            errno == EFAULT;
 }
 

@@ -40,7 +40,7 @@ static int add_stdio(posix_spawn_file_actions_t *actions, int target, int source
     }
 }
 
-/* All sources are 3 or higher, so that none is overwritten before it was copied. */
+/* All sources are higher than all targets: none is overwritten before it was copied. */
 static int add_actions(posix_spawn_file_actions_t *actions,
                        const struct hki_os_spawn *spawn)
 {
@@ -48,10 +48,13 @@ static int add_actions(posix_spawn_file_actions_t *actions,
 
     for (int target = 0; target < STDIO_COUNT && rc == 0; target++)
         rc = add_stdio(actions, target, spawn->stdio[target]);
+    for (int i = 0; i < spawn->more_count && rc == 0; i++)
+        rc = posix_spawn_file_actions_adddup2(actions, spawn->more[i], STDIO_COUNT + i);
     if (rc == 0 && spawn->dir)
         rc = posix_spawn_file_actions_addchdir_np(actions, spawn->dir);
     if (rc == 0)
-        rc = posix_spawn_file_actions_addclosefrom_np(actions, STDIO_COUNT);
+        rc = posix_spawn_file_actions_addclosefrom_np(actions,
+                                                      STDIO_COUNT + spawn->more_count);
     return rc;
 }
 
@@ -141,9 +144,9 @@ static bool is_connection(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && !listens;
 }
 
-static int duplicate(int fd)
+int hki_os_duplicate_above(int fd, int lowest)
 {
-    return result(fcntl(fd, F_DUPFD_CLOEXEC, STDIO_COUNT));
+    return result(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
 }
 
 int hki_os_stdio_duplicate(int fd)
@@ -159,7 +162,7 @@ int hki_os_stdio_duplicate(int fd)
         return hki_os_stdio_move(pipe);
     if (S_ISSOCK(st.st_mode) && (flags & O_NONBLOCK) && is_connection(fd))
         (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK); /* the child may manage */
-    return duplicate(fd);
+    return hki_os_duplicate_above(fd, STDIO_COUNT);
 }
 
 /* ---- living and dead ---- */

@@ -25,15 +25,18 @@ struct hki_os_spawn {
     const char *const *env;  /* NULL-terminated; NULL: ours */
     const char *dir;         /* NULL: ours */
     int stdio[3];            /* descriptors >= 3, or HKI_OS_STDIO_ */
+    const int *more;         /* descriptors that become 3, 4, ...; NULL: none */
+    int more_count;          /* each of them must be >= 3 + more_count */
     bool new_group;
     bool sigpipe_default; /* give SIGPIPE, which we ignore, its default back */
     sigset_t mask;        /* the child's signal mask */
 };
 
 /*
- * Starts a child that has its three standard descriptors and no other. Blocks until the
- * child has executed the program or failed to. Returns 0, or what the step that failed
- * said: -ENOENT (program or directory), -EACCES, -ENOEXEC, -E2BIG, -EAGAIN, -ENOMEM.
+ * Starts a child that has its three standard descriptors, `more`, and no other. Blocks
+ * until the child has executed the program or failed to. Returns 0, or what the step
+ * that failed said: -ENOENT (program or directory), -EACCES, -ENOEXEC, -E2BIG, -EAGAIN,
+ * -ENOMEM.
  */
 int hki_os_spawn(const struct hki_os_spawn *spawn, pid_t *out);
 
@@ -46,6 +49,8 @@ int hki_os_spawn(const struct hki_os_spawn *spawn, pid_t *out);
 int hki_os_stdio_duplicate(int fd);
 /* Moves `fd` to a number of 3 or higher; on failure it is closed. */
 int hki_os_stdio_move(int fd);
+/* A duplicate of `fd`, numbered `lowest` or higher, close-on-exec. */
+int hki_os_duplicate_above(int fd, int lowest);
 
 int hki_os_pidfd_open(pid_t pid);
 int hki_os_pidfd_signal(int pidfd, int signo);

@@ -66,6 +66,9 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_executor_stats), 152);
     assert_int_equal(sizeof(hk_fn), 168);
     assert_int_equal(sizeof(hk_imap), 32);
+    assert_int_equal(sizeof(hk_process_options), 176);
+    assert_int_equal(sizeof(hk_process_stats), 160);
+    assert_int_equal(sizeof(hk_shared), 16);
     assert_int_equal(sizeof(hk_map_options), 64);
     assert_int_equal(sizeof(hk_progress_line), 40);
 }

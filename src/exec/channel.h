@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way between the program and one of its worker processes: a ring of slots in
+ * memory that the two share, and nobody else. A job goes down in a slot, and its result
+ * comes back up in the same slot, so that a small job costs two transfers of one cache
+ * line and no system call while both sides are awake.
+ *
+ *     FREE -> READY      the program has put a job in
+ *     READY -> TAKEN     the worker begins it: from here on it may have had effects
+ *     TAKEN -> DONE      the worker has put the result in
+ *     READY -> REVOKED   the program has taken the job back: it never begins
+ *     REVOKED -> DONE    the worker has come past it
+ *     DONE -> FREE       the program has the result
+ *
+ * Of READY -> TAKEN and READY -> REVOKED exactly one happens. Slots are filled, done
+ * and freed in the order of the ring.
+ *
+ * What does not fit into a slot lies elsewhere: what goes down in the program's shared
+ * heap (exec/heap.h), what comes up in the worker's own zone, a part of the channel's
+ * memory in which the worker alone allocates. The program can keep a result there after
+ * its slot is free, and says in front of it when it needs it no more.
+ *
+ * The program trusts nothing that is in here: what it needs to know it keeps for
+ * itself, and each state, offset and length from the worker is read once and checked.
+ * The worker trusts the program.
+ */
+#ifndef HKI_EXEC_CHANNEL_H
+#define HKI_EXEC_CHANNEL_H
+
+#include "exec/bell.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    HKI_CHANNEL_SLOTS = 64,
+    HKI_SLOT_INLINE_BYTES = 208,
+    HKI_HANDSHAKE_BYTES = 3072,
+};
+
+enum hki_slot_state {
+    HKI_SLOT_FREE,
+    HKI_SLOT_READY,
+    HKI_SLOT_TAKEN,
+    HKI_SLOT_DONE,
+    HKI_SLOT_REVOKED,
+};
+
+/* Where the bytes of a job or result are. */
+enum hki_slot_place {
+    HKI_PLACE_SLOT,
+    HKI_PLACE_HEAP, /* in the program's shared heap */
+    HKI_PLACE_ZONE, /* in the worker's zone */
+};
+
+/* A small job is in the first cache line of its slot. */
+struct hki_slot {
+    _Alignas(64) uint32_t state; /* atomic; hki_slot_state */
+    uint8_t what;                /* of the job: for those who use the channel */
+    uint8_t place;
+    uint16_t attempt;
+    uint64_t function; /* of a job, for those who use the channel */
+    uint64_t length;   /* of its bytes */
+    uint64_t offset;   /* of its bytes, unless they are in the slot */
+    int32_t status;    /* of a result */
+    uint32_t reserved[3];
+    _Alignas(16) unsigned char bytes[HKI_SLOT_INLINE_BYTES];
+};
+
+/* What is in front of a result in the zone. */
+struct hki_zone_head {
+    _Alignas(64) uint32_t
+        is_released;            /* atomic: the program does not need it any more */
+    struct hki_zone_head *next; /* the worker's */
+};
+
+struct hki_channel_memory {
+    struct hki_bell worker_bell; /* the worker sleeps on it */
+    _Alignas(64) unsigned char handshake[HKI_HANDSHAKE_BYTES]; /* exec/handshake.h */
+    _Alignas(4096) struct hki_slot slots[HKI_CHANNEL_SLOTS];
+};
+
+/* One side's view. Of the program's, everything is guarded by the pool's lock. */
+struct hki_channel {
+    struct hki_channel_memory *memory;
+    size_t size_bytes; /* of the mapping, the zone included */
+    uint32_t filled;   /* slots that went READY so far; the program's side */
+    uint32_t emptied;  /* slots that went FREE again; the program's side */
+    uint32_t next;     /* the slot that the worker looks at; the worker's side */
+    struct hki_bell *program_bell; /* the program sleeps on it; the worker's side */
+};
+
+/* A job or result as seen by who receives it. `bytes` are valid until the slot is freed
+ * or done; a result with a head, until that is released. */
+struct hki_letter {
+    const void *bytes;
+    struct hki_zone_head *head; /* of a result in the zone; else NULL */
+    size_t length;
+    uint64_t function;
+    int32_t status;
+    uint8_t what;
+    uint16_t attempt;
+};
+
+/* ---- the program's side ---- */
+
+/* Makes the memory of a channel with a zone of `zone_bytes` and maps it. Returns its
+ * descriptor, which is not needed any more once the worker has started; -ENOMEM or
+ * -EMFILE. */
+int hki_channel_create(struct hki_channel *channel, size_t zone_bytes);
+/* NULL memory is fine. */
+void hki_channel_destroy(struct hki_channel *channel);
+
+/* Free slots. */
+static inline uint32_t hki_channel_room(const struct hki_channel *channel)
+{
+    return HKI_CHANNEL_SLOTS - (channel->filled - channel->emptied);
+}
+
+/* The next slot to fill, when there is room. The caller writes all but the state. */
+struct hki_slot *hki_channel_slot(struct hki_channel *channel);
+/* Sends the slot that hki_channel_slot returned, and rings. */
+void hki_channel_send(struct hki_channel *channel);
+
+/*
+ * Whether the oldest slot in use is done: 1, and `*out` is its result (empty for a job
+ * that was revoked); 0: not yet, or none in use; -EPROTO: the worker wrote what no
+ * worker of ours writes.
+ */
+int hki_channel_receive(const struct hki_channel *channel, struct hki_letter *out);
+/* Frees the oldest slot, after its result was received. */
+void hki_channel_release(struct hki_channel *channel);
+/* A result in the zone is not needed any more. */
+void hki_zone_head_release(struct hki_zone_head *head);
+
+/* Takes the job of a slot in use back; `index` counts from the oldest. False: too late,
+ * the worker has begun it. */
+bool hki_channel_revoke(struct hki_channel *channel, uint32_t index);
+/* True if the worker has begun the job of a slot in use, and has not done it. */
+bool hki_channel_is_running(const struct hki_channel *channel, uint32_t index);
+
+/* ---- the worker's side ---- */
+
+/* Maps what hki_channel_create made. 0 or -EINVAL. */
+int hki_channel_attach(struct hki_channel *channel, int fd, size_t size_bytes);
+
+/* The next job, begun; waits for it, the first `spin_ns` of them awake. */
+struct hki_slot *hki_channel_take(struct hki_channel *channel, int64_t spin_ns);
+/* Sends its slot back with whatever result is in it, and rings. */
+void hki_channel_done(struct hki_channel *channel, struct hki_slot *slot);
+
+/* The zone: the rest of the mapping. */
+static inline unsigned char *hki_channel_zone(const struct hki_channel *channel)
+{
+    return (unsigned char *)(channel->memory + 1);
+}
+
+static inline size_t hki_channel_zone_bytes(const struct hki_channel *channel)
+{
+    return channel->size_bytes - sizeof(struct hki_channel_memory);
+}
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The courier: a pool's one thread. He goes round his seats as long as anything
+ * changes, then sleeps until a worker, the keeper, a submitter or a cancel rings, or
+ * until it is time to look at something.
+ *
+ * What workers write into the bell may be wrong, so while jobs are out he never sleeps
+ * for longer than hki_seat_tick says.
+ */
+#include "exec/process_pool.h"
+
+#include "exec/heap.h"
+#include "sys/os.h"
+#include "sys/os_worker.h"
+
+#include <errno.h>
+
+#define MS INT64_C(1000000)
+
+/* A submitter that finds an idle worker does not wake the courier, who yet must see
+ * when that worker is stopped. So he looks up now and then, until there was no job for
+ * long: then he rests, and the next submitter wakes him. */
+#define IDLE_LOOK_NS (100 * MS)
+#define REST_AFTER_NS (1000 * MS)
+
+/* ---- the queue ---- */
+
+/* Ends jobs that were cancelled in the queue, as far as there is room. */
+static bool end_dropped(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+{
+    bool is_any = pool->dropped != NULL;
+
+    while (pool->dropped && !hki_ended_jobs_is_full(ended)) {
+        struct hki_job *job = pool->dropped;
+
+        pool->dropped = job->next;
+        hki_ended_jobs_add(ended, job, -ECANCELED);
+    }
+    return is_any;
+}
+
+/* One after the other: of the list of dropped ones there is only one. */
+static bool look_for_cancels(struct hki_process_pool *pool,
+                             struct hki_ended_jobs *ended)
+{
+    if (pool->dropped)
+        return end_dropped(pool, ended);
+    if (!__atomic_exchange_n(&pool->has_cancels, 0, __ATOMIC_SEQ_CST))
+        return false;
+    pool->dropped = hki_job_queue_take_dropped(&pool->queue);
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        if (!hki_seat_look_for_cancels(&pool->seats[i], ended))
+            __atomic_store_n(&pool->has_cancels, 1, __ATOMIC_RELAXED); /* again */
+    (void)end_dropped(pool, ended);
+    return true;
+}
+
+static bool has_workers(const struct hki_process_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        if (pool->seats[i].state == HKI_SEAT_READY)
+            return true;
+    return false;
+}
+
+/* Without any worker, and with no hope for one soon, jobs must not wait for ever. */
+static bool fail_queue(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+{
+    bool is_any = false;
+
+    if (pool->stats.degraded == 0 || has_workers(pool))
+        return false;
+    while (pool->queue.count > 0 && !hki_ended_jobs_is_full(ended)) {
+        hki_ended_jobs_add(ended, hki_job_queue_pop(&pool->queue),
+                           pool->stats.degraded);
+        is_any = true;
+    }
+    return is_any;
+}
+
+static void wake_submitters(struct hki_process_pool *pool)
+{
+    uint64_t room = pool->options.queue_max;
+    hk_waiter *waiter;
+
+    room = pool->queue.count < room ? room - pool->queue.count : 0;
+    while (room-- > 0 && (waiter = hk_waiter_pop(&pool->submitters)))
+        hk_wake(waiter, 0);
+}
+
+/* ---- replacing ---- */
+
+static bool is_worn(struct hki_seat *seat)
+{
+    const hk_process_options *options = &seat->pool->options;
+
+    if (seat->state != HKI_SEAT_READY || seat->jobs_now > 0 || seat->has_ended)
+        return false;
+    if (options->jobs_per_worker && seat->jobs_done >= options->jobs_per_worker)
+        return true;
+    return options->recycle_above_bytes && seat->jobs_done > 0 &&
+           hki_os_process_memory(hki_keeper_pid(&seat->child)) >
+               options->recycle_above_bytes;
+}
+
+/* ---- the end ---- */
+
+/* True: there is no worker any more. */
+static bool end_workers(struct hki_process_pool *pool)
+{
+    bool are_gone = true;
+
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        struct hki_seat *seat = &pool->seats[i];
+
+        if (seat->state == HKI_SEAT_STARTING)
+            hki_seat_kill(seat, HKI_KILL_LEAVING);
+        else if (seat->state == HKI_SEAT_READY && seat->jobs_now == 0)
+            hki_seat_dismiss(seat);
+        are_gone = are_gone && seat->state == HKI_SEAT_EMPTY;
+    }
+    return are_gone;
+}
+
+/* ---- the round ---- */
+
+/* With the lock. True: something changed, look again. */
+static bool look(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+{
+    bool is_changed = look_for_cancels(pool, ended);
+
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        is_changed |= hki_seat_look(&pool->seats[i], ended);
+        if (is_worn(&pool->seats[i]))
+            hki_seat_dismiss(&pool->seats[i]);
+    }
+    is_changed |= fail_queue(pool, ended);
+    hki_dispatch(pool);
+    wake_submitters(pool);
+    return is_changed;
+}
+
+/* With the lock. When to look again, if nobody rings. */
+static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+{
+    int64_t now_ns = hki_os_now_ns(), next_ns = INT64_MAX;
+
+    if (pool->queue.count > 0) {
+        hki_seats_start(pool, now_ns);
+        if (pool->next_start_ns > now_ns)
+            next_ns = pool->next_start_ns;
+    }
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        int64_t seat_ns = hki_seat_tick(&pool->seats[i], ended, now_ns);
+
+        next_ns = seat_ns < next_ns ? seat_ns : next_ns;
+    }
+    if (pool->jobs > 0)
+        pool->active_ns = now_ns;
+    pool->is_resting = now_ns - pool->active_ns >= REST_AFTER_NS;
+    if (!pool->is_resting && next_ns > now_ns + IDLE_LOOK_NS)
+        next_ns = now_ns + IDLE_LOOK_NS;
+    return next_ns;
+}
+
+/* One round. True: another one at once. */
+static bool go_round(struct hki_process_pool *pool, struct hki_ended_jobs *ended,
+                     int64_t *out_next_ns)
+{
+    bool is_changed;
+
+    hk_lock_acquire(&pool->lock);
+    is_changed = look(pool, ended);
+    *out_next_ns = tick(pool, ended);
+    if (pool->is_ending)
+        (void)end_workers(pool); /* looked at again when nothing changes any more */
+    hk_lock_release(&pool->lock);
+    is_changed |= ended->count > 0;
+    if (ended->count > 0)
+        hki_ended_jobs_tell(pool, ended);
+    return is_changed;
+}
+
+/* The pool may be gone afterwards. */
+static bool has_finished(struct hki_process_pool *pool)
+{
+    hk_waiter *finisher = NULL;
+
+    hk_lock_acquire(&pool->lock);
+    if (pool->is_ending && end_workers(pool))
+        finisher = pool->finisher;
+    hk_lock_release(&pool->lock);
+    if (!finisher)
+        return false;
+    hk_wake(finisher, 0);
+    return true;
+}
+
+static void *courier_main(void *arg)
+{
+    struct hki_process_pool *pool = arg;
+    struct hki_ended_jobs ended = {.count = 0};
+    int64_t next_ns;
+
+    hki_os_thread_name("hocket-courier");
+    for (;;) {
+        if (go_round(pool, &ended, &next_ns))
+            continue;
+        if (has_finished(pool))
+            return NULL;
+        hki_bell_arm(pool->bell);
+        if (go_round(pool, &ended, &next_ns))
+            hki_bell_disarm(pool->bell);
+        else
+            hki_bell_sleep(pool->bell, next_ns);
+    }
+}
+
+int hki_courier_start(struct hki_process_pool *pool)
+{
+    int rc = pool->has_courier ? 0 : hki_os_thread_start(courier_main, pool);
+
+    pool->has_courier = rc == 0;
+    return rc;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A job as a letter: what goes into a slot of a channel, and what the worker makes of
+ * it. */
+#ifndef HKI_EXEC_LETTER_H
+#define HKI_EXEC_LETTER_H
+
+#include "exec/channel.h"
+#include "exec/executor.h"
+
+/* hki_slot.what */
+enum hki_letter_kind {
+    HKI_LETTER_FN,    /* a function of HK_FN */
+    HKI_LETTER_PLAIN, /* one of hk_submit */
+    HKI_LETTER_LOAD,  /* the bytes are the path of a library */
+    HKI_LETTER_EXIT,  /* the worker ends as after main; no result */
+};
+
+/* What a letter says of a function: 16 bits of its module, 48 of its place there. */
+int hki_letter_function(const void *function, uint64_t *out);
+uint32_t hki_letter_module(uint64_t function);
+/* Of a job that was prepared. */
+uint32_t hki_letter_job_module(const struct hki_job *job);
+
+/*
+ * Makes what the job's letter needs outside of its slot: a block in the shared heap if
+ * its arguments are large. 0; -ENOMEM; -ENOENT: its function is in no file that a
+ * worker could load; -ENOSPC.
+ */
+int hki_letter_prepare(struct hki_job *job);
+/* Frees what hki_letter_prepare has made. */
+void hki_letter_discard(struct hki_job *job);
+/* Its arguments again as they were: the attempt before may have changed them. */
+void hki_letter_renew(struct hki_job *job);
+
+void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job);
+/* A path that is too long for a slot is cut, so that it does not exist. */
+void hki_letter_write_load(struct hki_slot *slot, const char *path);
+void hki_letter_write_exit(struct hki_slot *slot);
+
+#endif

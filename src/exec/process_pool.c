@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/* The process pool as an executor: submit, cancel, close, join, and the pool that is
+ * always there. */
+#include "exec/process_pool.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "exec/heap.h"
+#include "exec/letter.h"
+#include "exec/worker.h"
+#include "sys/os.h"
+#include "sys/os_proc.h"
+#include "sys/os_worker.h"
+
+#include <hocket/waiter.h>
+
+#include <errno.h>
+#include <string.h>
+
+enum { WORKERS_MAX = 1024, QUEUE_MAX = 65536 };
+
+static struct hki_process_pool *pool_of(hk_executor *executor)
+{
+    return (struct hki_process_pool *)(void *)executor;
+}
+
+/* ---- submitting ---- */
+
+static const hk_wait_kind room_kind = {
+    .name = "room in the queue of a process pool",
+    .external = true,
+};
+
+static hk_verdict abort_submit(hk_waiter *waiter)
+{
+    struct hki_process_pool *pool = (struct hki_process_pool *)waiter->data;
+    bool is_removed;
+
+    hk_lock_acquire(&pool->lock);
+    is_removed = hk_waiter_remove(&pool->submitters, waiter);
+    hk_lock_release(&pool->lock);
+    return is_removed ? HK_ABORTED : HK_PENDING;
+}
+
+/* With the lock, which it gives up while it waits. */
+static int await_room(struct hki_process_pool *pool)
+{
+    hk_waiter waiter;
+    int rc;
+
+    hk_waiter_init(&waiter, &room_kind, pool);
+    waiter.data = pool;
+    hk_waiter_push(&pool->submitters, &waiter);
+    hk_lock_release(&pool->lock);
+    rc = hk_park(&waiter, abort_submit);
+    hk_lock_acquire(&pool->lock);
+    return rc;
+}
+
+/* With the lock. */
+static int put_in_queue(struct hki_process_pool *pool, struct hki_job *job,
+                        enum hki_submit_how how)
+{
+    int rc = hki_courier_start(pool);
+
+    while (rc == 0 && how != HKI_SUBMIT_BEYOND &&
+           pool->queue.count >= pool->options.queue_max)
+        rc = how == HKI_SUBMIT_NOWAIT ? -EAGAIN : await_room(pool);
+    if (rc == 0 && __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED))
+        rc = -EPIPE;
+    return rc < 0 ? rc : hki_job_queue_push(&pool->queue, job, false);
+}
+
+static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+    bool must_ring;
+    int rc = hki_is_worker() ? -EDEADLK : hki_letter_prepare(job);
+
+    if (rc < 0)
+        return rc;
+    hk_lock_acquire(&pool->lock);
+    rc = put_in_queue(pool, job, how);
+    if (rc == 0) {
+        if (pool->jobs++ == 0)
+            hki_outside_begins();
+        hki_dispatch(pool);
+    }
+    must_ring = pool->queue.count > 0 || pool->is_resting;
+    hk_lock_release(&pool->lock);
+    if (rc < 0)
+        hki_letter_discard(job);
+    else if (must_ring)
+        hki_bell_ring(pool->bell); /* a worker is to be started, or to be watched */
+    return rc;
+}
+
+static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+
+    (void)job;
+    (void)how; /* it stands in job->cancelled */
+    __atomic_store_n(&pool->has_cancels, 1, __ATOMIC_SEQ_CST);
+    hki_bell_ring(pool->bell);
+    return 0;
+}
+
+/* ---- ending ---- */
+
+/* Whoever waits for room finds it closed. */
+static void close_pool(hk_executor *executor)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+    hk_waiter_queue submitters;
+    hk_waiter *waiter;
+
+    hk_lock_acquire(&pool->lock);
+    submitters = pool->submitters;
+    pool->submitters = (hk_waiter_queue){NULL, NULL};
+    hk_lock_release(&pool->lock);
+    while ((waiter = hk_waiter_pop(&submitters)))
+        hk_wake(waiter, -EPIPE);
+}
+
+static const hk_wait_kind join_kind = {
+    .name = "the last job of a process pool",
+    .external = true,
+};
+
+static hk_verdict abort_join(hk_waiter *waiter)
+{
+    struct hki_process_pool *pool = (struct hki_process_pool *)waiter->data;
+    bool is_removed;
+
+    hk_lock_acquire(&pool->lock);
+    is_removed = hk_waiter_remove(&pool->joiners, waiter);
+    hk_lock_release(&pool->lock);
+    return is_removed ? HK_ABORTED : HK_PENDING;
+}
+
+static int join(hk_executor *executor)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+    hk_waiter waiter;
+    int rc = hk_cancelled();
+
+    if (rc < 0)
+        return rc;
+    hk_lock_acquire(&pool->lock);
+    if (pool->jobs == 0) {
+        hk_lock_release(&pool->lock);
+        return hk_budget();
+    }
+    hk_waiter_init(&waiter, &join_kind, pool);
+    waiter.data = pool;
+    hk_waiter_push(&pool->joiners, &waiter);
+    hk_lock_release(&pool->lock);
+    return hk_park(&waiter, abort_join);
+}
+
+/* Each job is cancelled, one by one; the courier ends them. */
+static void terminate(hk_executor *executor)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+
+    hk_lock_acquire(&pool->lock);
+    hki_job_queue_cancel_all(&pool->queue);
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        for (int slot = 0; slot < HKI_CHANNEL_SLOTS; slot++)
+            if (pool->seats[i].jobs[slot])
+                (void)hki_job_cancel(pool->seats[i].jobs[slot], HK_KILL);
+    hk_lock_release(&pool->lock);
+}
+
+static const hk_wait_kind end_kind = {
+    .name = "the end of the workers of a process pool",
+    .external = true,
+};
+
+static void end_courier(struct hki_process_pool *pool)
+{
+    hk_waiter waiter;
+    bool has_courier;
+
+    hk_waiter_init(&waiter, &end_kind, pool);
+    hk_lock_acquire(&pool->lock);
+    has_courier = pool->has_courier;
+    pool->is_ending = true;
+    pool->finisher = &waiter;
+    hk_lock_release(&pool->lock);
+    if (!has_courier)
+        hk_wake(&waiter, 0);
+    else
+        hki_bell_ring(pool->bell);
+    (void)hk_park(&waiter, NULL); /* uninterruptible, and soon */
+}
+
+static void pool_fini(struct hki_process_pool *pool)
+{
+    if (pool->bell)
+        hki_heap_free(pool->bell);
+    hki_job_queue_fini(&pool->queue);
+    hki_free(pool->seats);
+    pool->bell = NULL;
+    pool->seats = NULL;
+}
+
+static void fini(hk_executor *executor)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+
+    end_courier(pool);
+    pool_fini(pool);
+    hki_free(pool);
+}
+
+/* ---- numbers ---- */
+
+static uint32_t count_ready(const struct hki_process_pool *pool)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        count += pool->seats[i].state == HKI_SEAT_READY;
+    return count;
+}
+
+static void stats(hk_executor *executor, hk_executor_stats *out)
+{
+    struct hki_process_pool *pool = pool_of(executor);
+
+    hk_lock_acquire(&pool->lock);
+    out->workers = count_ready(pool);
+    out->workers_lost = pool->stats.lost;
+    out->retried = pool->stats.retried;
+    hk_lock_release(&pool->lock);
+}
+
+static const struct hki_executor_ops process_ops = {
+    .kind = "processes",
+    .crosses = true,
+    .submit = submit,
+    .cancel = cancel,
+    .help = hki_pool_help,
+    .close = close_pool,
+    .join = join,
+    .terminate = terminate,
+    .fini = fini,
+    .stats = stats,
+};
+
+static struct hki_process_pool *process_pool_of(hk_executor *executor);
+
+void hk_process_stats_read(hk_executor *executor, hk_process_stats *out)
+{
+    struct hki_process_pool *pool = process_pool_of(executor);
+
+    if (!pool)
+        hki_panic("hk_process_stats_read of an executor that is no process pool");
+    hk_lock_acquire(&pool->lock);
+    *out = pool->stats;
+    out->workers = count_ready(pool);
+    out->workers_max = pool->options.workers_max;
+    hk_lock_release(&pool->lock);
+}
+
+/* ---- making ---- */
+
+static int take_options(struct hki_process_pool *pool,
+                        const hk_process_options *options)
+{
+    hk_process_options *own = &pool->options;
+
+    *own = *options;
+    if (own->workers_max == 0)
+        own->workers_max = hki_os_processor_count();
+    if (own->queue_max == 0)
+        own->queue_max = QUEUE_MAX;
+    if (own->workers_max > WORKERS_MAX || own->spin_ns < 0 ||
+        own->init_input.size > sizeof(pool->init_input))
+        return -EINVAL;
+    if (own->init_input.size > 0)
+        memcpy(pool->init_input, own->init_input.data, own->init_input.size);
+    if (!own->init)
+        return 0;
+    return hki_letter_function((const void *)own->init, &pool->init_function);
+}
+
+/* What every worker of the pool is told. */
+static void fill_handshake(struct hki_process_pool *pool)
+{
+    const hk_process_options *options = &pool->options;
+    struct hki_handshake *hands = &pool->handshake;
+
+    *hands = (struct hki_handshake){
+        .magic = HKI_HANDSHAKE_MAGIC,
+        .parent = hki_os_process_id(),
+        .heap_bytes = hki_heap_size_bytes(),
+        .bell_offset = hki_heap_offset(pool->bell),
+        .spin_ns = options->spin_ns,
+        .is_sandboxed = options->sandbox,
+        .limits =
+            {
+                .memory_bytes = options->memory_max_bytes,
+                .file_bytes = options->file_max_bytes,
+                .cpu_seconds = options->cpu_max_seconds,
+                .fds = options->fds_max,
+                .processes = options->processes_max,
+                .with_core = options->core_dumps,
+            },
+    };
+    hands->build_id_size = (uint32_t)hki_os_program_build_id(hands->build_id);
+}
+
+/* All but the head. On failure nothing is left. */
+static int pool_init(struct hki_process_pool *pool, const hk_process_options *options)
+{
+    int rc = take_options(pool, options);
+
+    if (rc == 0)
+        rc = hki_heap_start();
+    if (rc < 0)
+        return rc;
+    pool->bell = hki_heap_alloc(sizeof(*pool->bell));
+    pool->seats = hki_alloc(pool->options.workers_max * sizeof(*pool->seats));
+    if (!pool->bell || !pool->seats) {
+        pool_fini(pool);
+        return -ENOMEM;
+    }
+    *pool->bell = (struct hki_bell){0};
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        pool->seats[i].pool = pool;
+    hki_os_signal_mask(&pool->mask);
+    fill_handshake(pool);
+    return 0;
+}
+
+int hk_process_pool_new(const hk_process_options *options, hk_executor **out)
+{
+    static const hk_process_options defaults;
+    struct hki_process_pool *pool;
+    int rc;
+
+    if (hki_is_worker())
+        return -EDEADLK;
+    if (!hki_os_workers_take_over())
+        return -ENOSYS;
+    pool = hki_alloc(sizeof(*pool));
+    if (!pool)
+        return -ENOMEM;
+    if (!options)
+        options = &defaults;
+    hki_executor_init(&pool->head, &process_ops,
+                      options->name ? options->name : "processes");
+    rc = pool_init(pool, options);
+    if (rc < 0)
+        hki_free(pool);
+    else
+        *out = &pool->head;
+    return rc;
+}
+
+/* ---- the pool that is always there ---- */
+
+static int submit_shared(hk_executor *executor, struct hki_job *job,
+                         enum hki_submit_how how);
+
+static const struct hki_executor_ops shared_ops = {
+    .kind = "processes",
+    .crosses = true,
+    .submit = submit_shared,
+    .cancel = cancel,
+    .help = hki_pool_help,
+    .stats = stats,
+};
+
+static struct hki_process_pool shared = {
+    .head = {.ops = &shared_ops, .name = "processes"},
+};
+
+/* 0: it runs. */
+static int start_shared(void)
+{
+    static const hk_process_options defaults;
+    static uint32_t is_started; /* atomic: with release, pairs with the acquire */
+    static hk_lock lock;
+    int rc = 0;
+
+    if (__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
+        return 0;
+    if (hki_is_worker())
+        return -EDEADLK;
+    if (!hki_os_workers_take_over())
+        return -ENOSYS;
+    hk_lock_acquire(&lock);
+    if (!is_started)
+        rc = pool_init(&shared, &defaults);
+    if (rc == 0)
+        __atomic_store_n(&is_started, 1, __ATOMIC_RELEASE);
+    hk_lock_release(&lock);
+    return rc;
+}
+
+static int submit_shared(hk_executor *executor, struct hki_job *job,
+                         enum hki_submit_how how)
+{
+    int rc = start_shared();
+
+    return rc < 0 ? rc : submit(executor, job, how);
+}
+
+hk_executor *hk_processes(void)
+{
+    return &shared.head;
+}
+
+/* NULL: it is none. */
+static struct hki_process_pool *process_pool_of(hk_executor *executor)
+{
+    return executor->ops == &process_ops || executor->ops == &shared_ops
+               ? pool_of(executor)
+               : NULL;
+}
+
+/* ---- who works on what ---- */
+
+static pid_t worker_of(struct hki_process_pool *pool, const struct hki_job *job)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
+        struct hki_seat *seat = &pool->seats[i];
+        struct hki_channel *channel = seat->link ? &seat->link->channel : NULL;
+
+        for (uint32_t at = 0; channel && at != channel->filled - channel->emptied; at++)
+            if (seat->jobs[(channel->emptied + at) % HKI_CHANNEL_SLOTS] == job &&
+                hki_channel_is_running(channel, at))
+                return hki_keeper_pid(&seat->child);
+    }
+    return 0;
+}
+
+pid_t hk_future_worker(const hk_future *future)
+{
+    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    struct hki_process_pool *pool;
+    hk_executor *executor;
+    pid_t pid = 0;
+
+    if (!hki_future_is_job(future) || !(executor = hki_job_hold_executor(job)))
+        return 0;
+    pool = process_pool_of(executor);
+    if (pool) {
+        hk_lock_acquire(&pool->lock);
+        pid = worker_of(pool, job);
+        hk_lock_release(&pool->lock);
+    }
+    hki_executor_unhold(executor);
+    return pid;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process pool, inside.
+ *
+ * It has seats, each with at most one worker process at a time, a queue of jobs, and
+ * one thread, the courier, who looks after all of it: he collects results, hands out
+ * jobs, starts workers, and deals with deaths and cancels. Who submits hands his job to
+ * an idle worker himself, so that it begins at once; all else he leaves to the courier.
+ *
+ * Everything here is guarded by `lock`, unless said. Jobs are ended without it.
+ *
+ *     process_pool.c     the executor: its operations, its beginning and end
+ *     courier.c          the thread
+ *     seat.c             one worker: start, handshake, death, replacement
+ *     dispatch.c         which job to which seat; results
+ *     help.c             what a thread does that waits for a job
+ */
+#ifndef HKI_EXEC_PROCESS_POOL_H
+#define HKI_EXEC_PROCESS_POOL_H
+
+#include "exec/channel.h"
+#include "exec/executor.h"
+#include "exec/handshake.h"
+#include "exec/job_queue.h"
+#include "exec/keeper.h"
+
+#include <hocket/processes.h>
+
+#include <stdint.h>
+
+/* A channel outlives its worker as long as a future has a result in it. */
+struct hki_link {
+    struct hki_channel channel;
+    uint32_t refs; /* atomic */
+};
+
+void hki_link_unref(struct hki_link *link);
+
+/*
+ *     EMPTY -> STARTING     asked for
+ *     STARTING -> READY     it answered; its initializer, if any, has succeeded
+ *     READY -> LEAVING      it gets no more jobs; it ends by itself or is killed
+ *     any -> EMPTY          it has ended, and what it held was dealt with
+ */
+enum hki_seat_state {
+    HKI_SEAT_EMPTY,
+    HKI_SEAT_STARTING,
+    HKI_SEAT_READY,
+    HKI_SEAT_LEAVING,
+};
+
+/* Why we have killed a worker. */
+enum hki_seat_kill {
+    HKI_KILL_NOT,
+    HKI_KILL_CANCEL,  /* its job was cancelled */
+    HKI_KILL_STOPPED, /* it was stopped, and nobody might let it go on */
+    HKI_KILL_JUNK,    /* it wrote what no worker writes */
+    HKI_KILL_LEAVING, /* it did not end by itself */
+};
+
+struct hki_seat {
+    struct hki_child child;
+    struct hki_process_pool *pool; /* immutable */
+    struct hki_link *link;         /* NULL: no worker */
+    enum hki_seat_state state;
+    enum hki_seat_kill killed;
+    bool is_initializing; /* STARTING, and the initializer was sent */
+    bool has_ended;       /* the keeper said so, with these: */
+    int end_error, end_status;
+    int start_error;   /* why it could not start, if it said so itself */
+    uint32_t modules;  /* libraries that it was told to load */
+    uint32_t jobs_now; /* jobs that it was sent and has not done */
+    uint32_t depth;    /* as many may be sent to it now */
+    uint64_t jobs_done;
+    /* When it was started, was sent a job while idle, last ended one, or was
+     * dismissed. */
+    int64_t progress_ns;
+    int64_t looked_ns; /* when it was last asked whether it is stopped */
+    uint32_t mean_ns;  /* of a job, lately */
+    struct hki_job *jobs[HKI_CHANNEL_SLOTS]; /* by slot; NULL: no job of ours */
+};
+
+struct hki_process_pool {
+    hk_executor head; /* first */
+    hk_process_options options;
+    unsigned char init_input[HKI_SLOT_INLINE_BYTES];
+    uint64_t init_function;
+    struct hki_handshake handshake; /* what every worker is told */
+    struct hki_bell *bell;          /* in the heap; the courier sleeps on it */
+    sigset_t mask;                  /* of who made the pool */
+    uint32_t has_cancels;           /* atomic: the courier is to look for them */
+
+    hk_lock lock;
+    struct hki_job_queue queue;
+    struct hki_seat *seats;     /* options.workers_max; immutable */
+    uint64_t jobs;              /* submitted and not done */
+    struct hki_job *dropped;    /* cancelled in the queue, and still to be ended */
+    hk_waiter_queue submitters; /* wait for room in the queue */
+    hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
+    hk_waiter *finisher;        /* waits for the courier's end */
+    bool has_courier;
+    bool has_helper;   /* a thread looks for results: see help.c */
+    bool is_resting;   /* the courier sleeps without a deadline: who gives work rings */
+    int64_t active_ns; /* when the courier last saw a job */
+    bool is_ending;    /* the courier is to end, and all workers before it */
+
+    /* starts */
+    uint32_t starts_failed_in_row;
+    int64_t next_start_ns; /* none before */
+    hk_process_stats stats;
+};
+
+enum { HKI_BATCH = 64 };
+
+/* Jobs whose end is to be told, without the lock. */
+struct hki_ended_jobs {
+    size_t count;
+    struct hki_ended_job {
+        struct hki_job *job;
+        struct hki_link *link; /* NULL: the result, if any, is `bytes` */
+        struct hki_letter letter;
+        unsigned char bytes[HKI_SLOT_INLINE_BYTES];
+    } jobs[HKI_BATCH];
+};
+
+static inline bool hki_ended_jobs_is_full(const struct hki_ended_jobs *ended)
+{
+    return ended->count == HKI_BATCH;
+}
+
+/* ---- dispatch.c ---- */
+
+/* Puts jobs of the queue into workers that can take some. */
+void hki_dispatch(struct hki_process_pool *pool);
+/* What the worker has done, as far as there is room. True: there was something. */
+bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* Takes back what the worker has not begun; it goes to the front of the queue. */
+void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* Adds a job that ended with an error. There is room. */
+void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int error);
+/* Tells the ends; without the lock. */
+void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended);
+
+/* ---- seat.c ---- */
+
+/* One has ended, and its seat was not looked at yet. */
+bool hki_has_dead_worker(const struct hki_process_pool *pool);
+/* Starts workers for what is in the queue, as far as that is allowed now. */
+void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns);
+/* A start has failed; the next one waits, and longer each time. */
+void hki_start_failed(struct hki_process_pool *pool, int error, const char *step);
+/* Looks after one: its answer, its results, its end. True: something changed. */
+bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* Looks for jobs of its that were cancelled. False: look again, `ended` is full. */
+bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* Once in a while: is it stopped, does it hold jobs back? Returns when to ask again. */
+int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                      int64_t now_ns);
+void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why);
+/* Asks a worker that has no job to end. */
+void hki_seat_dismiss(struct hki_seat *seat);
+
+/* ---- help.c ---- */
+
+/* As in hki_executor_ops. */
+void hki_pool_help(hk_executor *executor, const struct hki_job *job);
+
+/* ---- courier.c ---- */
+
+/* 0, -EAGAIN, -ENOMEM. With the lock. */
+int hki_courier_start(struct hki_process_pool *pool);
+
+#endif

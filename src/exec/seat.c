@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/* One worker, as the courier sees it: from its start to what it leaves behind. */
+#include "exec/process_pool.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "exec/heap.h"
+#include "exec/letter.h"
+#include "sys/os.h"
+#include "sys/os_module.h"
+#include "sys/os_shm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define MS INT64_C(1000000)
+
+/* Of a worker's zone: address space, not memory. */
+#define ZONE_BYTES_MIN ((size_t)64 << 20)
+#define ZONE_BYTES_MAX ((size_t)64 << 30)
+
+/* Jobs are not held back by a longer one before them for longer than this. */
+#define HOLD_NS (1 * MS)
+/* Between two looks whether a worker is stopped; and whatever a worker writes where the
+ * others can see it, results of theirs are not seen later than this. */
+#define LOOK_NS (50 * MS)
+/* A worker that has not answered by then never will. */
+#define START_LIMIT_NS (30000 * MS)
+/* A worker that was asked to end is killed then. */
+#define LEAVE_LIMIT_NS (1000 * MS)
+
+/* After the first failed start, and twice that each time. */
+#define BACKOFF_NS (10 * MS)
+#define BACKOFF_NS_MAX (5000 * MS)
+enum { STARTS_FAILED_MAX = 6 }; /* in a row: then jobs fail, too */
+
+void hki_link_unref(struct hki_link *link)
+{
+    if (__atomic_sub_fetch(&link->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    hki_channel_destroy(&link->channel);
+    hki_free(link);
+}
+
+/* ---- starting ---- */
+
+void hki_start_failed(struct hki_process_pool *pool, int error, const char *step)
+{
+    uint32_t shift = pool->starts_failed_in_row++;
+    int64_t wait_ns = shift < 10 ? BACKOFF_NS << shift : BACKOFF_NS_MAX;
+
+    if (wait_ns > BACKOFF_NS_MAX)
+        wait_ns = BACKOFF_NS_MAX;
+    pool->next_start_ns = hki_os_now_ns() + wait_ns;
+    pool->stats.starts_failed++;
+    if (pool->starts_failed_in_row < STARTS_FAILED_MAX)
+        return;
+    pool->stats.degraded = error;
+    snprintf(pool->stats.step, sizeof(pool->stats.step), "%s", step);
+}
+
+/* On the keeper's thread. The lock's release is the last access: the seat may go. */
+static void child_ended(struct hki_child *child, int error, int status)
+{
+    struct hki_seat *seat = hki_container_of(child, struct hki_seat, child);
+    struct hki_process_pool *pool = seat->pool;
+
+    hk_lock_acquire(&pool->lock);
+    seat->end_error = error;
+    seat->end_status = status;
+    seat->has_ended = true;
+    hki_bell_ring(pool->bell);
+    hk_lock_release(&pool->lock);
+}
+
+static size_t zone_bytes(void)
+{
+    size_t size = ZONE_BYTES_MIN;
+
+    while (size < hki_os_memory_bytes() && size < ZONE_BYTES_MAX)
+        size *= 2;
+    return size;
+}
+
+static int make_link(struct hki_seat *seat)
+{
+    size_t size = zone_bytes();
+    int fd;
+
+    seat->link = hki_alloc(sizeof(*seat->link));
+    if (!seat->link)
+        return -ENOMEM;
+    seat->link->refs = 1;
+    do
+        fd = hki_channel_create(&seat->link->channel, size);
+    while (fd == -ENOMEM && (size /= 2) >= ZONE_BYTES_MIN);
+    return fd;
+}
+
+static void bind_processor(const struct hki_seat *seat, struct hki_handshake *hands)
+{
+    uint32_t number = (uint32_t)(seat - seat->pool->seats), cpu;
+
+    if (!seat->pool->options.bind_processors)
+        return;
+    memset(hands->cpus, 0, sizeof(hands->cpus));
+    cpu = hki_os_processor(number);
+    hands->cpus[cpu / 64] = UINT64_C(1) << cpu % 64;
+}
+
+/* 0, or why there is no worker, and none will come. */
+static int start(struct hki_seat *seat, int64_t now_ns)
+{
+    struct hki_process_pool *pool = seat->pool;
+    int rc, fd;
+
+    *seat = (struct hki_seat){.pool = pool, .progress_ns = now_ns, .depth = 1};
+    rc = fd = make_link(seat);
+    if (fd >= 0) {
+        *hki_handshake_of(&seat->link->channel) = pool->handshake;
+        bind_processor(seat, hki_handshake_of(&seat->link->channel));
+        seat->child = (struct hki_child){
+            .channel_fd = fd,
+            .mask = pool->mask,
+            .ended = child_ended,
+        };
+        rc = hki_keeper_start(&seat->child);
+        if (rc < 0)
+            (void)hki_os_close(fd); /* nothing was written to it */
+    }
+    if (rc < 0 && seat->link) {
+        hki_link_unref(seat->link);
+        seat->link = NULL;
+    }
+    if (rc >= 0)
+        seat->state = HKI_SEAT_STARTING;
+    return rc < 0 ? rc : 0;
+}
+
+void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns)
+{
+    uint64_t wanted = pool->queue.count;
+
+    if (now_ns < pool->next_start_ns || pool->is_ending)
+        return;
+    for (uint32_t i = 0; i < pool->options.workers_max && wanted > 0; i++)
+        wanted -= pool->seats[i].state == HKI_SEAT_STARTING;
+    for (uint32_t i = 0; i < pool->options.workers_max && wanted > 0; i++) {
+        int rc;
+
+        if (pool->seats[i].state != HKI_SEAT_EMPTY)
+            continue;
+        rc = start(&pool->seats[i], now_ns);
+        if (rc < 0) {
+            hki_start_failed(pool, rc, "making its memory");
+            return;
+        }
+        wanted--;
+        if (pool->starts_failed_in_row > 0)
+            return; /* one try at a time */
+    }
+}
+
+static void become_ready(struct hki_seat *seat)
+{
+    struct hki_process_pool *pool = seat->pool;
+
+    seat->state = HKI_SEAT_READY;
+    pool->stats.started++;
+    pool->starts_failed_in_row = 0;
+    pool->next_start_ns = 0;
+    pool->stats.degraded = 0;
+    pool->stats.step[0] = '\0';
+}
+
+static void send_initializer(struct hki_seat *seat)
+{
+    struct hki_process_pool *pool = seat->pool;
+    struct hki_channel *channel = &seat->link->channel;
+    struct hki_slot *slot;
+
+    while (seat->modules < hki_letter_module(pool->init_function)) {
+        hki_letter_write_load(hki_channel_slot(channel),
+                              hki_os_module_path(++seat->modules));
+        hki_channel_send(channel);
+    }
+    slot = hki_channel_slot(channel);
+    slot->what = HKI_LETTER_PLAIN;
+    slot->function = pool->init_function;
+    slot->place = HKI_PLACE_SLOT;
+    slot->length = pool->options.init_input.size;
+    memcpy(slot->bytes, pool->init_input, pool->options.init_input.size);
+    hki_channel_send(channel);
+    seat->is_initializing = true;
+}
+
+/* The last letter but those that load libraries is the initializer. */
+static bool look_at_initializer(struct hki_seat *seat)
+{
+    struct hki_channel *channel = &seat->link->channel;
+    struct hki_letter letter;
+    int rc = hki_channel_receive(channel, &letter);
+
+    if (rc == 0)
+        return false;
+    if (rc < 0) {
+        hki_seat_kill(seat, HKI_KILL_JUNK);
+        return false;
+    }
+    hki_channel_release(channel);
+    if (channel->emptied != channel->filled)
+        return true;
+    if (letter.status >= 0) {
+        become_ready(seat);
+        return true;
+    }
+    seat->start_error = letter.status;
+    hki_seat_kill(seat, HKI_KILL_LEAVING);
+    return false;
+}
+
+static bool look_at_start(struct hki_seat *seat)
+{
+    struct hki_handshake *hands = hki_handshake_of(&seat->link->channel);
+
+    if (seat->killed)
+        return false;
+    if (seat->is_initializing)
+        return look_at_initializer(seat);
+    if (__atomic_load_n(&hands->answer, __ATOMIC_SEQ_CST) != HKI_ANSWER_READY)
+        return false;
+    if (seat->pool->options.init)
+        send_initializer(seat);
+    else
+        become_ready(seat);
+    return true;
+}
+
+/* ---- ending ---- */
+
+void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why)
+{
+    if (seat->killed == HKI_KILL_NOT)
+        seat->killed = why;
+    if (!seat->has_ended)
+        hki_keeper_kill(&seat->child);
+}
+
+void hki_seat_dismiss(struct hki_seat *seat)
+{
+    struct hki_channel *channel = &seat->link->channel;
+
+    HKI_ASSERT(seat->jobs_now == 0, "a worker that is dismissed has no job");
+    seat->state = HKI_SEAT_LEAVING;
+    seat->progress_ns = hki_os_now_ns();
+    if (hki_channel_room(channel) == 0) {
+        hki_seat_kill(seat, HKI_KILL_LEAVING); /* of slots that were taken back */
+        return;
+    }
+    seat->jobs[channel->filled % HKI_CHANNEL_SLOTS] = NULL;
+    hki_letter_write_exit(hki_channel_slot(channel));
+    hki_channel_send(channel);
+}
+
+static struct hki_job_death death_of(const struct hki_seat *seat)
+{
+    struct hki_job_death death = {.died = true};
+
+    if (seat->killed == HKI_KILL_STOPPED)
+        death.signal = SIGSTOP;
+    else if (seat->end_status != HKI_STATUS_UNKNOWN && WIFSIGNALED(seat->end_status))
+        death.signal = WTERMSIG(seat->end_status);
+    else if (seat->end_status != HKI_STATUS_UNKNOWN)
+        death.exit_status = WEXITSTATUS(seat->end_status);
+    return death;
+}
+
+/* What becomes of the job that a worker had when it died. */
+static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                 struct hki_job *job)
+{
+    struct hki_process_pool *pool = seat->pool;
+
+    if (__atomic_load_n(&job->cancelled, __ATOMIC_RELAXED) > HK_CANCEL) {
+        hki_ended_jobs_add(ended, job, -ECANCELED);
+        return;
+    }
+    pool->stats.lost++;
+    job->death = death_of(seat);
+    if (job->attempt < job->attempts_max) {
+        hki_letter_renew(job);
+        if (hki_job_queue_push(&pool->queue, job, true) == 0) {
+            job->attempt++;
+            pool->stats.retried++;
+            return;
+        }
+    }
+    hki_ended_jobs_add(ended, job, -EOWNERDEAD);
+}
+
+/* False: `ended` is full, again. */
+static bool deal_with_jobs(struct hki_seat *seat, struct hki_ended_jobs *ended)
+{
+    struct hki_channel *channel = &seat->link->channel;
+
+    while (hki_collect(seat, ended))
+        ; /* what it had done before it died was done */
+    hki_take_back(seat, ended);
+    for (uint32_t i = channel->emptied; i != channel->filled; i++) {
+        uint32_t index = i % HKI_CHANNEL_SLOTS;
+
+        if (hki_ended_jobs_is_full(ended))
+            return false;
+        if (seat->jobs[index]) {
+            lose(seat, ended, seat->jobs[index]);
+            seat->jobs[index] = NULL;
+            seat->jobs_now--;
+        }
+    }
+    return !hki_ended_jobs_is_full(ended);
+}
+
+static void tell_failed_start(struct hki_seat *seat)
+{
+    struct hki_handshake *hands = hki_handshake_of(&seat->link->channel);
+    char step[sizeof(hands->step)];
+
+    if (seat->end_error < 0) {
+        hki_start_failed(seat->pool, seat->end_error, "starting the program");
+    } else if (seat->is_initializing) {
+        hki_start_failed(seat->pool,
+                         seat->start_error < 0 ? seat->start_error : -EOWNERDEAD,
+                         "its initializer");
+    } else {
+        int error = __atomic_load_n(&hands->error, __ATOMIC_ACQUIRE);
+
+        memcpy(step, hands->step, sizeof(step));
+        step[sizeof(step) - 1] = '\0';
+        hki_start_failed(seat->pool, error < 0 && error > -4096 ? error : -EOWNERDEAD,
+                         step[0] ? step : "its constructors");
+    }
+}
+
+static void bury(struct hki_seat *seat, struct hki_ended_jobs *ended)
+{
+    struct hki_process_pool *pool = seat->pool;
+
+    if (!deal_with_jobs(seat, ended))
+        return;
+    if (seat->state == HKI_SEAT_STARTING)
+        tell_failed_start(seat);
+    else if (seat->state == HKI_SEAT_LEAVING)
+        pool->stats.recycled++;
+    hki_link_unref(seat->link);
+    *seat = (struct hki_seat){.pool = pool};
+}
+
+bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended)
+{
+    bool is_changed;
+
+    if (seat->state == HKI_SEAT_EMPTY)
+        return false;
+    is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
+                                                  : hki_collect(seat, ended);
+    if (!seat->has_ended)
+        return is_changed;
+    bury(seat, ended);
+    return true;
+}
+
+bool hki_has_dead_worker(const struct hki_process_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        if (pool->seats[i].has_ended)
+            return true;
+    return false;
+}
+
+/* ---- while it works ---- */
+
+/* The victim is the job that it has now; nothing else can begin, for all else was taken
+ * back. */
+static void kill_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                          const struct hki_job *victim)
+{
+    struct hki_channel *channel = &seat->link->channel;
+
+    hki_take_back(seat, ended);
+    for (uint32_t i = channel->emptied; i != channel->filled; i++)
+        if (seat->jobs[i % HKI_CHANNEL_SLOTS] == victim &&
+            hki_channel_is_running(channel, i - channel->emptied))
+            hki_seat_kill(seat, HKI_KILL_CANCEL);
+}
+
+static uint32_t how_cancelled(const struct hki_job *job)
+{
+    return job ? __atomic_load_n(&job->cancelled, __ATOMIC_ACQUIRE) : 0;
+}
+
+bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended)
+{
+    struct hki_channel *channel;
+
+    if (seat->state != HKI_SEAT_READY || seat->jobs_now == 0)
+        return true;
+    channel = &seat->link->channel;
+    for (uint32_t i = channel->emptied; i != channel->filled; i++) {
+        uint32_t index = i % HKI_CHANNEL_SLOTS;
+        struct hki_job *job = seat->jobs[index];
+
+        if (how_cancelled(job) == 0)
+            continue;
+        if (hki_ended_jobs_is_full(ended))
+            return false;
+        if (hki_channel_revoke(channel, i - channel->emptied)) {
+            seat->jobs[index] = NULL;
+            seat->jobs_now--;
+            hki_ended_jobs_add(ended, job, -ECANCELED);
+        } else if (how_cancelled(job) > HK_CANCEL) {
+            kill_if_begun(seat, ended, job);
+        }
+    }
+    return true;
+}
+
+static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                            int64_t now_ns)
+{
+    if (now_ns - seat->looked_ns >= LOOK_NS) {
+        seat->looked_ns = now_ns;
+        if (hki_keeper_has_stopped(&seat->child)) {
+            seat->pool->stats.stopped++;
+            hki_seat_kill(seat, HKI_KILL_STOPPED);
+        }
+    }
+    if (seat->jobs_now > 1 && now_ns - seat->progress_ns >= HOLD_NS) {
+        seat->depth = 1;
+        hki_take_back(seat, ended);
+    }
+    return seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
+}
+
+int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                      int64_t now_ns)
+{
+    int64_t limit_ns = START_LIMIT_NS;
+
+    switch (seat->state) {
+    case HKI_SEAT_EMPTY: return INT64_MAX;
+    case HKI_SEAT_READY:
+        return seat->jobs_now > 0 ? tick_working(seat, ended, now_ns) : INT64_MAX;
+    case HKI_SEAT_LEAVING: limit_ns = LEAVE_LIMIT_NS; break;
+    case HKI_SEAT_STARTING: break;
+    }
+    if (seat->killed)
+        return INT64_MAX;
+    if (now_ns - seat->progress_ns < limit_ns)
+        return now_ns + LOOK_NS;
+    hki_seat_kill(seat, HKI_KILL_LEAVING);
+    return INT64_MAX;
+}

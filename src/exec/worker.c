@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/worker.h"
+
+#include "base/assert.h"
+#include "exec/handshake.h"
+#include "exec/heap.h"
+#include "exec/zone.h"
+#include "sys/os.h"
+#include "sys/os_sandbox.h"
+
+#include <hocket/processes.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EXIT_CANNOT_START = 127 };
+
+hki_run_letter_fn *hki_run_letter;
+
+/* The process is one worker, with one thread. */
+static struct {
+    bool is_worker;
+    struct hki_channel channel;
+    struct hki_zone zone;
+    struct hki_zone_head *lent; /* results that the program may still need */
+} self;
+
+bool hki_is_worker(void)
+{
+    return self.is_worker;
+}
+
+/* ---- starting ---- */
+
+static bool is_same_program(const struct hki_handshake *hands)
+{
+    unsigned char id[HKI_BUILD_ID_MAX];
+    size_t size = hki_os_program_build_id(id);
+
+    return size == hands->build_id_size && memcmp(id, hands->build_id, size) == 0;
+}
+
+struct step {
+    const char *name;
+    int (*take)(struct hki_handshake *hands);
+};
+
+static int check_program(struct hki_handshake *hands)
+{
+    return is_same_program(hands) ? 0 : -ESTALE;
+}
+
+static int bind_life(struct hki_handshake *hands)
+{
+    return hki_os_worker_bind(hands->parent, HKI_WORKER_LIFELINE);
+}
+
+static int map_memory(struct hki_handshake *hands)
+{
+    int rc = hki_heap_attach(HKI_WORKER_HEAP, hands->heap_bytes);
+
+    if (rc == 0)
+        rc = hki_zone_init(&self.zone, hki_channel_zone(&self.channel),
+                           hki_channel_zone_bytes(&self.channel));
+    self.channel.program_bell =
+        hki_heap_bytes(hands->bell_offset, sizeof(struct hki_bell));
+    return rc == 0 && !self.channel.program_bell ? -EINVAL : rc;
+}
+
+static int bind_processors(struct hki_handshake *hands)
+{
+    return hki_os_affinity_apply(hands->cpus);
+}
+
+static int limit_resources(struct hki_handshake *hands)
+{
+    (void)hki_os_close(HKI_WORKER_CHANNEL); /* mapped, both: nothing to lose */
+    (void)hki_os_close(HKI_WORKER_HEAP);
+    return hki_os_limits_apply(&hands->limits);
+}
+
+static int enter_sandbox(struct hki_handshake *hands)
+{
+    return hands->is_sandboxed ? hki_os_sandbox_enter() : 0;
+}
+
+/* The life comes first: whatever happens then, nothing is left behind. */
+static const struct step steps[] = {
+    {"checking the program", check_program}, {"binding its life", bind_life},
+    {"mapping memory", map_memory},          {"binding to processors", bind_processors},
+    {"limiting resources", limit_resources}, {"entering the sandbox", enter_sandbox},
+};
+
+static void answer(struct hki_handshake *hands, uint32_t what, int error)
+{
+    __atomic_store_n(&hands->error, error, __ATOMIC_RELAXED);
+    __atomic_exchange_n(&hands->answer, what, __ATOMIC_SEQ_CST);
+    if (self.channel.program_bell) /* else the program learns it by our end */
+        hki_bell_ring(self.channel.program_bell);
+}
+
+static bool start(struct hki_handshake *hands)
+{
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int rc = steps[i].take(hands);
+
+        if (rc < 0) {
+            snprintf(hands->step, sizeof(hands->step), "%s", steps[i].name);
+            answer(hands, HKI_ANSWER_FAILED, rc);
+            return false;
+        }
+    }
+    answer(hands, HKI_ANSWER_READY, 0);
+    return true;
+}
+
+/* ---- working ---- */
+
+/* Frees the results that the program does not need any more. */
+static void reclaim(void)
+{
+    struct hki_zone_head **link = &self.lent, *head;
+
+    while ((head = *link)) {
+        if (__atomic_load_n(&head->is_released, __ATOMIC_ACQUIRE)) {
+            *link = head->next;
+            hki_zone_free(&self.zone, head);
+        } else {
+            link = &head->next;
+        }
+    }
+}
+
+static void put_in_zone(struct hki_slot *slot, const struct hki_reply *reply)
+{
+    struct hki_zone_head *head;
+
+    reclaim();
+    head = hki_zone_alloc(&self.zone, sizeof(*head) + reply->size);
+    if (!head) {
+        slot->status = -ENOMEM;
+        slot->length = 0;
+        return;
+    }
+    *head = (struct hki_zone_head){.next = self.lent};
+    self.lent = head;
+    memcpy(head + 1, reply->data, reply->size);
+    slot->place = HKI_PLACE_ZONE;
+    slot->offset =
+        (uint64_t)((unsigned char *)(head + 1) - hki_channel_zone(&self.channel));
+}
+
+static void put_result(struct hki_slot *slot, const struct hki_reply *reply)
+{
+    slot->status = reply->status;
+    slot->length = reply->size;
+    slot->place = HKI_PLACE_SLOT;
+    if (reply->size > HKI_SLOT_INLINE_BYTES)
+        put_in_zone(slot, reply);
+    else if (reply->size > 0)
+        memcpy(slot->bytes, reply->data, reply->size);
+}
+
+static void run(struct hki_slot *slot)
+{
+    struct hki_letter letter = {
+        .bytes = slot->place == HKI_PLACE_HEAP
+                     ? hki_heap_bytes(slot->offset, slot->length)
+                     : slot->bytes,
+        .length = slot->length,
+        .function = slot->function,
+        .what = slot->what,
+        .attempt = slot->attempt,
+    };
+    struct hki_reply reply = {.status = 0};
+
+    hki_run_letter(&letter, &reply);
+    put_result(slot, &reply);
+    if (reply.release)
+        reply.release(reply.ctx);
+}
+
+static _Noreturn void work(int64_t spin_ns)
+{
+    for (;;) {
+        struct hki_slot *slot = hki_channel_take(&self.channel, spin_ns);
+
+        run(slot);
+        hki_channel_done(&self.channel, slot);
+    }
+}
+
+/* In the environment of some process that is none of our workers the variable means
+ * nothing: then no channel is there either. */
+int hki_worker_main(void)
+{
+    struct hki_handshake *hands;
+
+    if (!hki_os_take_worker_variable() ||
+        hki_channel_attach(&self.channel, HKI_WORKER_CHANNEL,
+                           hki_os_shm_size(HKI_WORKER_CHANNEL)) < 0)
+        return -1;
+    hands = hki_handshake_of(&self.channel);
+    if (hands->magic != HKI_HANDSHAKE_MAGIC)
+        return EXIT_CANNOT_START;
+    self.is_worker = true;
+    if (!start(hands))
+        return EXIT_CANNOT_START;
+    HKI_ASSERT(hki_run_letter, "a worker knows how to run jobs");
+    work(hands->spin_ns);
+}
+
+void hk_worker_main(void)
+{
+    int status;
+
+    hki_os_workers_will_call();
+    status = hki_worker_main();
+    if (status >= 0)
+        hki_os_exit_now(status);
+}
+
+bool hk_is_worker(void)
+{
+    return hki_is_worker();
+}

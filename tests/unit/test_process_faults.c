@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shows that a crash costs one job: whatever a job does to its worker, it alone fails,
+ * with the way its worker died; all other jobs have one outcome each, and the pool goes
+ * on. That a job can be killed, by hand and by its scope's deadline; that it can be
+ * started anew when it may be; and that nothing is left behind. How: jobs that kill,
+ * stop and break the process that they are in.
+ */
+#include "unit/process_test.h"
+
+#include <pthread.h>
+
+/* ---- what runs in workers ---- */
+
+/* Dies unless `path` exists, and makes it: so it succeeds the second time. */
+HK_FN(int, die_once, (hk_str, path))
+{
+    int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    if (fd >= 0)
+        (void)raise(SIGKILL);
+    return 7;
+}
+
+HK_FN(int, close_everything)
+{
+    for (int fd = 0; fd < 100; fd++)
+        (void)close(fd);
+    return 1;
+}
+
+/* Fills what it shares with the program with junk: its channel, and nobody else's. */
+HK_FN(int, write_junk, (int, byte))
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    int found = 0;
+
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long first, end;
+
+        if (!strstr(line, "hocket-channel") ||
+            sscanf(line, "%lx-%lx", &first, &end) != 2)
+            continue;
+        memset((void *)first, byte, 64 << 10);
+        found++;
+    }
+    (void)fclose(maps);
+    return found;
+}
+
+static int init_fails(hk_bytes input, hk_result *result)
+{
+    (void)input;
+    (void)result;
+    return -EPERM;
+}
+
+static int init_dies(hk_bytes input, hk_result *result)
+{
+    (void)input;
+    (void)result;
+    _exit(3);
+}
+
+/* ---- tests ---- */
+
+static void a_death_fails_its_job_and_says_how(void **state)
+{
+    static const int signals[] = {SIGKILL, SIGSEGV, SIGABRT, SIGTERM};
+    hk_executor *pool = pool_with(1);
+    hk_job_error error;
+    hk_future *future;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        future = die_by_on(pool, signals[i]);
+        assert_int_equal(hk_future_await(future, NULL), -EOWNERDEAD);
+        assert_int_equal(hk_future_error(future, &error), 0);
+        assert_int_equal(error.signal, signals[i]);
+        hk_future_free(future);
+        expect_add(pool, 1, 2);
+    }
+    future = exit_with_on(pool, 5);
+    assert_int_equal(hk_future_await(future, NULL), -EOWNERDEAD);
+    assert_int_equal(hk_future_error(future, &error), 0);
+    assert_int_equal(error.signal, 0);
+    assert_int_equal(error.exit_status, 5);
+    hk_future_free(future);
+    expect_add(pool, 1, 2);
+    assert_int_equal(stats_of(pool).lost, 5);
+    hk_executor_free(pool);
+}
+
+/* Every hundredth job kills its worker. */
+static void a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth(void **state)
+{
+    enum { EVERY = 100 };
+    const long jobs = getenv("HOCKET_LONG") ? 100000 : 5000;
+    hk_executor *pool = pool_with(2);
+    hk_future **futures = calloc((size_t)jobs, sizeof(*futures));
+    int dead = 0;
+
+    (void)state;
+    for (long i = 0; i < jobs; i++)
+        futures[i] = i % EVERY == 50 ? die_by_on(pool, SIGKILL) : add_on(pool, i, 1);
+    for (long i = 0; i < jobs; i++) {
+        int rc = hk_future_await(futures[i], NULL);
+
+        assert_int_equal(rc, i % EVERY == 50 ? -EOWNERDEAD : 0);
+        dead += rc < 0;
+        hk_future_free(futures[i]);
+    }
+    assert_int_equal(dead, jobs / EVERY);
+    free(futures);
+    hk_executor_free(pool);
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
+
+    return (first > second) - (first < second);
+}
+
+/* From the death of the only worker to the result of the next job; the median,
+ * since other programs may have the processors. */
+static void a_worker_that_died_is_replaced_in_a_tenth_of_a_second(void **state)
+{
+    enum { DEATHS = 20 };
+    hk_executor *pool = pool_with(1);
+    int64_t took_ns[DEATHS];
+
+    (void)state;
+    for (int i = 0; i < DEATHS; i++) {
+        assert_int_equal(await_and_free(die_by_on(pool, SIGKILL)), -EOWNERDEAD);
+        took_ns[i] = hk_now();
+        expect_add(pool, 1, 2);
+        took_ns[i] = hk_now() - took_ns[i];
+    }
+    qsort(took_ns, DEATHS, sizeof(took_ns[0]), compare_times);
+    printf("# replaced in %lld us (median), %lld us (all)\n",
+           (long long)took_ns[DEATHS / 2] / 1000,
+           (long long)took_ns[DEATHS - 1] / 1000);
+    assert_true(took_ns[DEATHS / 2] < 100 * HK_MILLISECOND);
+    hk_executor_free(pool);
+}
+
+struct submitter {
+    hk_executor *pool;
+    hk_future *futures[2000];
+};
+
+static void *submit_many(void *arg)
+{
+    struct submitter *submitter = arg;
+
+    for (int i = 0; i < 2000; i++)
+        submitter->futures[i] = add_on(submitter->pool, i, 1);
+    return NULL;
+}
+
+static void each_job_has_one_outcome_when_a_close_races_its_submit(void **state)
+{
+    for (int round = 0; round < 5; round++) {
+        struct submitter submitter = {.pool = pool_with(2)};
+        pthread_t thread;
+        int ran = 0, refused = 0;
+
+        assert_int_equal(pthread_create(&thread, NULL, submit_many, &submitter), 0);
+        if (round > 0)
+            expect_add(submitter.pool, round, 1); /* later each time */
+        hk_executor_close(submitter.pool);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        for (int i = 0; i < 2000; i++) {
+            int rc = await_and_free(submitter.futures[i]);
+
+            ran += rc == 0;
+            refused += rc == -EPIPE;
+        }
+        assert_int_equal(ran + refused, 2000);
+        hk_executor_free(submitter.pool);
+    }
+    (void)state;
+}
+
+static void *await_it(void *future)
+{
+    (void)hk_future_await(future, NULL);
+    return NULL;
+}
+
+/* The thread may still be looking for the result when the last job is done. */
+static void a_pool_may_be_freed_while_a_thread_awaits_its_last_job(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        hk_executor *pool = pool_with(1);
+        hk_future *future;
+        pthread_t thread;
+
+        for (int i = 0; i < 10; i++) /* short jobs */
+            expect_add(pool, i, 1);
+        future = add_on(pool, 1, 2);
+        assert_int_equal(pthread_create(&thread, NULL, await_it, future), 0);
+        hk_executor_free(pool);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(await_and_free(future), 0);
+    }
+}
+
+static void an_idempotent_job_is_started_anew(void **state)
+{
+    char path[] = "/tmp/hocket-once-XXXXXX";
+    hk_executor *pool = pool_with(1);
+    hk_job_error error;
+    hk_executor_view view;
+    hk_executor *again = hk_with(&view, pool, &(hk_job_options){.attempts_max = 3});
+    hk_future *future;
+    int got;
+
+    (void)state;
+    (void)close(mkstemp(path));
+    (void)unlink(path);
+    future = die_once_on(again, path);
+    assert_int_equal(die_once_await(future, &got), 0);
+    assert_int_equal(got, 7);
+    assert_int_equal(hk_future_error(future, &error), 0);
+    assert_int_equal(error.attempts, 2);
+    hk_future_free(future);
+    (void)unlink(path);
+    hk_executor_free(pool);
+}
+
+static void a_poisoned_job_is_tried_three_times(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_executor_view view;
+    hk_future *future =
+        die_by_on(hk_with(&view, pool, &(hk_job_options){.attempts_max = 3}), SIGKILL);
+    hk_job_error error;
+
+    (void)state;
+    assert_int_equal(hk_future_await(future, NULL), -EOWNERDEAD);
+    assert_int_equal(hk_future_error(future, &error), 0);
+    assert_int_equal(error.attempts, 3);
+    hk_future_free(future);
+    expect_add(pool, 1, 2);
+    assert_int_equal(stats_of(pool).retried, 2);
+    hk_executor_free(pool);
+}
+
+static void a_running_job_can_be_killed(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_future *future = run_for_ever_on(pool);
+    hk_future *next = add_on(pool, 1, 2);
+
+    (void)state;
+    (void)await_worker(future);
+    assert_int_equal(hk_future_cancel(future, HK_KILL), 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    assert_int_equal(await_and_free(next), 0);
+    assert_int_equal(stats_of(pool).lost, 0);
+    hk_executor_free(pool);
+}
+
+static void a_queued_job_that_is_cancelled_never_runs(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_future *busy = run_for_ever_on(pool), *queued;
+
+    (void)state;
+    (void)await_worker(busy);
+    queued = run_for_ever_on(pool);
+    assert_int_equal(hk_future_cancel(queued, HK_CANCEL_QUEUED), 0);
+    assert_int_equal(await_and_free(queued), -EIDRM);
+    assert_int_equal(hk_future_cancel(busy, HK_CANCEL_QUEUED), 0);
+    assert_int_equal(hk_future_try(busy, NULL), -EAGAIN);
+    assert_int_equal(hk_future_cancel(busy, HK_CANCEL), 0);
+    assert_int_equal(await_and_free(busy), -EIDRM);
+    hk_executor_free(pool);
+}
+
+static void a_deadline_of_the_scope_ends_a_running_job(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_future *future;
+    hk_scope s;
+    int rc;
+
+    (void)state;
+    expect_add(pool, 1, 2);
+    hk_scope_open(&s);
+    future = run_for_ever_on(pool);
+    hk_scope_deadline(&s, hk_now() + 20 * HK_MILLISECOND);
+    rc = hk_future_await(future, NULL);
+    assert_true(rc == -ECANCELED || rc == -EIDRM); /* the job may be the faster one */
+    assert_int_equal(hk_scope_join(&s), rc == -ECANCELED ? -ETIMEDOUT : 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
+static void a_stopped_worker_is_noticed(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_future *future;
+    hk_job_error error;
+
+    (void)state;
+    expect_add(pool, 1, 2); /* so that the submitter hands the next one over himself */
+    future = die_by_on(pool, SIGSTOP);
+    assert_int_equal(hk_future_await(future, NULL), -EOWNERDEAD);
+    assert_int_equal(hk_future_error(future, &error), 0);
+    assert_int_equal(error.signal, SIGSTOP);
+    hk_future_free(future);
+    expect_add(pool, 1, 2);
+    assert_int_equal(stats_of(pool).stopped, 1);
+    hk_executor_free(pool);
+}
+
+static void a_worker_may_close_all_its_descriptors(void **state)
+{
+    hk_executor *pool = pool_with(1);
+
+    (void)state;
+    assert_int_equal(await_and_free(close_everything_on(pool)), 0);
+    expect_add(pool, 1, 2);
+    assert_int_equal(await_and_free(die_by_on(pool, SIGKILL)), -EOWNERDEAD);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
+static void a_crash_does_not_touch_jobs_behind_it(void **state)
+{
+    enum { JOBS = 200 };
+    hk_executor *pool = pool_with(1);
+    hk_future *futures[JOBS], *crash;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) /* short jobs: several are sent at a time */
+        expect_add(pool, i, 1);
+    crash = die_by_on(pool, SIGKILL);
+    for (int i = 0; i < JOBS; i++)
+        futures[i] = add_on(pool, i, 1);
+    assert_int_equal(await_and_free(crash), -EOWNERDEAD);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(await_and_free(futures[i]), 0);
+    hk_executor_free(pool);
+}
+
+static void junk_from_a_worker_fails_its_job(void **state)
+{
+    static const int bytes[] = {0xff, 0x7f, 0x03, 0x00};
+    hk_executor *pool = pool_with(1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        hk_future *future = write_junk_on(pool, bytes[i]);
+
+        /* With a state that means something the worker may even get its result across,
+         * or wait for ever for a job that it has been sent. */
+        while (hk_future_try(future, NULL) == -EAGAIN && hk_future_worker(future) == 0)
+            assert_int_equal(hk_sleep(HK_MILLISECOND), 0);
+        (void)hk_future_cancel(future, HK_KILL);
+        (void)await_and_free(future);
+        expect_add(pool, 1, 2);
+    }
+    hk_executor_free(pool);
+}
+
+static void an_initializer_that_fails_fails_the_jobs(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .init = init_fails});
+
+    (void)state;
+    assert_int_equal(await_and_free(add_on(pool, 1, 2)), -EPERM);
+    assert_int_equal(stats_of(pool).degraded, -EPERM);
+    assert_string_equal(stats_of(pool).step, "its initializer");
+    hk_executor_free(pool);
+    pool = pool_of(&(hk_process_options){.workers_max = 2, .init = init_dies});
+    assert_int_equal(await_and_free(add_on(pool, 1, 2)), -EOWNERDEAD);
+    hk_executor_free(pool);
+}
+
+/* ---- in processes of their own ---- */
+
+static int dies_with_work(void)
+{
+    hk_executor *pool = pool_with(2);
+    hk_future *futures[2] = {run_for_ever_on(pool), run_for_ever_on(pool)};
+
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = await_worker(futures[i]);
+
+        (void)!write(STDERR_FILENO, &pid, sizeof(pid));
+    }
+    return raise(SIGKILL);
+}
+
+static void nothing_is_left_when_the_program_is_killed(void **state)
+{
+    struct child child;
+    pid_t pids[2];
+
+    (void)state;
+    child = run_child(dies_with_work);
+    assert_true(WIFSIGNALED(child.status));
+    memcpy(pids, child.text, sizeof(pids));
+    for (int i = 0; i < 2; i++) {
+        assert_true(pids[i] > 0);
+        while (kill(pids[i], 0) == 0) /* a zombie, until init has looked at it */
+            (void)usleep(1000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        /* first: what forks must not have threads */
+        cmocka_unit_test(nothing_is_left_when_the_program_is_killed),
+        cmocka_unit_test(a_death_fails_its_job_and_says_how),
+        cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
+        cmocka_unit_test(a_worker_that_died_is_replaced_in_a_tenth_of_a_second),
+        cmocka_unit_test(each_job_has_one_outcome_when_a_close_races_its_submit),
+        cmocka_unit_test(a_pool_may_be_freed_while_a_thread_awaits_its_last_job),
+        cmocka_unit_test(an_idempotent_job_is_started_anew),
+        cmocka_unit_test(a_poisoned_job_is_tried_three_times),
+        cmocka_unit_test(a_running_job_can_be_killed),
+        cmocka_unit_test(a_queued_job_that_is_cancelled_never_runs),
+        cmocka_unit_test(a_deadline_of_the_scope_ends_a_running_job),
+        cmocka_unit_test(a_stopped_worker_is_noticed),
+        cmocka_unit_test(a_worker_may_close_all_its_descriptors),
+        cmocka_unit_test(a_crash_does_not_touch_jobs_behind_it),
+        cmocka_unit_test(junk_from_a_worker_fails_its_job),
+        cmocka_unit_test(an_initializer_that_fails_fails_the_jobs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
