@@ -11,6 +11,7 @@
 
 #include "exec/heap.h"
 #include "sys/os.h"
+#include "sys/os_thread.h"
 #include "sys/os_worker.h"
 
 #include <errno.h>
@@ -218,8 +219,11 @@ static void *courier_main(void *arg)
 
 int hki_courier_start(struct hki_process_pool *pool)
 {
-    int rc = pool->has_courier ? 0 : hki_os_thread_start(courier_main, pool);
+    const struct hki_thread_spec spec = {.is_detached = true, .is_deaf = true};
+    int rc = 0;
 
+    if (!pool->has_courier)
+        rc = hki_os_thread_start(&spec, courier_main, pool, NULL);
     pool->has_courier = rc == 0;
     return rc;
 }

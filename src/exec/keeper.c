@@ -7,6 +7,7 @@
 #include "exec/heap.h"
 #include "sys/os.h"
 #include "sys/os_proc.h"
+#include "sys/os_thread.h"
 #include "sys/os_worker.h"
 
 #include <errno.h>
@@ -256,6 +257,7 @@ static void *keeper_main(void *unused)
 
 static int run_keeper(void)
 {
+    const struct hki_thread_spec spec = {.is_detached = true, .is_deaf = true};
     int rc = 0;
 
     if (keeper.is_running)
@@ -263,7 +265,7 @@ static int run_keeper(void)
     keeper.event_fd = hki_os_eventfd();
     if (keeper.event_fd < 0)
         return keeper.event_fd;
-    rc = hki_os_thread_start(keeper_main, NULL);
+    rc = hki_os_thread_start(&spec, keeper_main, NULL, NULL);
     if (rc < 0)
         (void)hki_os_close(keeper.event_fd);
     keeper.is_running = rc == 0;

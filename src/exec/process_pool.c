@@ -10,6 +10,7 @@
 #include "exec/worker.h"
 #include "sys/os.h"
 #include "sys/os_proc.h"
+#include "sys/os_thread.h"
 #include "sys/os_worker.h"
 
 #include <hocket/waiter.h>
@@ -274,7 +275,7 @@ static int take_options(struct hki_process_pool *pool,
 
     *own = *options;
     if (own->workers_max == 0)
-        own->workers_max = hki_os_processor_count();
+        own->workers_max = hki_os_cpu_count();
     if (own->queue_max == 0)
         own->queue_max = QUEUE_MAX;
     if (own->workers_max > WORKERS_MAX || own->spin_ns < 0 ||

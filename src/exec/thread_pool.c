@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/annotate.h"
 #include "sys/os.h"
+#include "sys/os_thread.h"
 
 #include <hocket/sem.h>
 
@@ -207,7 +208,7 @@ static int start(struct pool *pool)
     hk_thread_pool_options *options = &pool->options;
 
     if (!options->threads) {
-        uint32_t processors = hki_os_processor_count();
+        uint32_t processors = hki_os_cpu_count();
 
         options->threads = processors < THREADS_MAX ? processors : THREADS_MAX;
     }

@@ -228,17 +228,6 @@ unsigned hki_os_thread_count(bool with_deaf)
 
 /* The eventfds that wake threads up are used by raw system calls: TSan follows those of
  * libc, and would want an order between a wake and the end of the one who was woken. */
-/* Of a machine with more than the set can say, those that it can. */
-uint32_t hki_os_processor_count(void)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof(set), &set) < 0)
-        return 1;
-    return (uint32_t)CPU_COUNT(&set);
-}
-
 int hki_os_eventfd(void)
 {
     int fd = (int)syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -46,9 +46,6 @@ unsigned hki_os_thread_count(bool with_deaf);
 /* What descriptor `fd` is, as the kernel calls it: a path, "socket:[123]"; "?". */
 void hki_os_fd_file(int fd, char *text, size_t size);
 
-/* How many processors the calling process may use. */
-uint32_t hki_os_processor_count(void);
-
 /* An eventfd: close-on-exec, non-blocking. */
 int hki_os_eventfd(void);
 void hki_os_eventfd_signal(int fd);

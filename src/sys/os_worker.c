@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +14,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define STACK_BYTES ((size_t)256 << 10)
 
 /* Closed already: the signal for that was sent before we asked for it. */
 static bool is_hung_up(int lifeline)
@@ -189,24 +186,4 @@ int hki_os_poll_many(struct pollfd *fds, size_t count, int timeout_ms)
     if (rc < 0)
         return errno == EINTR ? 0 : -errno;
     return rc;
-}
-
-int hki_os_thread_start(void *(*main)(void *), void *arg)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all, before;
-    int rc;
-
-    if (pthread_attr_init(&attr) != 0)
-        return -ENOMEM;
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES); /* else the default */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attr, main, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    if (rc == 0)
-        pthread_detach(thread);
-    return -rc;
 }

@@ -75,7 +75,4 @@ uint64_t hki_os_process_memory(pid_t pid);
 /* poll(2); a negative timeout: for ever. Interrupted: 0. */
 int hki_os_poll_many(struct pollfd *fds, size_t count, int timeout_ms);
 
-/* Starts a thread that lives as long as the process, with all signals blocked. */
-int hki_os_thread_start(void *(*main)(void *), void *arg);
-
 #endif
