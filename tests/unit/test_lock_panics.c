@@ -132,6 +132,16 @@ PANIC_IN_A_TASK(a_read_unlock_by_who_does_not_read,
     return 0;
 }
 
+PANIC_IN_A_TASK(an_unlock_of_a_rwlock_by_who_has_nothing_to_do_with_it,
+                "hk_rwlock_unlock: 'thief' does not hold the rwlock 'index' (")
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    after(&s, write_the_rwlock);
+    hk_rwlock_unlock(&rwlock);
+    return 0;
+}
+
 PANIC_IN_A_TASK(a_write_unlock_by_a_reader, "does not write the rwlock 'index'")
 {
     CHECK_EQ(hk_rwlock_read_lock(&rwlock), 0);
@@ -183,6 +193,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_condition_that_is_waited_for),
         cmocka_unit_test(a_write_unlock_by_another),
         cmocka_unit_test(a_read_unlock_by_who_does_not_read),
+        cmocka_unit_test(an_unlock_of_a_rwlock_by_who_has_nothing_to_do_with_it),
         cmocka_unit_test(a_write_unlock_by_a_reader),
         cmocka_unit_test(an_upgrade_of_what_is_read_twice),
         cmocka_unit_test(a_shielded_write_lock_by_a_reader),
