@@ -21,7 +21,8 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     struct hki_self *self = hki_self();
 
     if (HKI_UNLIKELY(hki_scope_is_open(scope) && scope->hki_owner == self))
-        hki_panic("hk_scope_open of scope '%s', which is open", scope_name(scope));
+        hki_panic("hk_scope_open by '%s' of scope '%s', which is open", hk_task_name(),
+                  scope_name(scope));
     if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))
         hki_panic_no_waiting();
     scope->hki_flags =

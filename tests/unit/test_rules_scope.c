@@ -104,11 +104,12 @@ PANIC_IN_A_TASK(rule_01_returning_with_a_scope_open_panics,
     return 0;
 }
 
-PANIC_IN_A_TASK(rule_01_opening_an_open_scope_panics, "which is open")
+PANIC_IN_A_TASK(rule_01_opening_an_open_scope_panics,
+                "hk_scope_open by 'main' of scope 'twice', which is open")
 {
     hk_scope s = HK_SCOPE_INIT;
 
-    hk_scope_open(&s);
+    hk_scope_open_with(&s, 0, "twice");
     hk_scope_open(&s);
     return 0;
 }
