@@ -50,6 +50,19 @@ PANIC_IN_A_TASK(an_unlock_of_an_error_checking_mutex_names_it,
     return 0;
 }
 
+PANIC_IN_A_TASK(a_lock_of_what_one_that_has_ended_holds,
+                "that it already holds, or that one which has ended left locked")
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    for (int i = 0; i < 2; i++) { /* the second has the first one's record */
+        hk_scope_open(&s);
+        CHECK_EQ(hk_spawn(&s, lock_the_mutex, NULL), 0);
+        CHECK_EQ(hk_scope_join(&s), 0);
+    }
+    return 0;
+}
+
 PANIC_IN_A_TASK(an_unlock_too_many_of_a_recursive_mutex, "that nobody holds")
 {
     CHECK_EQ(hk_mutex_lock(&recursive), 0);
@@ -183,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unlock_of_an_error_checking_mutex_names_it),
+        cmocka_unit_test(a_lock_of_what_one_that_has_ended_holds),
         cmocka_unit_test(an_unlock_too_many_of_a_recursive_mutex),
         cmocka_unit_test(a_shielded_relock_of_an_error_checking_mutex),
         cmocka_unit_test(flags_that_do_not_exist),
