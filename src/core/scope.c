@@ -25,6 +25,11 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
                   scope_name(scope));
     if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))
         hki_panic_no_waiting();
+    if (HKI_UNLIKELY(self->scope && !hki_scope_is_open(self->scope)))
+        hki_panic(
+            "hk_scope_open by '%s' inside a scope that is gone: a function opened "
+            "it and returned without joining it",
+            hk_task_name());
     scope->hki_flags =
         (flags & (HKI_SCOPE_POLICY | HKI_SCOPE_PARALLEL | HKI_SCOPE_SHIELDED)) |
         HKI_SCOPE_MAGIC;
