@@ -67,7 +67,8 @@ typedef struct hk_chan_status {
     size_t capacity;    /* of them */
     uint32_t senders;   /* that wait now, cases of a select among them */
     uint32_t receivers; /* that wait now */
-    uint64_t contended; /* times that a sender or receiver had to wait, since it is */
+    uint64_t
+        contended; /* times that a sender or receiver had to wait since it was made */
     bool is_closed;
     uint64_t reserved[2];
 } hk_chan_status;

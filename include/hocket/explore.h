@@ -72,7 +72,9 @@ typedef struct hk_explore_result {
  * Blocks:  until all schedules have run.
  * Returns: 0, or the failure: the scenario's own error, -EDEADLK (all wait: they are
  *          then cancelled, so that they end; if they do not, panics), -ELOOP (without
- *          an end: likewise), -ENOTRECOVERABLE (ledger). Else what hk_run returned.
+ *          an end: likewise), -ENOTRECOVERABLE (ledger). Else what hk_run returned, or
+ *          -EINVAL: HOCKET_EXPLORE names it with what is no seed. When it names
+ *          another exploration, this one is left out: 0, with no schedule run.
  *          `out` may be NULL; it is filled in any case.
  * Threads: a plain thread, one exploration or torture at a time in a process.
  */

@@ -68,7 +68,8 @@ typedef struct hk_model_result {
  * Blocks:  until all have run.
  * Returns: 0; -EPROTO (`end` said no, or hk_model_fail), -EDEADLK (all threads wait),
  *          -ELOOP (a run of 100,000 operations), -E2BIG (runs_max), -EILSEQ (the
- *          program did not run alike when run again), -EINVAL (no thread), -ENOMEM.
+ *          program did not run alike when run again), -EINVAL (no thread; or choices
+ *          in HOCKET_MODEL that cannot be read), -ENOMEM.
  * Threads: a plain thread, one model at a time in a process.
  */
 HK_API int hk_model_run(const hk_model *model, hk_model_result *out);

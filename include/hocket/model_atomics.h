@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Takes over the atomic operations of a file that is compiled for a model
- * (<hocket/model.h>): cc -include hocket/model_atomics.h. That is gcc's and clang's
- * __atomic_ family, of 1 to 8 bytes, and with gcc <stdatomic.h>, which is made of it.
- * A compare-exchange never fails without reason here.
+ * (<hocket/model.h>): cc -include hocket/model_atomics.h. That is the __atomic_ family
+ * of gcc and clang, of 1 to 8 bytes, and the functions of <stdatomic.h>, which gcc
+ * makes of it and clang of a family of its own; not what C does by itself with an
+ * _Atomic variable (x = 1, x++). A compare-exchange never fails without reason here.
  */
 #ifndef HOCKET_MODEL_ATOMICS_H
 #define HOCKET_MODEL_ATOMICS_H
@@ -57,5 +58,30 @@
     __atomic_compare_exchange_n(p, expected, *(in), weak, order, order_failed)
 
 #define __atomic_thread_fence(order) hk_model_fence(order)
+
+#ifdef __clang__
+/* What its <stdatomic.h> is made of. The comma takes _Atomic from the type. */
+#define HK_MODEL_VALUE(p, value) ((__typeof__(((void)0, *(p))))(value))
+#define HK_MODEL_FETCH(p, op, v, order)                                                \
+    ((void)(order), HK_MODEL_VALUE(p, hk_model_update((p), sizeof(*(p)), (op),         \
+                                                      (uint64_t)(v), false)))
+
+#define __c11_atomic_load(p, order)                                                    \
+    ((void)(order), HK_MODEL_VALUE(p, hk_model_load((p), sizeof(*(p)))))
+#define __c11_atomic_store(p, v, order)                                                \
+    hk_model_store((p), sizeof(*(p)), (uint64_t)(v), (order))
+#define __c11_atomic_exchange(p, v, order)                                             \
+    HK_MODEL_FETCH(p, HK_MODEL_EXCHANGE, v, order)
+#define __c11_atomic_fetch_add(p, v, order) HK_MODEL_FETCH(p, HK_MODEL_ADD, v, order)
+#define __c11_atomic_fetch_sub(p, v, order) HK_MODEL_FETCH(p, HK_MODEL_SUB, v, order)
+#define __c11_atomic_fetch_and(p, v, order) HK_MODEL_FETCH(p, HK_MODEL_AND, v, order)
+#define __c11_atomic_fetch_or(p, v, order) HK_MODEL_FETCH(p, HK_MODEL_OR, v, order)
+#define __c11_atomic_fetch_xor(p, v, order) HK_MODEL_FETCH(p, HK_MODEL_XOR, v, order)
+#define __c11_atomic_compare_exchange_strong(p, expected, desired, order, failed)      \
+    __atomic_compare_exchange_n(p, expected, desired, false, order, failed)
+#define __c11_atomic_compare_exchange_weak(p, expected, desired, order, failed)        \
+    __atomic_compare_exchange_n(p, expected, desired, true, order, failed)
+#define __c11_atomic_thread_fence(order) hk_model_fence(order)
+#endif
 
 #endif

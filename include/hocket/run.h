@@ -7,6 +7,13 @@
  *
  * A runtime is one or more workers. A worker is one thread with one event loop; the
  * calling thread becomes worker 0 and runs `main` as the first task.
+ *
+ * Deadlocks. When every task and thread of the process waits in hocket, and nothing
+ * from outside can end a wait, the log tells who waits for what, and the youngest wait
+ * that can be undone returns -EDEADLK; if none can, the process ends with a sentence. A
+ * thread that is blocked elsewhere (pthread_join, read(2), a library) might still wake
+ * somebody: then it is only told, once, at level info. <hocket/check.h> finds deadlocks
+ * of some at once, whatever the others do.
  */
 #ifndef HOCKET_RUN_H
 #define HOCKET_RUN_H

@@ -23,8 +23,8 @@
 HK_BEGIN_DECLS
 
 typedef struct hk_case {
-    const hk_waitable *what; /* NULL: a deadline, or with object NULL too: never */
-    void *object;
+    const hk_waitable *what; /* NULL: a deadline */
+    void *object;            /* NULL: this case never happens, unless a deadline */
     void *data;
     int64_t deadline_ns;
     int result; /* set for the case that happened: 0, or -EPIPE (closed channel); of a

@@ -68,7 +68,8 @@ HK_API int hk_spawn_thread(hk_scope *scope, hk_task_fn *fn, void *arg);
 /*
  * The same with options (may be NULL); also -EINVAL (a stack that is too small, a
  * processor that is not there). A daemon takes no scope: `scope` must be NULL, and must
- * not be NULL for any other. `*out` (may be NULL) names the thread.
+ * not be NULL for any other. `*out` (may be NULL) names the thread; it is set when this
+ * returns 0, by when the thread may have begun, and even ended.
  */
 HK_API int hk_spawn_thread_with(hk_scope *scope, const hk_thread_options *options,
                                 hk_task_fn *fn, void *arg, hk_thread *out);

@@ -390,9 +390,9 @@ void hki_cancel_delivered(struct hki_self *self)
         }
         from_outside = !(hki_scope_flags_of(scope) & HKI_SCOPE_SHIELDED) &&
                        hki_scope_outside_is_cancelled(scope);
-        /* Neither from outside nor its own: a shield has gone up further out, on another
-         * worker, and its message is still on the way. The call is cancelled all the
-         * same, and the join must say so. */
+        /* Neither from outside nor its own: a shield has gone up further out, on
+         * another worker, and its message is still on the way. The call is cancelled
+         * all the same, and the join must say so. */
         by_itself = hki_scope_flags_of(scope) & HKI_SCOPE_CANCELLED;
         __atomic_or_fetch(&scope->hki_delivered,
                           from_outside || !by_itself ? HKI_DELIVERED_OUTER

@@ -88,20 +88,26 @@ uint32_t hk_checks(void)
 
 /* ---- by the environment ---- */
 
-/* One word of it; false: unknown. */
-static bool apply_word(const char *word, uint32_t *what, hk_check_options *options)
+/* A number of milliseconds; 0: it is none. */
+static int64_t read_ms(const char *text)
 {
     char *end;
+    long ms = strtol(text, &end, 10);
 
+    return end > text && !*end && ms > 0 && ms <= INT64_MAX / HK_MILLISECOND ? ms : 0;
+}
+
+/* One word of it; false: unknown, and nothing is changed. */
+static bool apply_word(const char *word, uint32_t *what, hk_check_options *options)
+{
     if (strcmp(word, "locks") == 0) {
         *what |= HK_CHECK_LOCKS;
     } else if (strcmp(word, "report") == 0) {
         options->on_deadlock = HK_DEADLOCK_REPORT;
     } else if (strcmp(word, "hold=never") == 0) {
         options->hold_limit_ns = -1;
-    } else if (strncmp(word, "hold=", 5) == 0) {
-        options->hold_limit_ns = strtol(word + 5, &end, 10) * HK_MILLISECOND;
-        return end > word + 5 && !*end && options->hold_limit_ns > 0;
+    } else if (strncmp(word, "hold=", 5) == 0 && read_ms(word + 5)) {
+        options->hold_limit_ns = read_ms(word + 5) * HK_MILLISECOND;
     } else {
         return false;
     }
@@ -125,6 +131,9 @@ static __attribute__((constructor)) void obey_environment(void)
                     "HOCKET_CHECK: unknown word '%s'; known are locks, "
                     "report, hold=<milliseconds> and hold=never",
                     word);
+    if (!what)
+        hki_log(HK_LOG_ERROR,
+                "HOCKET_CHECK=%s: nothing is checked without the word 'locks'", words);
     if (hk_check(what, &options) < 0)
         hki_log(HK_LOG_ERROR, "HOCKET_CHECK: no memory for the checks");
 }

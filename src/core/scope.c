@@ -21,9 +21,15 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     struct hki_self *self = hki_self();
 
     if (HKI_UNLIKELY(hki_scope_is_open(scope) && scope->hki_owner == self))
-        hki_panic("hk_scope_open of scope '%s', which is open", scope_name(scope));
+        hki_panic("hk_scope_open by '%s' of scope '%s', which is open", hk_task_name(),
+                  scope_name(scope));
     if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))
         hki_panic_no_waiting();
+    if (HKI_UNLIKELY(self->scope && !hki_scope_is_open(self->scope)))
+        hki_panic(
+            "hk_scope_open by '%s' inside a scope that is gone: a function opened "
+            "it and returned without joining it",
+            hk_task_name());
     scope->hki_flags =
         (flags & (HKI_SCOPE_POLICY | HKI_SCOPE_PARALLEL | HKI_SCOPE_SHIELDED)) |
         HKI_SCOPE_MAGIC;

@@ -41,6 +41,16 @@ static inline bool hki_scope_is_open(const hk_scope *scope)
     return (flags & (uint32_t)HKI_SCOPE_MAGIC_MASK) == HKI_SCOPE_MAGIC;
 }
 
+/* The name of the scope that `self` left open, for the sentence that says so: as a rule
+ * its storage went with the function that opened it. */
+static inline const char *hki_scope_left_name(const struct hki_self *self)
+{
+    const hk_scope *scope = self->scope;
+    bool is_there = hki_scope_is_open(scope) && scope->hki_owner == self;
+
+    return is_there && scope->hki_name ? scope->hki_name : "unnamed";
+}
+
 /* hki_delivered: who noticed. Set by any worker, with atomic or. */
 enum hki_scope_delivered {
     HKI_DELIVERED_OWN = 1 << 0,   /* a call inside returned -ECANCELED: own cancel */

@@ -118,9 +118,8 @@ static void *thread_main(void *arg)
     hki_cancel_spread_thread(thread);
     thread->spawned.result = thread->spawned.fn(thread->spawned.arg);
     if (thread->self.scope)
-        hki_panic(
-            "thread '%s' returned with scope '%s' open: join it first", thread->name,
-            thread->self.scope->hki_name ? thread->self.scope->hki_name : "unnamed");
+        hki_panic("thread '%s' returned with scope '%s' open: join it first",
+                  thread->name, hki_scope_left_name(&thread->self));
     hki_locals_destroy(&thread->locals);
     thread->spawned.has_returned = true;
     return NULL;

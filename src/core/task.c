@@ -178,8 +178,7 @@ static void check_end(struct hki_task *task)
             task->self.scope); /* of jobs: their errors are told there */
     if (HKI_UNLIKELY(task->self.scope))
         hki_panic("task '%s' returned with scope '%s' open: join it first",
-                  hki_task_display_name(task),
-                  task->self.scope->hki_name ? task->self.scope->hki_name : "unnamed");
+                  hki_task_display_name(task), hki_scope_left_name(&task->self));
     if (HKI_UNLIKELY(task->stack->locals))
         hki_locals_destroy(&task->stack->locals);
     if (HKI_UNLIKELY(task->stack->holds))

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/list.h"
 #include "core/runtime.h"
+#include "core/scope.h"
 #include "core/thread.h"
 #include "core/worker.h"
 #include "core/wait.h"
@@ -90,8 +91,7 @@ static void leave_nothing_behind(const struct call *call)
         hki_symbol_find((const void *)(uintptr_t)call->fn, true, true, &symbol);
         hki_panic("%s, called by hk_to_thread, returned with scope '%s' open: join it "
                   "first",
-                  symbol.name,
-                  self->scope->hki_name ? self->scope->hki_name : "unnamed");
+                  symbol.name, hki_scope_left_name(self));
     }
     hki_locals_destroy(&hki_thread_of(self)->locals);
 }

@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 
+#include <hocket/task.h>
+
 #include <stdio.h>
 
 enum { ITEM_MAX = 1 << 20 };
@@ -354,14 +356,20 @@ int hk_chan_new(size_t item_size_bytes, size_t capacity, hk_chan **out)
     return 0;
 }
 
-static _Noreturn __attribute__((cold, noinline)) void panic_free(
-    const hk_chan *chan, const hk_wait_kind *kind)
+static const char *name_of(const hk_chan *chan)
 {
-    char text[160];
+    return chan->name ? chan->name : "unnamed";
+}
 
-    describe(chan, text, sizeof(text));
-    hki_panic("hk_chan_free: the channel %p (%s) is freed while someone waits in a %s",
-              (const void *)chan, text, kind->name);
+static _Noreturn __attribute__((cold, noinline)) void panic_free(
+    const hk_chan *chan, const hk_wait_kind *kind, const hk_waiter *waiter)
+{
+    if (waiter->leader)
+        waiter = waiter->leader;
+    hki_panic("hk_chan_free: '%s' frees channel '%s' (%p) while '%s' waits in a %s",
+              hk_task_name(), name_of(chan), (const void *)chan,
+              waiter->hki_callback ? "a callback" : hki_self_name(waiter->hki_target),
+              kind->name);
 }
 
 void hk_chan_free(hk_chan *chan)
@@ -371,9 +379,9 @@ void hk_chan_free(hk_chan *chan)
     /* Held, and never dropped: whoever was on the way out has left. */
     (void)hki_chan_hold(chan, hki_self());
     if (chan->receivers.head)
-        panic_free(chan, &hki_chan_recv_kind);
+        panic_free(chan, &hki_chan_recv_kind, chan->receivers.head);
     if (chan->senders.head)
-        panic_free(chan, &hki_chan_send_kind);
+        panic_free(chan, &hki_chan_send_kind, chan->senders.head);
     hki_free(chan->block);
 }
 
@@ -388,8 +396,8 @@ void hk_chan_close(hk_chan *chan)
     hk_waiter *receivers, *senders;
 
     if (chan->closed)
-        hki_panic("hk_chan_close: the channel '%s' (%p) is closed twice",
-                  chan->name ? chan->name : "unnamed", (void *)chan);
+        hki_panic("hk_chan_close: '%s' closes channel '%s' (%p), which is closed",
+                  hk_task_name(), name_of(chan), (void *)chan);
     __atomic_store_n(&chan->closed, true, __ATOMIC_RELEASE);
     receivers = hki_queue_take_all(&chan->receivers);
     senders = hki_queue_take_all(&chan->senders);

@@ -103,8 +103,11 @@ static const hk_wait_kind lock_kind = {
 static _Noreturn __attribute__((cold, noinline)) void panic_relock(
     const hk_mutex *mutex)
 {
-    hki_panic("hk_mutex_lock: '%s' locks mutex '%s' (%p) that it already holds",
-              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
+    /* The second: its record was that of one that ended with the lock. */
+    hki_panic(
+        "hk_mutex_lock: '%s' locks mutex '%s' (%p) that it already holds, or that "
+        "one which has ended left locked",
+        hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
 }
 
 static _Noreturn __attribute__((cold, noinline)) void panic_unlock(

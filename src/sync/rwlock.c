@@ -411,19 +411,25 @@ static inline void leave(hk_rwlock *lock, uint32_t slot)
         report(lock);
 }
 
-void hk_rwlock_read_unlock(hk_rwlock *lock)
+/* `call` and `does`: for the sentence when the caller does not read it. */
+static inline void read_unlock(hk_rwlock *lock, const char *call, const char *does)
 {
     struct hki_self *self = hki_self();
     uint64_t depth = hki_reads_remove(self, lock);
 
     if (HKI_UNLIKELY(depth != 1)) {
         if (depth == 0)
-            hki_rwlock_panic("hk_rwlock_read_unlock", lock, "does not read the");
+            hki_rwlock_panic(call, lock, does);
         return;
     }
     if (hki_is_checking())
         hki_check_gave(self, lock);
     leave(lock, slot_of_caller());
+}
+
+void hk_rwlock_read_unlock(hk_rwlock *lock)
+{
+    read_unlock(lock, "hk_rwlock_read_unlock", "does not read the");
 }
 
 /* ---- writing ---- */
@@ -626,7 +632,7 @@ void hk_rwlock_unlock(hk_rwlock *lock)
     if (is_writer(lock, hki_self()))
         hk_rwlock_write_unlock(lock);
     else
-        hk_rwlock_read_unlock(lock);
+        read_unlock(lock, "hk_rwlock_unlock", "does not hold the");
 }
 
 bool hk_rwlock_is_read(const hk_rwlock *lock)

@@ -141,20 +141,30 @@ static int run_schedules(void *arg)
 
 /* ---- all of them ---- */
 
-/* HOCKET_EXPLORE=name:seed. False: it names another exploration. */
-static bool heed_environment(hk_explore_options *o)
+/* HOCKET_EXPLORE=name:seed. 1: it names another exploration; -EINVAL: no seed. */
+static int heed_environment(hk_explore_options *o)
 {
     const char *wish = hki_os_environment("HOCKET_EXPLORE");
     size_t length = strlen(o->name);
+    char *end;
 
     if (!wish || !*wish)
-        return true;
-    if (strncmp(wish, o->name, length) != 0 || wish[length] != ':')
-        return false;
-    o->first_seed = strtoull(wish + length + 1, NULL, 10);
+        return 0;
+    if (strncmp(wish, o->name, length) != 0 || wish[length] != ':') {
+        hki_log(HK_LOG_INFO,
+                "exploring '%s': left out, HOCKET_EXPLORE=%s names another", o->name,
+                wish);
+        return 1;
+    }
+    o->first_seed = strtoull(wish + length + 1, &end, 10);
+    if (*end || o->first_seed == 0) {
+        hki_log(HK_LOG_ERROR, "HOCKET_EXPLORE=%s: '%s' is no seed", wish,
+                wish + length + 1);
+        return -EINVAL;
+    }
     o->seeds = 1;
     o->trace = true;
-    return true;
+    return 0;
 }
 
 int hk_explore(hk_task_fn *scenario, void *arg, const hk_explore_options *options,
@@ -162,7 +172,7 @@ int hk_explore(hk_task_fn *scenario, void *arg, const hk_explore_options *option
 {
     struct exploration e = {.scenario = scenario, .arg = arg};
     hk_options how = {.virtual_clock = true, .stall_ns = -1, .seed = 1};
-    int rc = 0;
+    int rc;
 
     if (options)
         e.options = *options;
@@ -172,7 +182,8 @@ int hk_explore(hk_task_fn *scenario, void *arg, const hk_explore_options *option
         e.options.first_seed = 1;
     if (!e.options.seeds)
         e.options.seeds = SEEDS_DEFAULT;
-    if (heed_environment(&e.options)) {
+    rc = heed_environment(&e.options);
+    if (rc == 0) {
         e.end = e.options.first_seed + e.options.seeds;
         watch_abort(&e);
         rc = hk_run(run_schedules, &e, &how);

@@ -352,13 +352,21 @@ static int heed_environment(void)
     return hki_model_choices_read(&run.choices, wish + length + 1);
 }
 
+static const char *failure_text(int rc)
+{
+    switch (rc) {
+    case -EDEADLK: return "all threads wait";
+    case -EILSEQ: return "it did not run alike when run again";
+    default: return hk_error_text(rc);
+    }
+}
+
 static void report(int rc, const char *choices)
 {
     hki_log(HK_LOG_ERROR,
             "model '%s' fails (%s) by choices %s; HOCKET_MODEL=%s:%s "
             "replays it",
-            run.name, rc == -EDEADLK ? "all threads wait" : hk_error_text(rc),
-            *choices ? choices : "none", run.name, choices);
+            run.name, failure_text(rc), *choices ? choices : "none", run.name, choices);
 }
 
 static int run_all(hk_model_result *result)

@@ -76,6 +76,7 @@ static int unlock_what_another_holds(void *arg)
 static int close_twice(void *arg)
 {
     (void)arg;
+    hk_task_rename("clerk");
     CHECK_EQ(hk_chan_new(8, 1, &chan), 0);
     hk_chan_set_name(chan, "jobs");
     hk_chan_close(chan);
@@ -105,8 +106,9 @@ static int free_while(hk_task_fn *waits)
 
     CHECK_EQ(hk_chan_new(8, 0, &chan), 0);
     hk_chan_set_name(chan, "jobs");
+    hk_task_rename("thief");
     hk_scope_open(&s);
-    CHECK_EQ(hk_spawn(&s, waits, NULL), 0);
+    CHECK_EQ(hk_spawn_named(&s, "clerk", waits, NULL, NULL), 0);
     CHECK_EQ(hk_test_wait_all_blocked(), 0);
     hk_chan_free(chan);
     return hk_scope_join(&s);
@@ -329,13 +331,13 @@ static const struct misuse misuses[] = {
      {"hk_mutex_unlock", "ledger", "thief", "clerk"}},
     {"closing_twice_panics",
      close_twice,
-     {"hk_chan_close", "jobs", "closed twice", ""}},
+     {"hk_chan_close", "jobs", "clerk", "which is closed"}},
     {"freeing_a_channel_that_is_received_from_panics",
      free_while_one_receives,
-     {"hk_chan_free", "jobs", "channel receive", ""}},
+     {"hk_chan_free", "jobs", "'thief' frees", "'clerk' waits in a channel receive"}},
     {"freeing_a_channel_that_is_sent_to_panics",
      free_while_one_sends,
-     {"hk_chan_free", "jobs", "channel send", ""}},
+     {"hk_chan_free", "jobs", "'thief' frees", "'clerk' waits in a channel send"}},
     {"ending_an_event_that_is_waited_for_panics",
      end_an_event,
      {"hk_event_fini", "bell", "clerk", "1 wait for"}},

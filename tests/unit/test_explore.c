@@ -493,6 +493,23 @@ static void the_environment_replays_one_seed(void **state)
     unsetenv("HOCKET_EXPLORE");
 }
 
+static void a_wish_that_is_no_seed_is_refused(void **state)
+{
+    static const char *const wishes[] = {"test:", "test:abc", "test:7x", "test:0"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wishes) / sizeof(*wishes); i++) {
+        setenv("HOCKET_EXPLORE", wishes[i], 1);
+        logged[0] = '\0';
+        hk_log_to(keep_log, NULL);
+        assert_int_equal(explore(be_busy, NULL, (hk_explore_options){.seeds = 9}, NULL),
+                         -EINVAL);
+        hk_log_to(NULL, NULL);
+        assert_non_null(strstr(logged, "is no seed"));
+    }
+    unsetenv("HOCKET_EXPLORE");
+}
+
 static void no_options_mean_the_defaults(void **state)
 {
     hk_explore_result result;
@@ -522,6 +539,7 @@ int main(void)
         cmocka_unit_test(time_passes_while_tasks_are_ready),
         cmocka_unit_test(a_failure_is_told_with_its_seed),
         cmocka_unit_test(the_environment_replays_one_seed),
+        cmocka_unit_test(a_wish_that_is_no_seed_is_refused),
         cmocka_unit_test(no_options_mean_the_defaults),
     };
 

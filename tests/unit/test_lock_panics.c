@@ -50,6 +50,19 @@ PANIC_IN_A_TASK(an_unlock_of_an_error_checking_mutex_names_it,
     return 0;
 }
 
+PANIC_IN_A_TASK(a_lock_of_what_one_that_has_ended_holds,
+                "that it already holds, or that one which has ended left locked")
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    for (int i = 0; i < 2; i++) { /* the second has the first one's record */
+        hk_scope_open(&s);
+        CHECK_EQ(hk_spawn(&s, lock_the_mutex, NULL), 0);
+        CHECK_EQ(hk_scope_join(&s), 0);
+    }
+    return 0;
+}
+
 PANIC_IN_A_TASK(an_unlock_too_many_of_a_recursive_mutex, "that nobody holds")
 {
     CHECK_EQ(hk_mutex_lock(&recursive), 0);
@@ -132,6 +145,16 @@ PANIC_IN_A_TASK(a_read_unlock_by_who_does_not_read,
     return 0;
 }
 
+PANIC_IN_A_TASK(an_unlock_of_a_rwlock_by_who_has_nothing_to_do_with_it,
+                "hk_rwlock_unlock: 'thief' does not hold the rwlock 'index' (")
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    after(&s, write_the_rwlock);
+    hk_rwlock_unlock(&rwlock);
+    return 0;
+}
+
 PANIC_IN_A_TASK(a_write_unlock_by_a_reader, "does not write the rwlock 'index'")
 {
     CHECK_EQ(hk_rwlock_read_lock(&rwlock), 0);
@@ -173,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unlock_of_an_error_checking_mutex_names_it),
+        cmocka_unit_test(a_lock_of_what_one_that_has_ended_holds),
         cmocka_unit_test(an_unlock_too_many_of_a_recursive_mutex),
         cmocka_unit_test(a_shielded_relock_of_an_error_checking_mutex),
         cmocka_unit_test(flags_that_do_not_exist),
@@ -183,6 +207,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_condition_that_is_waited_for),
         cmocka_unit_test(a_write_unlock_by_another),
         cmocka_unit_test(a_read_unlock_by_who_does_not_read),
+        cmocka_unit_test(an_unlock_of_a_rwlock_by_who_has_nothing_to_do_with_it),
         cmocka_unit_test(a_write_unlock_by_a_reader),
         cmocka_unit_test(an_upgrade_of_what_is_read_twice),
         cmocka_unit_test(a_shielded_write_lock_by_a_reader),

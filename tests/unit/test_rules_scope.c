@@ -104,11 +104,38 @@ PANIC_IN_A_TASK(rule_01_returning_with_a_scope_open_panics,
     return 0;
 }
 
-PANIC_IN_A_TASK(rule_01_opening_an_open_scope_panics, "which is open")
+/* As a function that opens one and returns: its frame is soon another's. */
+static void leave_a_scope_open(void)
+{
+    static hk_scope s;
+
+    hk_scope_open_with(&s, 0, "left");
+    memset(&s, 0x41, sizeof(s));
+}
+
+PANIC_IN_A_TASK(rule_01_returning_with_a_scope_open_whose_storage_is_gone_panics,
+                "task 'main' returned with scope 'unnamed' open")
+{
+    leave_a_scope_open();
+    return 0;
+}
+
+PANIC_IN_A_TASK(rule_01_opening_inside_a_scope_whose_storage_is_gone_panics,
+                "hk_scope_open by 'main' inside a scope that is gone")
 {
     hk_scope s = HK_SCOPE_INIT;
 
+    leave_a_scope_open();
     hk_scope_open(&s);
+    return hk_scope_join(&s);
+}
+
+PANIC_IN_A_TASK(rule_01_opening_an_open_scope_panics,
+                "hk_scope_open by 'main' of scope 'twice', which is open")
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open_with(&s, 0, "twice");
     hk_scope_open(&s);
     return 0;
 }
@@ -521,6 +548,9 @@ int main(void)
         cmocka_unit_test(rule_01_joining_twice_panics),
         cmocka_unit_test(rule_01_joining_a_scope_that_is_not_the_innermost_panics),
         cmocka_unit_test(rule_01_returning_with_a_scope_open_panics),
+        cmocka_unit_test(
+            rule_01_returning_with_a_scope_open_whose_storage_is_gone_panics),
+        cmocka_unit_test(rule_01_opening_inside_a_scope_whose_storage_is_gone_panics),
         cmocka_unit_test(rule_01_opening_an_open_scope_panics),
         cmocka_unit_test(rule_01_cancelling_an_unopened_scope_panics),
         cmocka_unit_test(rule_01_a_deadline_on_an_unopened_scope_panics),
