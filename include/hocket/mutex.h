@@ -35,7 +35,7 @@ typedef struct hk_mutex {
  * build, and needs no flag. With a flag each lock and unlock costs about 10 ns more.
  */
 enum {
-    /* Its holder may lock it again, and unlocks it as often. */
+    /* Its holder may lock it again, and unlocks it as often; 65,536 times at most. */
     HK_MUTEX_RECURSIVE = 1 << 8,
     /* Locking it again returns -EDEADLK instead. Not together with RECURSIVE. */
     HK_MUTEX_ERROR_CHECKING = 1 << 9,
