@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocking calls on a pool's thread (DESIGN.md, rules 11, 13, 32, 35): their result,
- * and what becomes of a call, and of its argument, whose caller is cancelled. Calls
- * wait at gates of libc (a semaphore), as a library that knows nothing of hocket would.
+ * Blocking calls on a pool's thread (docs/rules.md, rules 11, 13, 32, 35): their
+ * result, and what becomes of a call, and of its argument, whose caller is cancelled.
+ * Calls wait at gates of libc (a semaphore), as a library that knows nothing of hocket
+ * would.
  */
 #include "homes_test.h"
 
