@@ -62,6 +62,20 @@ PANIC_TEST(a_thread_that_ends_with_a_lock_panics,
     return 0;
 }
 
+PANIC_IN_A_TASK(what_was_taken_with_a_timeout_belongs_to_the_scope_around,
+                "task 'main' leaves scope 'audit' while it holds mutex 'ledger'")
+{
+    hk_scope s = HK_SCOPE_INIT, timeout = HK_SCOPE_INIT;
+
+    check_locks();
+    hk_scope_open_with(&s, 0, "audit");
+    hk_scope_open(&timeout);
+    hk_scope_deadline(&timeout, hk_now() + HK_SECOND);
+    CHECK_EQ(hk_mutex_lock(&ledger), 0);
+    CHECK_EQ(hk_scope_join(&timeout), 0);
+    return hk_scope_join(&s);
+}
+
 PANIC_IN_A_TASK(leaving_a_scope_with_a_lock_taken_inside_panics,
                 "task 'main' leaves scope 'audit' while it holds mutex 'ledger'")
 {
@@ -96,6 +110,31 @@ static int holds_around_a_scope(void *arg)
     CHECK_EQ(hk_scope_join(&s), 0);
     hk_mutex_unlock(&ledger);
     return 0;
+}
+
+/* Both scopes lie at one address, as on a stack. */
+static int leaves_another_scope_while_it_holds_it(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_scope_deadline(&s, hk_now() + HK_SECOND);
+    CHECK_EQ(hk_mutex_lock(&ledger), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_scope_open(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_mutex_unlock(&ledger);
+    return 0;
+}
+
+static void a_lock_taken_with_a_timeout_is_not_one_of_a_later_scope(void **state)
+{
+    (void)state;
+    start_checks(NULL);
+    CHECK_EQ(run_virtual(leaves_another_scope_while_it_holds_it, NULL), 0);
+    CHECK(silent());
+    stop_checks();
 }
 
 static void a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope(void **state)
@@ -192,7 +231,9 @@ int main(void)
         cmocka_unit_test(where_it_was_taken_is_said_before),
         cmocka_unit_test(a_thread_that_ends_with_a_lock_panics),
         cmocka_unit_test(leaving_a_scope_with_a_lock_taken_inside_panics),
+        cmocka_unit_test(what_was_taken_with_a_timeout_belongs_to_the_scope_around),
         cmocka_unit_test(a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope),
+        cmocka_unit_test(a_lock_taken_with_a_timeout_is_not_one_of_a_later_scope),
         cmocka_unit_test(what_was_taken_before_they_were_switched_off_does_not_count),
         cmocka_unit_test(a_lock_held_across_a_long_wait_is_reported_once),
         cmocka_unit_test(the_limit_is_an_option),
