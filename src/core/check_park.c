@@ -116,11 +116,15 @@ static bool enter(struct hki_wait *wait, struct hki_report *report, bool *out_fo
     return victim == wait;
 }
 
+/* A thread may have been told to give up after it had done so by itself: nobody tells
+ * it any more, and its next wait is another. */
 static void leave(struct hki_wait *wait)
 {
     lock_graph();
     hki_wait_remove(wait);
     hki_lock_release(&graph_lock);
+    if (wait->self->kind == HKI_SELF_THREAD)
+        __atomic_store_n(&hki_thread_of(wait->self)->hopeless, 0, __ATOMIC_RELAXED);
 }
 
 static void log_and_fini(struct hki_report *report)
