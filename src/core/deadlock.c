@@ -352,29 +352,39 @@ void hki_deadlock_thread_stirs(struct hki_thread *thread)
 
 /* ---- who comes, and goes ---- */
 
+/* True on the watchman, who becomes known when a log hook of the program uses hocket,
+ * and on a pool's thread, when a call that it runs does: each is counted as what it is,
+ * never as awake. */
+static bool is_helper(void)
+{
+    return hki_watch_is_me() || hki_offload_is_me();
+}
+
+/* A plain thread is counted as its worker meanwhile. */
+static void set_ours(struct hki_self *outer, uint32_t is_ours)
+{
+    __atomic_store_n(&hki_thread_of(outer)->is_ours, is_ours, __ATOMIC_RELEASE);
+}
+
 void hki_deadlock_worker_starts(struct hki_self *outer)
 {
-    if (outer)
-        __atomic_store_n(&hki_thread_of(outer)->is_ours, 1, __ATOMIC_RELEASE);
+    if (outer && !is_helper())
+        set_ours(outer, 1);
     else
         stir();
 }
 
 void hki_deadlock_worker_ends(struct hki_self *outer)
 {
-    if (outer)
-        __atomic_store_n(&hki_thread_of(outer)->is_ours, 0, __ATOMIC_RELEASE);
+    if (outer && !is_helper())
+        set_ours(outer, 0);
     else
         (void)go_quiet();
 }
 
-/* The watchman becomes known when a log hook of the program uses hocket, a pool's
- * thread when a call that it runs does: each is counted as what it is, never as awake.
- */
 void hki_deadlock_thread_joins(struct hki_thread *thread)
 {
-    __atomic_store_n(&thread->is_ours, hki_watch_is_me() || hki_offload_is_me(),
-                     __ATOMIC_RELEASE);
+    set_ours(&thread->self, is_helper());
     if (!thread->is_ours)
         stir();
 }
