@@ -103,7 +103,10 @@ static void run_call(struct hki_offload_job *job)
     int result;
 
     __atomic_store_n(&call->has_begun, true, __ATOMIC_RELAXED);
+    (void)hki_thread_stays("a thread of hk_to_thread, whose caller waits for the "
+                           "result: return from the function instead");
     result = call->fn(call->arg);
+    (void)hki_thread_stays(NULL);
     leave_nothing_behind(call);
     delist(call);
     if (__atomic_compare_exchange_n(&call->state, &state, DONE, false, __ATOMIC_ACQ_REL,

@@ -81,6 +81,17 @@ PANIC_TEST(call_that_leaves_a_scope_open_panics,
     return hk_to_thread(leave_a_scope_open, &s);
 }
 
+static int leave_by_pthread_exit(void *arg)
+{
+    pthread_exit(arg);
+}
+
+PANIC_TEST(rule_36_pthread_exit_in_a_call_panics,
+           "pthread_exit on a thread of hk_to_thread")
+{
+    return hk_to_thread(leave_by_pthread_exit, NULL);
+}
+
 static void call_to_thread(void *arg)
 {
     CHECK_EQ(hk_to_thread(count_me, arg), 0);
@@ -555,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_that_leaves_a_scope_open_panics),
+        cmocka_unit_test(rule_36_pthread_exit_in_a_call_panics),
         cmocka_unit_test(call_in_the_loop_panics),
         cmocka_unit_test(call_is_not_made_when_no_thread_can_be_had),
         cmocka_unit_test(call_runs_on_another_thread_and_returns_its_result),
