@@ -245,13 +245,25 @@ static void park_in_join(hk_waiter *w, struct hki_worker *worker, bool far)
     }
 }
 
+/* While the checks are on the joiner shall be seen to wait; but a child that gets no
+ * stack of its own would never run. */
+static bool shall_lend(const struct hki_self *self)
+{
+    const struct hki_stack_pool *stacks;
+
+    if (self->kind != HKI_SELF_TASK)
+        return false;
+    stacks = &self->worker->stacks;
+    return !hki_is_checking() ||
+           (stacks->stacks_max && stacks->in_use >= stacks->stacks_max);
+}
+
 static void wait_for_children(hk_scope *scope, struct hki_self *self)
 {
     hk_waiter w;
 
     for (;;) {
-        /* While the checks are on the joiner shall be seen to wait. */
-        if (scope->hki_local_count && self->kind == HKI_SELF_TASK && !hki_is_checking())
+        if (scope->hki_local_count && shall_lend(self))
             hki_task_run_children(scope, hki_task_of(self));
         if (scope->hki_local_count) {
             hk_waiter_init(&w, &hki_join_kind, scope);
