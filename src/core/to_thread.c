@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "core/check.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "core/worker.h"
@@ -94,6 +95,8 @@ static void leave_nothing_behind(const struct call *call)
                   self->scope->hki_name ? self->scope->hki_name : "unnamed");
     }
     hki_locals_destroy(&hki_thread_of(self)->locals);
+    if (hki_thread_of(self)->holds)
+        hki_check_ends(self);
 }
 
 static void run_call(struct hki_offload_job *job)

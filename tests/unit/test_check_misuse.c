@@ -62,6 +62,14 @@ PANIC_TEST(a_thread_that_ends_with_a_lock_panics,
     return 0;
 }
 
+/* The thread goes on, with the calls of others. */
+PANIC_TEST(a_call_that_returns_with_a_lock_panics,
+           "thread 'hocket-call' ends while it holds mutex 'ledger'")
+{
+    check_locks();
+    return hk_to_thread(keeps_it, NULL);
+}
+
 PANIC_IN_A_TASK(what_was_taken_with_a_timeout_belongs_to_the_scope_around,
                 "task 'main' leaves scope 'audit' while it holds mutex 'ledger'")
 {
@@ -231,6 +239,7 @@ int main(void)
         cmocka_unit_test(where_it_was_taken_is_said_before),
         cmocka_unit_test(a_thread_that_ends_with_a_lock_panics),
         cmocka_unit_test(leaving_a_scope_with_a_lock_taken_inside_panics),
+        cmocka_unit_test(a_call_that_returns_with_a_lock_panics),
         cmocka_unit_test(what_was_taken_with_a_timeout_belongs_to_the_scope_around),
         cmocka_unit_test(a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope),
         cmocka_unit_test(a_lock_taken_with_a_timeout_is_not_one_of_a_later_scope),
