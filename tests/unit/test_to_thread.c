@@ -6,6 +6,8 @@
  */
 #include "homes_test.h"
 
+#include "sys/offload.h"
+
 #include <semaphore.h>
 
 static uint64_t calls_alive(void)
@@ -562,6 +564,29 @@ static void call_returns_under_a_virtual_clock(void **state)
     CHECK_EQ(run_virtual(call_under_a_virtual_clock, NULL), 0);
 }
 
+/* ---- fork ---- */
+
+/* Where no runtime runs, or every call would panic. */
+static void call_in_a_child_of_fork_finds_no_threads_and_starts_one(void **state)
+{
+    int called = 0, status;
+    pid_t pid;
+
+    (void)state;
+    CHECK_EQ(hk_to_thread(count_me, &called), 0);
+    while (hki_offload_pending()) /* then its thread waits for the next */
+        usleep(100);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(10);
+        called = hk_to_thread(count_me, &called);
+        _exit(called);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,6 +594,7 @@ int main(void)
         cmocka_unit_test(rule_36_pthread_exit_in_a_call_panics),
         cmocka_unit_test(call_in_the_loop_panics),
         cmocka_unit_test(call_is_not_made_when_no_thread_can_be_had),
+        cmocka_unit_test(call_in_a_child_of_fork_finds_no_threads_and_starts_one),
         cmocka_unit_test(call_runs_on_another_thread_and_returns_its_result),
         cmocka_unit_test(call_leaves_the_worker_to_other_tasks),
         cmocka_unit_test(call_may_use_hocket_as_a_plain_thread),
