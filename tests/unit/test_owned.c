@@ -96,8 +96,7 @@ static int run_two_threads(void (*declare)(hk_owner *owner))
     return 0;
 }
 
-PANIC_TEST(a_later_thread_is_not_the_one_that_has_ended,
-           "'clerk' touches account (0x")
+PANIC_TEST(a_later_thread_is_not_the_one_that_has_ended, "'clerk' touches account (0x")
 {
     return run_two_threads(hk_owned_by_me);
 }
