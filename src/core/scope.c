@@ -402,10 +402,9 @@ void hk_scope_deadline(hk_scope *scope, int64_t deadline_ns)
     if (HKI_UNLIKELY(scope->hki_owner->worker != self->worker))
         hki_panic("hk_scope_deadline on scope '%s' of another worker",
                   scope_name(scope));
-    if (scope->hki_flags & HKI_SCOPE_CANCELLED)
-        return;
     forget_deadline(scope, self);
-    if (deadline_ns == HK_NEVER)
+    scope->hki_deadline.hki_deadline_ns = deadline_ns > 0 ? deadline_ns : 1;
+    if ((scope->hki_flags & HKI_SCOPE_CANCELLED) || deadline_ns == HK_NEVER)
         return;
     if (deadline_ns <= hk_now())
         hki_scope_cancel_here(scope, HK_BY_DEADLINE);

@@ -95,13 +95,12 @@ PANIC_IN_A_TASK(leaving_a_scope_with_a_lock_taken_inside_panics,
     return hk_scope_join(&s);
 }
 
-static int takes_with_a_timeout(void *arg)
+static int takes_with_a_timeout(void *deadline_ns)
 {
     hk_scope s = HK_SCOPE_INIT;
 
-    (void)arg;
     hk_scope_open(&s);
-    hk_scope_deadline(&s, hk_now() + HK_SECOND);
+    hk_scope_deadline(&s, *(const int64_t *)deadline_ns);
     CHECK_EQ(hk_mutex_lock(&ledger), 0);
     CHECK_EQ(hk_scope_join(&s), 0);
     hk_mutex_unlock(&ledger);
@@ -147,9 +146,13 @@ static void a_lock_taken_with_a_timeout_is_not_one_of_a_later_scope(void **state
 
 static void a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope(void **state)
 {
+    int64_t soon_ns = hk_now() + 3600 * HK_SECOND, never_ns = HK_NEVER;
+
     (void)state;
     start_checks(NULL);
-    CHECK_EQ(run_virtual(takes_with_a_timeout, NULL), 0);
+    CHECK_EQ(run_virtual(takes_with_a_timeout, &soon_ns), 0);
+    CHECK_EQ(run_virtual(takes_with_a_timeout, &never_ns), 0);
+    CHECK_EQ(takes_with_a_timeout(&never_ns), 0); /* on a plain thread */
     CHECK_EQ(run_virtual(holds_around_a_scope, NULL), 0);
     CHECK(silent());
     stop_checks();
