@@ -221,6 +221,23 @@ void hki_check_gave(struct hki_self *self, const void *lock)
     set_count(holds, holds->count - 1);
 }
 
+const hk_scope *hki_check_scope(const struct hki_self *self, const void *lock)
+{
+    struct hki_holds *holds = hki_holds_peek(self);
+    const struct hki_hold *hold = holds ? hki_holds_find(holds, lock) : NULL;
+
+    return hold ? hold->scope : self->scope;
+}
+
+void hki_check_set_scope(struct hki_self *self, const void *lock, const hk_scope *scope)
+{
+    struct hki_holds *holds = hki_holds_peek(self);
+    struct hki_hold *hold = holds ? hki_holds_find(holds, lock) : NULL;
+
+    if (hold)
+        hold->scope = scope;
+}
+
 size_t hki_check_holders(const void *lock, hk_holder *out, size_t max)
 {
     struct hki_holds *holds = __atomic_load_n(&all, __ATOMIC_ACQUIRE);
