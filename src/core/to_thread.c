@@ -109,18 +109,20 @@ static void run_call(struct hki_offload_job *job)
     (void)hki_thread_stays("a thread of hk_to_thread, whose caller waits for the "
                            "result: return from the function instead");
     result = call->fn(call->arg);
-    (void)hki_thread_stays(NULL);
     leave_nothing_behind(call);
     delist(call);
     if (__atomic_compare_exchange_n(&call->state, &state, DONE, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE)) {
         hk_wake(call->waiter, result); /* call is gone after this */
-        return;
+    } else {
+        if (call->destroy) {
+            call->destroy(call->arg);
+            leave_nothing_behind(call);
+        }
+        __atomic_sub_fetch(&calls.abandoned, 1, __ATOMIC_RELAXED);
+        free(call);
     }
-    if (call->destroy)
-        call->destroy(call->arg);
-    __atomic_sub_fetch(&calls.abandoned, 1, __ATOMIC_RELAXED);
-    free(call);
+    (void)hki_thread_stays(NULL);
 }
 
 /* ---- the caller ---- */

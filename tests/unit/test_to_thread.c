@@ -326,6 +326,34 @@ HOMES_TEST(rule_32_an_abandoned_call_takes_its_argument_and_destroys_it_once)
     return 0;
 }
 
+static void gate_destroy_with_a_value(void *gate)
+{
+    CHECK_EQ(hk_local_set(&local, gate), 0);
+    gate_destroy(gate);
+}
+
+HOMES_TEST(an_abandoned_argument_leaves_no_local_values_either)
+{
+    struct gate *gate = gate_new();
+    hk_scope s = HK_SCOPE_INIT;
+    void *arg = gate, *args[] = {gate, &s};
+    hk_stats stats;
+
+    destroyed_values = 0;
+    hk_scope_open(&s);
+    hk_spawn_thread(&s, cancel_when_begun, args);
+    CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy_with_a_value),
+             -ECANCELED);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    sem_post(&gate->open);
+    await(&gate->is_destroyed);
+    for (hk_stats_read(&stats); stats.calls_abandoned; hk_stats_read(&stats))
+        usleep(100);
+    CHECK_EQ(peek(&destroyed_values), 1);
+    free(gate);
+    return 0;
+}
+
 HOMES_TEST(rule_32_a_call_that_returned_gives_its_argument_back)
 {
     struct gate *gate = gate_new();
@@ -604,6 +632,7 @@ int main(void)
             rule_32_a_cancelled_caller_is_back_at_once_and_the_call_goes_on),
         cmocka_unit_test(
             rule_32_an_abandoned_call_takes_its_argument_and_destroys_it_once),
+        cmocka_unit_test(an_abandoned_argument_leaves_no_local_values_either),
         cmocka_unit_test(rule_32_a_call_that_returned_gives_its_argument_back),
         cmocka_unit_test(rule_32_a_call_that_returns_ecanceled_itself_is_not_abandoned),
         cmocka_unit_test(call_in_a_cancelled_scope_is_not_made),
