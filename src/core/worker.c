@@ -455,10 +455,12 @@ static void end_operations(struct hki_worker *worker)
 void hki_worker_run(struct hki_worker *worker)
 {
     struct hki_self *outer = hki_self_current;
+    const char *stayed;
 
     hki_worker_current = worker;
     hki_self_current = &worker->loop_self;
-    hki_thread_is_worker(worker);
+    stayed = hki_thread_stays("a worker's thread, which all its tasks share: return "
+                              "from the task instead");
     worker->thread_id = hki_os_thread_id();
     worker->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     hki_context_init_thread(&worker->loop_context);
@@ -478,7 +480,7 @@ void hki_worker_run(struct hki_worker *worker)
         hki_os_yield();
     hki_deadlock_worker_ends(outer);
     hki_signal_stack_close(&worker->signal_stack);
-    hki_thread_is_worker(NULL);
+    (void)hki_thread_stays(stayed);
     hki_worker_current = NULL;
     hki_self_current = outer;
 }
