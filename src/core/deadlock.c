@@ -140,7 +140,7 @@ static bool is_stuck_worker(struct hki_worker *worker)
 {
     return hki_halt_is_still(worker) && !worker->current && !worker->ready_head &&
            !worker->wheel.count && !worker->ops_in_flight && !worker->halt.has_more &&
-           hki_mpsc_is_empty(&worker->inbox) &&
+           !hki_worker_has_messages(worker) &&
            !__atomic_load_n(&worker->shared_count, __ATOMIC_ACQUIRE);
 }
 
