@@ -30,7 +30,8 @@ HK_API int hk_event_wait(hk_event *event);
 /* Sets it and wakes everyone. Any task or thread; never blocks. */
 HK_API void hk_event_set(hk_event *event);
 
-/* Clears it; who was woken by an earlier set stays woken. Never blocks. */
+/* Clears it; who was woken by an earlier set stays woken. Who clears it and then looks
+ * for what was done before a set finds that, or the event set. Never blocks. */
 HK_API void hk_event_clear(hk_event *event);
 
 HK_API bool hk_event_is_set(const hk_event *event);

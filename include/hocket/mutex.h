@@ -36,7 +36,7 @@ typedef struct hk_mutex {
  * build, and needs no flag. With a flag a lock and its unlock cost about 13 ns more.
  */
 enum {
-    /* Its holder may lock it again, and unlocks it as often. */
+    /* Its holder may lock it again, and unlocks it as often; 65,536 times at most. */
     HK_MUTEX_RECURSIVE = 1 << 8,
     /* Locking it again returns -EDEADLK instead. Not together with RECURSIVE. */
     HK_MUTEX_ERROR_CHECKING = 1 << 9,

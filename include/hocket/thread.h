@@ -113,6 +113,7 @@ HK_API int hk_thread_cancel(hk_thread thread);
  * Returns: what `fn` returned; -ECANCELED; -EAGAIN or -ENOMEM (no thread could be
  *          started, or no memory: the call was not made).
  * Threads: any task or thread.
+ * Misuse:  returning from `fn` with a scope open panics, and so does pthread_exit.
  */
 HK_API HK_WARN_UNUSED int hk_to_thread(hk_task_fn *fn, void *arg);
 

@@ -221,6 +221,23 @@ void hki_check_gave(struct hki_self *self, const void *lock)
     set_count(holds, holds->count - 1);
 }
 
+const hk_scope *hki_check_scope(const struct hki_self *self, const void *lock)
+{
+    struct hki_holds *holds = hki_holds_peek(self);
+    const struct hki_hold *hold = holds ? hki_holds_find(holds, lock) : NULL;
+
+    return hold ? hold->scope : self->scope;
+}
+
+void hki_check_set_scope(struct hki_self *self, const void *lock, const hk_scope *scope)
+{
+    struct hki_holds *holds = hki_holds_peek(self);
+    struct hki_hold *hold = holds ? hki_holds_find(holds, lock) : NULL;
+
+    if (hold)
+        hold->scope = scope;
+}
+
 size_t hki_check_holders(const void *lock, hk_holder *out, size_t max)
 {
     struct hki_holds *holds = __atomic_load_n(&all, __ATOMIC_ACQUIRE);
@@ -312,16 +329,20 @@ static _Noreturn __attribute__((cold)) void panic_keeps(const struct hki_self *s
 }
 
 /* A scope with a deadline is how one locks with a timeout: it may be left with what was
- * taken in it. */
+ * taken in it, which from then on was taken in the scope around. */
 void hki_check_leaves(struct hki_self *self, const hk_scope *scope)
 {
     struct hki_holds *holds = hki_holds_peek(self);
 
-    if (!holds || scope->hki_deadline.hki_deadline_ns)
-        return;
-    for (uint32_t i = 0; i < holds->count; i++)
-        if (holds->room->items[i].scope == scope)
-            panic_keeps(self, &holds->room->items[i], scope);
+    for (uint32_t i = 0; holds && i < holds->count; i++) {
+        struct hki_hold *hold = &holds->room->items[i];
+
+        if (hold->scope != scope)
+            continue;
+        if (!scope->hki_deadline.hki_deadline_ns)
+            panic_keeps(self, hold, scope);
+        hold->scope = scope->hki_outer;
+    }
 }
 
 void hki_check_ends(struct hki_self *self)

@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 
+#include <hocket/scope.h>
 #include <hocket/waiter.h>
 
 enum hki_checks {
@@ -48,6 +49,12 @@ void hki_check_took(struct hki_self *self, const void *lock, const hk_wait_kind 
 
 /* `self` is about to give it back. To be called while it still has it. */
 void hki_check_gave(struct hki_self *self, const void *lock);
+
+/* The scope in which `self` took `lock`; and setting it, for who has given it back only
+ * for a while (the wait for a condition) and has it again. */
+const hk_scope *hki_check_scope(const struct hki_self *self, const void *lock);
+void hki_check_set_scope(struct hki_self *self, const void *lock,
+                         const hk_scope *scope);
 
 /* `lock` is about to be destroyed, or initialised anew: its place in the order graph
  * is forgotten. */

@@ -31,6 +31,12 @@ static const void *worker_of(const struct hki_self *self)
     return self->worker ? (const void *)self->worker : self;
 }
 
+/* Of a worker: the memory of a runtime may be another's, but not its number. */
+static uint32_t worker_generation_of(struct hki_self *self)
+{
+    return self->worker ? (uint32_t)self->worker->runtime->number : generation_of(self);
+}
+
 bool hk_is_owned(const hk_owner *owner)
 {
     struct hki_self *self = hki_self();
@@ -39,7 +45,9 @@ bool hk_is_owned(const hk_owner *owner)
     case NOBODY: return true;
     case SELF:
         return owner->hki_who == self && owner->hki_generation == generation_of(self);
-    case WORKER: return owner->hki_who == worker_of(self);
+    case WORKER:
+        return owner->hki_who == worker_of(self) &&
+               owner->hki_generation == worker_generation_of(self);
     case MUTEX: return hk_mutex_is_held(owner->hki_who);
     case LOCK: return owner->hki_is_held(owner->hki_who);
     }
@@ -108,6 +116,7 @@ void hk_owned_by_worker(hk_owner *owner)
     struct hki_self *self = hki_self();
 
     declare(owner, WORKER, worker_of(self));
+    owner->hki_generation = worker_generation_of(self);
     if (self->worker)
         (void)snprintf(owner->hki_owner_name, sizeof(owner->hki_owner_name),
                        "worker %u of runtime %u", self->worker->index,

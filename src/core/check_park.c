@@ -116,11 +116,17 @@ static bool enter(struct hki_wait *wait, struct hki_report *report, bool *out_fo
     return victim == wait;
 }
 
+/* From then on nobody tells it to give up. A thread may have been told a moment ago, by
+ * a search that found it when its wait was over: that must not end its next wait. */
 static void leave(struct hki_wait *wait)
 {
+    struct hki_self *self = wait->self;
+
     lock_graph();
     hki_wait_remove(wait);
     hki_lock_release(&graph_lock);
+    if (self->kind == HKI_SELF_THREAD)
+        __atomic_store_n(&hki_thread_of(self)->hopeless, 0, __ATOMIC_RELAXED);
 }
 
 static void log_and_fini(struct hki_report *report)

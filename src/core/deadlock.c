@@ -43,7 +43,8 @@ enum { LOOKS = sizeof(patience_ns) / sizeof(patience_ns[0]) };
 
 enum verdict { NO_DEADLOCK, ENDED_ONE, LEFT_ALONE };
 
-static uint64_t census;  /* atomic */
+static uint64_t census;       /* atomic */
+static uint64_t thread_stirs; /* atomic: threads do not stand still for a look */
 static uint64_t outside; /* atomic: what may wake somebody from outside of all this */
 
 void hki_outside_begins(void)
@@ -151,7 +152,7 @@ static bool is_stuck_worker(struct hki_worker *worker)
 {
     return hki_halt_is_still(worker) && !worker->current && !worker->ready_head &&
            !worker->wheel.count && !worker->ops_in_flight && !worker->halt.has_more &&
-           hki_mpsc_is_empty(&worker->inbox) &&
+           !hki_worker_has_messages(worker) &&
            !__atomic_load_n(&worker->shared_count, __ATOMIC_ACQUIRE);
 }
 
@@ -244,8 +245,14 @@ static void add_verdict(struct hki_report *report, struct hki_runtime *pinned,
     last_ns = now_ns;
 }
 
-/* Proves it, reports it and ends it; or finds that it is none. */
-static enum verdict judge_standing(void)
+static uint64_t count_thread_stirs(void)
+{
+    return __atomic_load_n(&thread_stirs, __ATOMIC_SEQ_CST);
+}
+
+/* Proves it, reports it and ends it; or finds that it is none: also when a thread has
+ * stirred since all were quiet, which may have called one that was looked at before. */
+static enum verdict judge_standing(uint64_t stirs)
 {
     struct hki_runtime *pinned = hki_halt_all();
     bool threads_stuck = true;
@@ -254,7 +261,7 @@ static enum verdict judge_standing(void)
     bool only_report = hki_is_checking() && hki_check_settings().only_report;
 
     hki_threads_visit(look_at_thread, &threads_stuck);
-    if (threads_stuck && are_workers_stuck(pinned))
+    if (threads_stuck && are_workers_stuck(pinned) && count_thread_stirs() == stirs)
         hki_waits_visit(pinned, add_wait, &waits);
     if (!waits.count || waits.has_external ||
         __atomic_load_n(&outside, __ATOMIC_SEQ_CST) > 0) {
@@ -282,7 +289,7 @@ static enum verdict judge_standing(void)
     return ENDED_ONE;
 }
 
-static enum verdict judge(bool last_look)
+static enum verdict judge(bool last_look, uint64_t stirs)
 {
     struct people people = {0};
     int foreign;
@@ -293,7 +300,7 @@ static enum verdict judge(bool last_look)
         return NO_DEADLOCK;
     foreign = hki_offload_pending() ? -1 : count_foreign(&people);
     if (foreign == 0)
-        return judge_standing();
+        return judge_standing(stirs);
     if (last_look && foreign > 0)
         report_foreign(&people, foreign);
     return NO_DEADLOCK;
@@ -324,9 +331,14 @@ static void fall_quiet(uint32_t *word, uint32_t value)
     int look = 0;
 
     while (look < LOOKS && !(stamp & AWAKE_MASK)) {
-        if (!sleep_for(word, value, patience_ns[look]) || !claim(stamp))
+        uint64_t stirs;
+
+        if (!sleep_for(word, value, patience_ns[look]))
             return;
-        switch (judge(look == LOOKS - 1)) {
+        stirs = count_thread_stirs();
+        if (!claim(stamp))
+            return;
+        switch (judge(look == LOOKS - 1, stirs)) {
         case NO_DEADLOCK: look++; break;
         case ENDED_ONE: look = 0; break;
         case LEFT_ALONE: look = LOOKS; break;
@@ -361,33 +373,45 @@ void hki_deadlock_thread_stirs(struct hki_thread *thread)
         return;
     __atomic_store_n(&thread->quiet, 0, __ATOMIC_RELEASE);
     stir();
+    /* After that: who has not seen the one sees the other. */
+    __atomic_add_fetch(&thread_stirs, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- who comes, and goes ---- */
 
+/* True on the watchman, who becomes known when a log hook of the program uses hocket,
+ * and on a pool's thread, when a call that it runs does: each is counted as what it is,
+ * never as awake. */
+static bool is_helper(void)
+{
+    return hki_watch_is_me() || hki_offload_is_me();
+}
+
+/* A plain thread is counted as its worker meanwhile. */
+static void set_ours(struct hki_self *outer, uint32_t is_ours)
+{
+    __atomic_store_n(&hki_thread_of(outer)->is_ours, is_ours, __ATOMIC_RELEASE);
+}
+
 void hki_deadlock_worker_starts(struct hki_self *outer)
 {
-    if (outer)
-        __atomic_store_n(&hki_thread_of(outer)->is_ours, 1, __ATOMIC_RELEASE);
+    if (outer && !is_helper())
+        set_ours(outer, 1);
     else
         stir();
 }
 
 void hki_deadlock_worker_ends(struct hki_self *outer)
 {
-    if (outer)
-        __atomic_store_n(&hki_thread_of(outer)->is_ours, 0, __ATOMIC_RELEASE);
+    if (outer && !is_helper())
+        set_ours(outer, 0);
     else
         (void)go_quiet();
 }
 
-/* The watchman becomes known when a log hook of the program uses hocket, a pool's
- * thread when a call that it runs does: each is counted as what it is, never as awake.
- */
 void hki_deadlock_thread_joins(struct hki_thread *thread)
 {
-    __atomic_store_n(&thread->is_ours, hki_watch_is_me() || hki_offload_is_me(),
-                     __ATOMIC_RELEASE);
+    set_ours(&thread->self, is_helper());
     if (!thread->is_ours)
         stir();
 }

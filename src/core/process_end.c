@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ends that a runtime cannot survive: fork, whose child has the memory of all workers
- * but none of their threads, and pthread_exit in a task, which would take the worker
- * away from all other tasks. Both are said with a sentence instead of a hang.
+ * but none of their threads; and pthread_exit in a task, which would take the worker
+ * away from all other tasks, or in a call that a caller waits for. Each is said with a
+ * sentence instead of a hang.
  */
 #include "core/runtime.h"
 
@@ -40,25 +41,26 @@ void hki_fork_guard(void)
 
 /* ---- pthread_exit: destroys the thread's values, ours among them ---- */
 
-static pthread_key_t worker_key;
+static pthread_key_t stays_key;
 
-static void thread_is_left(void *worker)
+static void thread_is_left(void *why)
 {
-    (void)worker;
-    hki_panic("pthread_exit on a worker's thread, which all its tasks share: return "
-              "from the task instead");
+    hki_panic("pthread_exit on %s", (const char *)why);
 }
 
-static void make_worker_key(void)
+static void make_stays_key(void)
 {
-    if (pthread_key_create(&worker_key, thread_is_left) != 0)
+    if (pthread_key_create(&stays_key, thread_is_left) != 0)
         hki_panic("no thread-specific key left (pthread_key_create)");
 }
 
-void hki_thread_is_worker(struct hki_worker *worker)
+const char *hki_thread_stays(const char *why)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const char *before;
 
-    pthread_once(&once, make_worker_key);
-    (void)pthread_setspecific(worker_key, worker); /* in the first block: cannot fail */
+    pthread_once(&once, make_stays_key);
+    before = pthread_getspecific(stays_key);
+    (void)pthread_setspecific(stays_key, why); /* in the first block: cannot fail */
+    return before;
 }

@@ -69,8 +69,9 @@ int hki_process_check(void);
 /* Panics in a child of fork. */
 void hki_fork_guard(void);
 
-/* From now on pthread_exit on this thread panics; NULL: no longer. */
-void hki_thread_is_worker(struct hki_worker *worker);
+/* From now on pthread_exit on this thread panics, and goes on with `why`; NULL: no
+ * longer. Returns what it was. */
+const char *hki_thread_stays(const char *why);
 
 /* The time as this worker's tasks see it. */
 int64_t hki_worker_now(const struct hki_worker *worker);

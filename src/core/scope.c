@@ -254,13 +254,25 @@ static void park_in_join(hk_waiter *w, struct hki_worker *worker, bool far)
     }
 }
 
+/* While the checks are on the joiner shall be seen to wait; but a child that gets no
+ * stack of its own would never run. */
+static bool shall_lend(const struct hki_self *self)
+{
+    const struct hki_stack_pool *stacks;
+
+    if (self->kind != HKI_SELF_TASK)
+        return false;
+    stacks = &self->worker->stacks;
+    return !hki_is_checking() ||
+           (stacks->stacks_max && stacks->in_use >= stacks->stacks_max);
+}
+
 static void wait_for_children(hk_scope *scope, struct hki_self *self)
 {
     hk_waiter w;
 
     for (;;) {
-        /* While the checks are on the joiner shall be seen to wait. */
-        if (scope->hki_local_count && self->kind == HKI_SELF_TASK && !hki_is_checking())
+        if (scope->hki_local_count && shall_lend(self))
             hki_task_run_children(scope, hki_task_of(self));
         if (scope->hki_local_count) {
             hk_waiter_init(&w, &hki_join_kind, scope);
@@ -399,10 +411,9 @@ void hk_scope_deadline(hk_scope *scope, int64_t deadline_ns)
     if (HKI_UNLIKELY(scope->hki_owner->worker != self->worker))
         hki_panic("hk_scope_deadline on scope '%s' of another worker",
                   scope_name(scope));
-    if (scope->hki_flags & HKI_SCOPE_CANCELLED)
-        return;
     forget_deadline(scope, self);
-    if (deadline_ns == HK_NEVER)
+    scope->hki_deadline.hki_deadline_ns = deadline_ns > 0 ? deadline_ns : 1;
+    if ((scope->hki_flags & HKI_SCOPE_CANCELLED) || deadline_ns == HK_NEVER)
         return;
     if (deadline_ns <= hk_now())
         hki_scope_cancel_here(scope, HK_BY_DEADLINE);

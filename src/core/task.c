@@ -475,7 +475,7 @@ int hk_yield(void)
         return 0;
     }
     self->budget = HKI_BUDGET;
-    if (!worker->ready_head && worker->ticks > 0 && hki_mpsc_is_empty(&worker->inbox)) {
+    if (!worker->ready_head && worker->ticks > 0 && !hki_worker_has_messages(worker)) {
         worker->ticks--; /* nobody to yield to; now and then the loop gets its turn */
         return 0;
     }

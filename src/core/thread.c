@@ -43,6 +43,8 @@ static void thread_exits(void *record)
         hki_check_ends(&thread->self);
     if (thread->spawned.fn)
         hki_spawned_leaves(thread);
+    else
+        __atomic_store_n(&thread->generation, thread->generation + 1, __ATOMIC_RELEASE);
     hki_self_current = NULL;
     hki_deadlock_thread_leaves(thread);
     hki_thread_record_unused(thread);

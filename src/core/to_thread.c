@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "core/check.h"
 #include "core/runtime.h"
 #include "core/scope.h"
 #include "core/thread.h"
@@ -94,6 +95,8 @@ static void leave_nothing_behind(const struct call *call)
                   symbol.name, hki_scope_left_name(self));
     }
     hki_locals_destroy(&hki_thread_of(self)->locals);
+    if (hki_thread_of(self)->holds)
+        hki_check_ends(self);
 }
 
 static void run_call(struct hki_offload_job *job)
@@ -103,18 +106,23 @@ static void run_call(struct hki_offload_job *job)
     int result;
 
     __atomic_store_n(&call->has_begun, true, __ATOMIC_RELAXED);
+    (void)hki_thread_stays("a thread of hk_to_thread, whose caller waits for the "
+                           "result: return from the function instead");
     result = call->fn(call->arg);
     leave_nothing_behind(call);
     delist(call);
     if (__atomic_compare_exchange_n(&call->state, &state, DONE, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE)) {
         hk_wake(call->waiter, result); /* call is gone after this */
-        return;
+    } else {
+        if (call->destroy) {
+            call->destroy(call->arg);
+            leave_nothing_behind(call);
+        }
+        __atomic_sub_fetch(&calls.abandoned, 1, __ATOMIC_RELAXED);
+        free(call);
     }
-    if (call->destroy)
-        call->destroy(call->arg);
-    __atomic_sub_fetch(&calls.abandoned, 1, __ATOMIC_RELAXED);
-    free(call);
+    (void)hki_thread_stays(NULL);
 }
 
 /* ---- the caller ---- */

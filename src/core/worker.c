@@ -71,21 +71,28 @@ void hki_worker_post(struct hki_worker *worker, hk_inbox_node *node)
     __atomic_sub_fetch(&worker->posters, 1, __ATOMIC_RELEASE);
 }
 
+enum { MESSAGES_IN_A_TURN = 256 };
+
+/* As many as a turn may have: a thread that sends without end must not keep the loop
+ * from its timers and tasks. */
 static void read_inbox(struct hki_worker *worker)
 {
-    hk_inbox_node *node = (hk_inbox_node *)(void *)hki_mpsc_take_all(&worker->inbox);
+    for (int i = 0; i < MESSAGES_IN_A_TURN; i++) {
+        hk_inbox_node *node = worker->unread;
 
-    while (node) {
-        hk_inbox_node *next = node->hki_next; /* the message may be gone after it ran */
-
+        if (!node)
+            node = (hk_inbox_node *)(void *)hki_mpsc_take_all(&worker->inbox);
+        if (!node)
+            return;
+        worker->unread = node->hki_next; /* the message may be gone after it ran */
         node->hki_run(node, worker);
-        node = next;
     }
 }
 
 void hki_worker_fini(struct hki_worker *worker)
 {
-    read_inbox(worker); /* an hk_task_cancel that came too late */
+    while (hki_worker_has_messages(worker))
+        read_inbox(worker); /* an hk_task_cancel that came too late */
     hki_stack_pool_fini(&worker->stacks);
 }
 
@@ -246,7 +253,7 @@ int hki_switch_slow(struct hki_worker *worker, struct hki_task *task)
 
 static bool has_news(struct hki_worker *worker)
 {
-    return worker->ready_head || !hki_mpsc_is_empty(&worker->inbox) ||
+    return worker->ready_head || hki_worker_has_messages(worker) ||
            any_shared(worker->runtime) ||
            __atomic_load_n(&worker->runtime->finished, __ATOMIC_SEQ_CST);
 }
@@ -386,7 +393,7 @@ static void rest(struct hki_worker *worker)
     if (wake_blocked_waiters(worker))
         return;
     if (worker->runtime->options.virtual_clock) {
-        if (!hki_mpsc_is_empty(&worker->inbox))
+        if (hki_worker_has_messages(worker))
             return; /* a timer has called back: that comes before the clock goes on */
         if (worker->ops_in_flight &&
             (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
@@ -431,8 +438,10 @@ static void turn(struct hki_worker *worker)
         run_tasks(worker);
         if (worker->ops_in_flight && worker->ready_head)
             take_completions(worker, 0);
-    } else {
+    } else if (!worker->unread) {
         rest(worker);
+    } else if (worker->ops_in_flight) {
+        take_completions(worker, 0);
     }
 }
 
@@ -440,8 +449,11 @@ static bool is_over(struct hki_worker *worker)
 {
     if (__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         return true;
-    return __atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE) &&
-           !worker->ready_head && !worker->zombies && hki_mpsc_is_empty(&worker->inbox);
+    if (!__atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE))
+        return false;
+    if (!worker->is_closed) /* or who calls without end would keep it from ending */
+        hki_worker_close_inbox(worker);
+    return !worker->ready_head && !worker->zombies && !hki_worker_has_messages(worker);
 }
 
 /* What waits for them by callback is called here, where it belongs; what it starts anew
@@ -451,16 +463,18 @@ static void end_operations(struct hki_worker *worker)
     do {
         hki_op_end_all(worker);
         read_inbox(worker);
-    } while (worker->ops_in_flight || !hki_mpsc_is_empty(&worker->inbox));
+    } while (worker->ops_in_flight || hki_worker_has_messages(worker));
 }
 
 void hki_worker_run(struct hki_worker *worker)
 {
     struct hki_self *outer = hki_self_current;
+    const char *stayed;
 
     hki_worker_current = worker;
     hki_self_current = &worker->loop_self;
-    hki_thread_is_worker(worker);
+    stayed = hki_thread_stays("a worker's thread, which all its tasks share: return "
+                              "from the task instead");
     worker->thread_id = hki_os_thread_id();
     worker->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     hki_context_init_thread(&worker->loop_context);
@@ -480,7 +494,7 @@ void hki_worker_run(struct hki_worker *worker)
         hki_os_yield();
     hki_deadlock_worker_ends(outer);
     hki_signal_stack_close(&worker->signal_stack);
-    hki_thread_is_worker(NULL);
+    (void)hki_thread_stays(stayed);
     hki_worker_current = NULL;
     hki_self_current = outer;
 }

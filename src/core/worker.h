@@ -49,6 +49,7 @@ struct hki_worker {
 
     struct hki_self loop_self; /* who runs while the loop does */
     struct hki_context loop_context;
+    hk_inbox_node *unread; /* messages out of the inbox, oldest first: read next */
     /* Unstarted tasks that wait for a stack (stacks_max), oldest first. */
     struct hki_task *starved, *starved_tail;
     uint32_t joins,
@@ -99,6 +100,12 @@ void hki_worker_close_inbox(struct hki_worker *worker);
 
 /* Leaves the calling task when the fast path of hki_switch_away cannot. */
 int hki_switch_slow(struct hki_worker *worker, struct hki_task *task);
+
+/* Some that it has to read. */
+static inline bool hki_worker_has_messages(const struct hki_worker *worker)
+{
+    return worker->unread || !hki_mpsc_is_empty(&worker->inbox);
+}
 
 static inline void hki_ready_push(struct hki_worker *worker, struct hki_task *task)
 {

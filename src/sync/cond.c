@@ -220,18 +220,11 @@ static hk_verdict wait_abort(hk_waiter *w)
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
-int hk_cond_wait(hk_cond *cond, hk_mutex *mutex)
+static int wait_for_signal(hk_cond *cond, hk_mutex *mutex, struct hki_self *self)
 {
-    struct hki_self *self = hki_self();
-    int64_t depth = hki_mutex_depth(mutex, self);
     struct wait wait;
     int rc;
 
-    if (HKI_UNLIKELY(depth != 0))
-        panic_not_held(cond, mutex, depth);
-    rc = hki_enter(self);
-    if (HKI_UNLIKELY(rc < 0))
-        return rc;
     wait.place.self = self;
     wait.place.mutex = mutex;
     wait.cond = cond;
@@ -250,6 +243,26 @@ int hk_cond_wait(hk_cond *cond, hk_mutex *mutex)
         end_heirdom(&wait);
     hki_mutex_resume(&wait.place, rc);
     return 0;
+}
+
+int hk_cond_wait(hk_cond *cond, hk_mutex *mutex)
+{
+    struct hki_self *self = hki_self();
+    int64_t depth = hki_mutex_depth(mutex, self);
+    const hk_scope *scope;
+    int rc;
+
+    if (HKI_UNLIKELY(depth != 0))
+        panic_not_held(cond, mutex, depth);
+    rc = hki_enter(self);
+    if (HKI_UNLIKELY(rc < 0))
+        return rc;
+    if (!hki_is_checking())
+        return wait_for_signal(cond, mutex, self);
+    scope = hki_check_scope(self, mutex);
+    rc = wait_for_signal(cond, mutex, self);
+    hki_check_set_scope(self, mutex, scope);
+    return rc;
 }
 
 /* ---- signalling ---- */

@@ -79,11 +79,22 @@ int hk_event_wait(hk_event *event)
     return hk_park(&w, wait_abort);
 }
 
+/* That it is set is not enough: what the caller did before would be lost on who clears
+ * it now and then looks. So both write the flag, and one comes after the other. */
+static bool is_set_again(hk_event *event)
+{
+    uint32_t set = 1;
+
+    return is_set(event) &&
+           __atomic_compare_exchange_n(&event->hki_set, &set, 1, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 void hk_event_set(hk_event *event)
 {
     hk_waiter *woken;
 
-    if (is_set(event))
+    if (is_set_again(event))
         return;
     hki_lock_acquire(&event->hki_lock.hki_word);
     __atomic_store_n(&event->hki_set, 1, __ATOMIC_RELEASE);
@@ -94,7 +105,7 @@ void hk_event_set(hk_event *event)
 
 void hk_event_clear(hk_event *event)
 {
-    __atomic_store_n(&event->hki_set, 0, __ATOMIC_RELAXED);
+    (void)__atomic_exchange_n(&event->hki_set, 0, __ATOMIC_ACQ_REL);
 }
 
 bool hk_event_is_set(const hk_event *event)

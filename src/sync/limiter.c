@@ -41,10 +41,16 @@ static void describe(const void *object, char *text, size_t size)
                    read_count(&limiter->hki_borrowed), read_count(&limiter->hki_total));
 }
 
-/* Known while the borrowers are few, and all of them tasks and threads. */
+/*
+ * Known while the borrowers are few, and all of them tasks and threads. They change
+ * while we look: one of two tokens may go to somebody whose slot we have passed, or the
+ * slots be emptied for larger ones. Then it is not known, since who is said to be the
+ * only holder is one for whom a deadlock may be declared.
+ */
 static size_t holders(const void *object, hk_holder *out, size_t max)
 {
     const hk_limiter *limiter = object;
+    uint32_t borrowed;
     size_t n = 0;
 
     for (size_t i = 0; i < HKI_LIMITER_FEW; i++) {
@@ -56,6 +62,9 @@ static size_t holders(const void *object, hk_holder *out, size_t max)
             out[n] = holder;
         n++;
     }
+    borrowed = read_count(&limiter->hki_borrowed);
+    if (n != borrowed || borrowed < read_count(&limiter->hki_total))
+        return 0;
     return read_count(&limiter->hki_has_names) || hki_limiter_has_many(limiter) ? 0 : n;
 }
 

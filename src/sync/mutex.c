@@ -110,6 +110,13 @@ static _Noreturn __attribute__((cold, noinline)) void panic_relock(
         hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
 }
 
+static _Noreturn __attribute__((cold, noinline)) void panic_too_deep(
+    const hk_mutex *mutex)
+{
+    hki_panic("hk_mutex_lock: '%s' locks mutex '%s' (%p) more than 65,536 times",
+              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
+}
+
 static _Noreturn __attribute__((cold, noinline)) void panic_unlock(
     const hk_mutex *mutex)
 {
@@ -296,8 +303,10 @@ static int relock(hk_mutex *mutex)
 
     if (state & HK_MUTEX_ERROR_CHECKING)
         return -EDEADLK;
-    if (!(state & HK_MUTEX_RECURSIVE) || ++mutex->hki_depth == 0)
+    if (!(state & HK_MUTEX_RECURSIVE))
         panic_relock(mutex);
+    if (++mutex->hki_depth == 0)
+        panic_too_deep(mutex);
     return 0;
 }
 

@@ -619,8 +619,11 @@ int hk_rwlock_try_upgrade(hk_rwlock *lock)
     leave(lock, slot_of_caller());
     (void)hki_reads_remove(self, lock);
     if (hki_is_checking()) {
+        const hk_scope *scope = hki_check_scope(self, lock);
+
         hki_check_gave(self, lock);
         hki_check_took(self, lock, &lock_kind, HKI_HELD_ALONE);
+        hki_check_set_scope(self, lock, scope);
     }
     return 0;
 }

@@ -3,7 +3,7 @@
  * Switching between stacks. The switch itself is assembler, one file for each CPU, and
  * saves what the ABI demands of a callee: the integer (and on aarch64 the d8-d15)
  * registers. The FP control words are not saved: they belong to the worker, a task that
- * changes the rounding mode changes it for all (DESIGN.md, rule 20).
+ * changes the rounding mode changes it for all (docs/rules.md, rule 20).
  *
  * It leaves by a jump and is reached by a tail call, so that hk_yield is one call and
  * one jump: of the variants measured (docs/design/switch.md) this one is fast on one

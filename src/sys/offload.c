@@ -58,6 +58,10 @@ struct hki_offload hki_offload_calls = {
     .queue = QUEUE_OF(hki_offload_calls),
 };
 
+static struct hki_offload *const pools[] = {&hki_offload_files, &hki_offload_calls};
+
+enum { POOLS = sizeof(pools) / sizeof(pools[0]) };
+
 static __thread bool is_pool_thread __attribute__((tls_model("initial-exec")));
 
 static void announce(uint32_t *word, uint32_t count)
@@ -68,11 +72,31 @@ static void announce(uint32_t *word, uint32_t count)
 
 static void *thread_main(void *arg);
 
+/* A child of fork has none of the threads, nor of those who wait for their jobs. */
+static void in_child(void)
+{
+    for (int i = 0; i < POOLS; i++)
+        *pools[i] = (struct hki_offload){
+            .thread_name = pools[i]->thread_name,
+            .stack_size_bytes = pools[i]->stack_size_bytes,
+            .queue = QUEUE_OF(*pools[i]),
+            .threads_max = pools[i]->threads_max,
+        };
+    is_pool_thread = false;
+}
+
+static void register_fork(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child);
+}
+
 static int create_thread(struct hki_offload *pool)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const struct hki_thread_spec spec = {.stack_size_bytes = pool->stack_size_bytes,
                                          .is_deaf = true};
 
+    pthread_once(&once, register_fork);
     return hki_os_thread_start(&spec, thread_main, pool, NULL);
 }
 
@@ -237,10 +261,6 @@ unsigned hki_offload_limit(struct hki_offload *pool, unsigned threads_max)
     announce(&pool->calls, UINT32_MAX >> 1); /* idle threads may take one now */
     return before;
 }
-
-static struct hki_offload *const pools[] = {&hki_offload_files, &hki_offload_calls};
-
-enum { POOLS = sizeof(pools) / sizeof(pools[0]) };
 
 unsigned hki_offload_threads(void)
 {

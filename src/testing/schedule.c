@@ -294,6 +294,8 @@ static hk_inbox_node *draw_message(void)
 
 static void read_messages(struct hki_worker *worker)
 {
+    hold(worker->unread); /* from before the exploration */
+    worker->unread = NULL;
     hold((hk_inbox_node *)(void *)hki_mpsc_take_all(&worker->inbox));
     while (schedule.held && (!worker->ready_head || has_chance(8))) {
         hk_inbox_node *node = draw_message();
@@ -356,7 +358,7 @@ static hk_timer *mix_timers(hk_timer *list)
 
 static bool get_unstuck(struct hki_worker *worker)
 {
-    if (worker->ops_in_flight || !hki_mpsc_is_empty(&worker->inbox))
+    if (worker->ops_in_flight || hki_worker_has_messages(worker))
         return false;
     give_up(-EDEADLK);
     return true;
@@ -418,7 +420,7 @@ void hki_schedule_begin(struct hki_worker *worker, hk_scope *scope, uint64_t see
 
 int hki_schedule_end(struct hki_worker *worker)
 {
-    while (schedule.held || worker->zombies || !hki_mpsc_is_empty(&worker->inbox))
+    while (schedule.held || worker->zombies || hki_worker_has_messages(worker))
         (void)hk_yield();
     if (worker->wheel.count)
         hki_panic("exploring: a timer outlives its scenario");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RELIABILITY.md's cancellation checklist, C1 to C5, C15 and C17, each as tests named
- * after its line; the others, which concern I/O, are in test_cancellation_io.c. The
- * driver runs them on both pollers. Where a race is the subject both orders are tried
- * many times; where an order is, the kit's wait-until-all-wait makes it, never a sleep.
- * C17 with 100,000 tasks is in tests/stress/test_scope_stress.c as well.
+ * The cancellation checklist of docs/rules.md, C1 to C5, C15 and C17, each as tests
+ * named after its line; the others, which concern I/O, are in test_cancellation_io.c.
+ * The driver runs them on both pollers. Where a race is the subject both orders are
+ * tried many times; where an order is, the kit's wait-until-all-wait makes it, never a
+ * sleep. C17 with 100,000 tasks is in tests/stress/test_scope_stress.c as well.
  *
  * Run: limit=240
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RELIABILITY.md's cancellation checklist, what concerns I/O, C6 to C14 and C16, each
- * as tests named after its line; and a cancel at every suspension point of a scenario
- * with all of it. The driver runs them on both pollers. Where a race is the subject
- * both orders are tried many times; where an order is, the kit's wait-until-all-wait
- * makes it, never a sleep.
+ * The cancellation checklist of docs/rules.md: what concerns I/O, C6 to C14 and C16,
+ * each as tests named after its line; and a cancel at every suspension point of a
+ * scenario with all of it. The driver runs them on both pollers. Where a race is the
+ * subject both orders are tried many times; where an order is, the kit's
+ * wait-until-all-wait makes it, never a sleep.
  *
  * Run: limit=240
  */

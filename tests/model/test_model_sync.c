@@ -295,6 +295,45 @@ static void event_wakes_all_and_may_go(void **state)
     expect_all_runs_pass(model);
 }
 
+/* Who clears it, and then looks for what comes before a set, either sees that or is
+ * woken: also when the set finds the event still set. */
+static void begin_event_set(void *unused)
+{
+    begin(unused);
+    world.event.hki_set = 1;
+}
+
+static void put_and_set_event(void *unused)
+{
+    (void)unused;
+    enter_world();
+    __atomic_store_n(&world.readers, 1, __ATOMIC_RELEASE);
+    hk_event_set(&world.event);
+}
+
+static void clear_event_and_look(void *unused)
+{
+    (void)unused;
+    enter_world();
+    hk_event_clear(&world.event);
+    if (__atomic_load_n(&world.readers, __ATOMIC_ACQUIRE) == 0)
+        MODEL_EXPECT(hk_event_wait(&world.event) == 0);
+    MODEL_EXPECT(__atomic_load_n(&world.readers, __ATOMIC_ACQUIRE) == 1);
+}
+
+static void event_that_was_set_is_cleared_in_time(void **state)
+{
+    const hk_model model = {
+        .name = "event_cleared",
+        .begin = begin_event_set,
+        .threads = {put_and_set_event, clear_event_and_look},
+        .delays = 2,
+    };
+
+    (void)state;
+    expect_all_runs_pass(model);
+}
+
 static void await_ready(void *unused)
 {
     (void)unused;
@@ -474,6 +513,7 @@ int main(void)
         cmocka_unit_test(rwlock_keeps_writers_alone),
         cmocka_unit_test(semaphore_keeps_its_permits),
         cmocka_unit_test(event_wakes_all_and_may_go),
+        cmocka_unit_test(event_that_was_set_is_cleared_in_time),
         cmocka_unit_test(condition_loses_no_signal),
         cmocka_unit_test(once_is_once),
         cmocka_unit_test(wait_group_waits_for_the_last),

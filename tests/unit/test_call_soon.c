@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls into a worker's loop from any thread (DESIGN.md, rule 35): each call that was
- * accepted is made once, in its caller's order, on that loop and never inside the call;
- * and a name is refused for ever after its runtime has ended.
+ * Calls into a worker's loop from any thread (docs/rules.md, rule 35): each call that
+ * was accepted is made once, in its caller's order, on that loop and never inside the
+ * call; and a name is refused for ever after its runtime has ended.
  */
 #include "support/core_test.h"
 

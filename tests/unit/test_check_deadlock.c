@@ -583,6 +583,55 @@ static void who_is_being_cancelled_is_in_no_deadlock(void **state)
     stop_checks();
 }
 
+/* One who gives up by itself just when the other finds it to be in a deadlock. */
+struct late {
+    int64_t deadline_ns;
+    hk_event has_first, next;
+    int next_result; /* of the wait after that one */
+};
+
+static void *gives_up(void *arg)
+{
+    struct late *late = arg;
+    hk_scope s = HK_SCOPE_INIT;
+    int rc;
+
+    CHECK_EQ(hk_mutex_lock(&mutexes[0]), 0);
+    hk_event_set(&late->has_first);
+    hk_scope_open(&s);
+    hk_scope_deadline(&s, late->deadline_ns);
+    rc = hk_mutex_lock(&mutexes[1]);
+    CHECK(rc == -ECANCELED || rc == -EDEADLK);
+    (void)hk_scope_join(&s);
+    hk_mutex_unlock(&mutexes[0]);
+    late->next_result = hk_event_wait(&late->next);
+    return NULL;
+}
+
+static void who_has_given_up_by_then_is_not_failed_later(void **state)
+{
+    (void)state;
+    start_checks(NULL);
+    for (int i = 0; i < 60; i++) {
+        struct late late = {.deadline_ns = hk_now() + 3 * HK_MILLISECOND};
+        pthread_t thread;
+
+        renew();
+        CHECK_EQ(hk_mutex_lock(&mutexes[1]), 0);
+        CHECK_EQ(pthread_create(&thread, NULL, gives_up, &late), 0);
+        CHECK_EQ(hk_event_wait(&late.has_first), 0);
+        CHECK_EQ(hk_sleep_until(late.deadline_ns - (i + 1) * 20 * HK_MICROSECOND), 0);
+        hk_mutex_lock_shielded(&mutexes[0]);
+        hk_mutex_unlock(&mutexes[0]);
+        hk_mutex_unlock(&mutexes[1]);
+        CHECK_EQ(hk_sleep(HK_MILLISECOND), 0);
+        hk_event_set(&late.next);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        CHECK_EQ(late.next_result, 0);
+    }
+    stop_checks();
+}
+
 static int cancels_a_deadlock(void *arg)
 {
     struct crosser *two = arg;
@@ -627,6 +676,7 @@ int main(void)
         cmocka_unit_test(who_waits_for_several_holders_waits_for_each),
         cmocka_unit_test(waiting_for_ones_turn_is_no_deadlock),
         cmocka_unit_test(who_is_being_cancelled_is_in_no_deadlock),
+        cmocka_unit_test(who_has_given_up_by_then_is_not_failed_later),
         cmocka_unit_test(it_is_only_reported_if_that_was_asked_for),
     };
 

@@ -62,6 +62,28 @@ PANIC_TEST(a_thread_that_ends_with_a_lock_panics,
     return 0;
 }
 
+/* The thread goes on, with the calls of others. */
+PANIC_TEST(a_call_that_returns_with_a_lock_panics,
+           "thread 'hocket-call' ends while it holds mutex 'ledger'")
+{
+    check_locks();
+    return hk_to_thread(keeps_it, NULL);
+}
+
+PANIC_IN_A_TASK(what_was_taken_with_a_timeout_belongs_to_the_scope_around,
+                "task 'main' leaves scope 'audit' while it holds mutex 'ledger'")
+{
+    hk_scope s = HK_SCOPE_INIT, timeout = HK_SCOPE_INIT;
+
+    check_locks();
+    hk_scope_open_with(&s, 0, "audit");
+    hk_scope_open(&timeout);
+    hk_scope_deadline(&timeout, hk_now() + HK_SECOND);
+    CHECK_EQ(hk_mutex_lock(&ledger), 0);
+    CHECK_EQ(hk_scope_join(&timeout), 0);
+    return hk_scope_join(&s);
+}
+
 PANIC_IN_A_TASK(leaving_a_scope_with_a_lock_taken_inside_panics,
                 "task 'main' leaves scope 'audit' while it holds mutex 'ledger'")
 {
@@ -73,13 +95,12 @@ PANIC_IN_A_TASK(leaving_a_scope_with_a_lock_taken_inside_panics,
     return hk_scope_join(&s);
 }
 
-static int takes_with_a_timeout(void *arg)
+static int takes_with_a_timeout(void *deadline_ns)
 {
     hk_scope s = HK_SCOPE_INIT;
 
-    (void)arg;
     hk_scope_open(&s);
-    hk_scope_deadline(&s, hk_now() + HK_SECOND);
+    hk_scope_deadline(&s, *(const int64_t *)deadline_ns);
     CHECK_EQ(hk_mutex_lock(&ledger), 0);
     CHECK_EQ(hk_scope_join(&s), 0);
     hk_mutex_unlock(&ledger);
@@ -98,11 +119,95 @@ static int holds_around_a_scope(void *arg)
     return 0;
 }
 
-static void a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope(void **state)
+/* Both scopes lie at one address, as on a stack. */
+static int leaves_another_scope_while_it_holds_it(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    hk_scope_open(&s);
+    hk_scope_deadline(&s, hk_now() + HK_SECOND);
+    CHECK_EQ(hk_mutex_lock(&ledger), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_scope_open(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_mutex_unlock(&ledger);
+    return 0;
+}
+
+static int signals(void *cond)
+{
+    hk_cond_signal(cond);
+    return 0;
+}
+
+/* In a scope, and with a timeout in it. */
+static int waits_for_a_condition_in_a_scope(void *arg)
+{
+    hk_scope s = HK_SCOPE_INIT, timeout = HK_SCOPE_INIT;
+    hk_cond cond = HK_COND_INIT;
+
+    (void)arg;
+    CHECK_EQ(hk_mutex_lock(&ledger), 0);
+    for (int i = 0; i < 4; i++) {
+        hk_scope_open(&s);
+        if (i < 2)
+            CHECK_EQ(hk_spawn(&s, signals, &cond), 0);
+        hk_scope_open(&timeout);
+        if (i & 1)
+            hk_scope_deadline(&timeout, hk_now() + 10 * HK_MILLISECOND);
+        else if (i)
+            hk_scope_cancel(&timeout);
+        CHECK_EQ(hk_cond_wait(&cond, &ledger), i < 2 ? 0 : -ECANCELED);
+        (void)hk_scope_join(&timeout);
+        CHECK_EQ(hk_scope_join(&s), 0);
+    }
+    hk_mutex_unlock(&ledger);
+    return 0;
+}
+
+static int upgrades_in_a_scope(void *arg)
+{
+    hk_rwlock lock = HK_RWLOCK_INIT;
+    hk_scope s = HK_SCOPE_INIT;
+
+    (void)arg;
+    CHECK_EQ(hk_rwlock_read_lock(&lock), 0);
+    hk_scope_open(&s);
+    CHECK_EQ(hk_rwlock_try_upgrade(&lock), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hk_rwlock_write_unlock(&lock);
+    return 0;
+}
+
+static void a_lock_that_comes_back_was_taken_where_it_was_at_first(void **state)
 {
     (void)state;
     start_checks(NULL);
-    CHECK_EQ(run_virtual(takes_with_a_timeout, NULL), 0);
+    CHECK_EQ(run_virtual(waits_for_a_condition_in_a_scope, NULL), 0);
+    CHECK_EQ(run_virtual(upgrades_in_a_scope, NULL), 0);
+    CHECK(silent());
+    stop_checks();
+}
+
+static void a_lock_taken_with_a_timeout_is_not_one_of_a_later_scope(void **state)
+{
+    (void)state;
+    start_checks(NULL);
+    CHECK_EQ(run_virtual(leaves_another_scope_while_it_holds_it, NULL), 0);
+    CHECK(silent());
+    stop_checks();
+}
+
+static void a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope(void **state)
+{
+    int64_t soon_ns = hk_now() + 3600 * HK_SECOND, never_ns = HK_NEVER;
+
+    (void)state;
+    start_checks(NULL);
+    CHECK_EQ(run_virtual(takes_with_a_timeout, &soon_ns), 0);
+    CHECK_EQ(run_virtual(takes_with_a_timeout, &never_ns), 0);
+    CHECK_EQ(takes_with_a_timeout(&never_ns), 0); /* on a plain thread */
     CHECK_EQ(run_virtual(holds_around_a_scope, NULL), 0);
     CHECK(silent());
     stop_checks();
@@ -192,7 +297,11 @@ int main(void)
         cmocka_unit_test(where_it_was_taken_is_said_before),
         cmocka_unit_test(a_thread_that_ends_with_a_lock_panics),
         cmocka_unit_test(leaving_a_scope_with_a_lock_taken_inside_panics),
+        cmocka_unit_test(a_call_that_returns_with_a_lock_panics),
+        cmocka_unit_test(what_was_taken_with_a_timeout_belongs_to_the_scope_around),
         cmocka_unit_test(a_lock_may_be_taken_with_a_timeout_or_held_around_a_scope),
+        cmocka_unit_test(a_lock_that_comes_back_was_taken_where_it_was_at_first),
+        cmocka_unit_test(a_lock_taken_with_a_timeout_is_not_one_of_a_later_scope),
         cmocka_unit_test(what_was_taken_before_they_were_switched_off_does_not_count),
         cmocka_unit_test(a_lock_held_across_a_long_wait_is_reported_once),
         cmocka_unit_test(the_limit_is_an_option),

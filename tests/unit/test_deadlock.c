@@ -493,6 +493,42 @@ static void it_is_seen_when_the_last_thread_ends(void **state)
     expect_exit(&child, 0);
 }
 
+/* ---- a runtime on a thread of the pool ---- */
+
+static int returns_at_once(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int runs_a_runtime(void *arg)
+{
+    (void)arg;
+    (void)hk_cancelled(); /* the thread becomes known before */
+    return hk_run(returns_at_once, NULL, NULL);
+}
+
+static int after_a_runtime_in_the_pool(void *arg)
+{
+    int rc = hk_to_thread(runs_a_runtime, NULL);
+
+    return rc < 0 ? rc : waits_for_the_event(arg);
+}
+
+static int body_in_the_pool(void)
+{
+    (void)alarm(5); /* before the thread of the pool is tired of waiting */
+    return hk_run(after_a_runtime_in_the_pool, NULL, NULL) == 0 ? 0 : 1;
+}
+
+static void it_is_seen_after_a_runtime_on_a_thread_of_the_pool(void **state)
+{
+    struct child child = run_child_alone(body_in_the_pool);
+
+    (void)state;
+    expect_exit(&child, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +545,7 @@ int main(void)
         cmocka_unit_test(plain_threads_count),
         cmocka_unit_test(plain_threads_need_no_runtime),
         cmocka_unit_test(it_is_seen_when_the_last_thread_ends),
+        cmocka_unit_test(it_is_seen_after_a_runtime_on_a_thread_of_the_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,6 +185,12 @@ static int ask_for_holders(void *arg)
     kind = limiter.hki_waiters.head->kind;
     CHECK_EQ(kind->holders(&limiter, &holder, 1), 1);
     CHECK((const void *)holder == borrower);
+    limiter.hki_borrowed = 2; /* as if another task were changing them */
+    CHECK_EQ(kind->holders(&limiter, &holder, 1), 0);
+    limiter.hki_borrowed = 1;
+    limiter.hki_total = 2;
+    CHECK_EQ(kind->holders(&limiter, &holder, 1), 0);
+    limiter.hki_total = 1;
     CHECK_EQ(hk_limiter_try_acquire_for(&limiter, &name), -EAGAIN);
     CHECK_EQ(kind->holders(&limiter, &holder, 1), 0); /* a name is nobody */
     hk_limiter_release(&limiter);
@@ -193,7 +199,7 @@ static int ask_for_holders(void *arg)
     return 0;
 }
 
-static void its_holders_are_known_while_they_are_tasks(void **state)
+static void its_holders_are_known_while_they_are_tasks_and_stay(void **state)
 {
     (void)state;
     assert_int_equal(hk_run(ask_for_holders, NULL, NULL), 0);
@@ -360,7 +366,7 @@ int main(void)
         cmocka_unit_test(tokens_go_out_in_order_and_the_total_may_change),
         cmocka_unit_test(a_borrower_has_at_most_one_token),
         cmocka_unit_test(two_callers_for_one_borrower_get_one_token),
-        cmocka_unit_test(its_holders_are_known_while_they_are_tasks),
+        cmocka_unit_test(its_holders_are_known_while_they_are_tasks_and_stay),
         cmocka_unit_test(no_token_is_lost_or_made_by_cancels),
         cmocka_unit_test(the_set_knows_exactly_who_is_in_it),
         cmocka_unit_test(without_memory_nothing_is_borrowed),

@@ -73,6 +73,13 @@ PANIC_IN_A_TASK(an_unlock_too_many_of_a_recursive_mutex, "that nobody holds")
     return 0;
 }
 
+PANIC_IN_A_TASK(a_recursive_mutex_that_is_locked_too_often, "more than 65,536 times")
+{
+    for (int i = 0; i < 65536; i++)
+        CHECK_EQ(hk_mutex_try_lock(&recursive), 0);
+    return hk_mutex_lock(&recursive);
+}
+
 PANIC_IN_A_TASK(a_shielded_relock_of_an_error_checking_mutex, "that it already holds")
 {
     CHECK_EQ(hk_mutex_lock(&checking), 0);
@@ -198,6 +205,7 @@ int main(void)
         cmocka_unit_test(an_unlock_of_an_error_checking_mutex_names_it),
         cmocka_unit_test(a_lock_of_what_one_that_has_ended_holds),
         cmocka_unit_test(an_unlock_too_many_of_a_recursive_mutex),
+        cmocka_unit_test(a_recursive_mutex_that_is_locked_too_often),
         cmocka_unit_test(a_shielded_relock_of_an_error_checking_mutex),
         cmocka_unit_test(flags_that_do_not_exist),
         cmocka_unit_test(flags_that_contradict),

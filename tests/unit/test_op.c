@@ -2,7 +2,7 @@
 /*
  * Operations without tasks, and handles: started with callback waiters from a task,
  * from a callback and from a plain thread; cancelled; closed under their feet from the
- * same worker, from another worker and from a thread (DESIGN.md, rules 28 and 29);
+ * same worker, from another worker and from a thread (docs/rules.md, rules 28 and 29);
  * handles that are stale, released, busy.
  */
 #include "support/core_test.h"
@@ -115,8 +115,7 @@ TASK_TEST(op_cancel_ends_it_with_ecanceled_and_twice_is_as_once)
     return 0;
 }
 
-/* C2 of RELIABILITY.md's io_uring facts: the cancel that comes too late loses
- * nothing. */
+/* On io_uring the cancel that comes too late loses nothing. */
 TASK_TEST(op_cancelled_too_late_brings_its_result)
 {
     int rounds = scaled(300, 100), got = 0;

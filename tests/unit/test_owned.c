@@ -72,6 +72,41 @@ PANIC_IN_A_TASK(a_later_task_is_not_the_one_that_has_ended,
     return spawn_thief(touch);
 }
 
+static void *declare_and_end_as_thread(void *declare)
+{
+    (void)pthread_setname_np(pthread_self(), "clerk");
+    if (declare)
+        (*(void (**)(hk_owner *))declare)(&account.owner);
+    else
+        (void)touch(NULL);
+    return NULL;
+}
+
+/* The later thread has the same record as a rule. */
+static int run_two_threads(void (*declare)(hk_owner *owner))
+{
+    pthread_t thread;
+
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(pthread_create(&thread, NULL, declare_and_end_as_thread,
+                                i ? NULL : (void *)&declare),
+                 0);
+        (void)pthread_join(thread, NULL);
+    }
+    return 0;
+}
+
+PANIC_TEST(a_later_thread_is_not_the_one_that_has_ended, "'clerk' touches account (0x")
+{
+    return run_two_threads(hk_owned_by_me);
+}
+
+PANIC_TEST(what_is_a_threads_is_not_a_later_threads_either,
+           "which is owned by thread 'clerk'")
+{
+    return run_two_threads(hk_owned_by_worker);
+}
+
 PANIC_IN_A_TASK(without_its_mutex_it_may_not_be_touched,
                 "owned by who holds mutex 'vault'")
 {
@@ -172,6 +207,8 @@ int main(void)
         cmocka_unit_test(the_sentence_names_the_owner),
         cmocka_unit_test(only_the_owner_may_give_it_away),
         cmocka_unit_test(a_later_task_is_not_the_one_that_has_ended),
+        cmocka_unit_test(a_later_thread_is_not_the_one_that_has_ended),
+        cmocka_unit_test(what_is_a_threads_is_not_a_later_threads_either),
         cmocka_unit_test(without_its_mutex_it_may_not_be_touched),
         cmocka_unit_test(who_has_the_mutex_is_named),
         cmocka_unit_test(other_locks_work_too),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DESIGN.md, section 6, rules 7 to 13, each as tests named after it. Time is the
+ * docs/rules.md, rules 7 to 13, each as tests named after it. Time is the
  * virtual clock's, so "after 5 s" is exact and free; misuse is run in child processes,
  * which must abort with the sentence.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DESIGN.md, section 6, rules 24, 26, 33 to 36 and 38, each test named after its rule.
+ * docs/rules.md, rules 24, 26, 33 to 36 and 38, each test named after its rule.
  * What ends a process, or must not meet a runtime of this one, runs in a child.
  */
 #include "support/core_test.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DESIGN.md, section 6, rules 1 to 6, each as tests named after it. Time is the virtual
+ * docs/rules.md, rules 1 to 6, each as tests named after it. Time is the virtual
  * clock's, so "after 5 s" is exact and free; misuse is run in child processes, which
  * must abort with the sentence.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DESIGN.md, section 6, rules 14 to 20, 31 and 32 as far as they can be shown by calls
+ * docs/rules.md, rules 14 to 20, 31 and 32 as far as they can be shown by calls
  * that exist; each test is named after its rule. Virtual clock, one worker, unless
  * said.
  */

@@ -261,6 +261,13 @@ static void run_lends_the_stacks_of_parents_beyond_stacks_max(void **state)
     assert_int_equal(rc, PARENTS_LEND ? 0 : -ENOMEM);
 }
 
+static void run_lends_stacks_while_the_checks_are_on(void **state)
+{
+    CHECK_EQ(hk_check(HK_CHECK_LOCKS, NULL), 0);
+    run_lends_the_stacks_of_parents_beyond_stacks_max(state);
+    CHECK_EQ(hk_check(0, NULL), 0);
+}
+
 static void run_fails_a_child_for_which_no_stack_can_be_had(void **state)
 {
     hk_options options = {.stacks_max = 4, .check_ledger = true};
@@ -663,6 +670,7 @@ int main(void)
         cmocka_unit_test(run_never_gives_an_id_again),
         cmocka_unit_test(run_starts_tasks_beyond_stacks_max_in_order),
         cmocka_unit_test(run_lends_the_stacks_of_parents_beyond_stacks_max),
+        cmocka_unit_test(run_lends_stacks_while_the_checks_are_on),
         cmocka_unit_test(run_fails_a_child_for_which_no_stack_can_be_had),
         cmocka_unit_test(run_never_hangs_when_several_workers_are_out_of_stacks),
         cmocka_unit_test(run_uses_stacks_again_that_gave_their_memory_back),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that belong to a scope (DESIGN.md, rules 1 to 11, 25, 27, 36): who may start
- * them, what their results do, how cancels reach them. Where somebody must be known to
- * wait before another acts, the order does not matter for the result, and many
+ * Threads that belong to a scope (docs/rules.md, rules 1 to 11, 25, 27, 36): who may
+ * start them, what their results do, how cancels reach them. Where somebody must be
+ * known to wait before another acts, the order does not matter for the result, and many
  * repetitions try both.
  */
 #include "homes_test.h"

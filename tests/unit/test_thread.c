@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plain threads: the same calls block them (DESIGN.md, rule 25). Deadlines, cancels
+ * Plain threads: the same calls block them (docs/rules.md, rule 25). Deadlines, cancels
  * from other threads, spawns to the background runtime, primitives shared with tasks.
  * Where one thread must be known to wait before another acts, the order does not matter
  * for the result: both are tried by many repetitions, never by a sleep.

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocking calls on a pool's thread (DESIGN.md, rules 11, 13, 32, 35): their result,
- * and what becomes of a call, and of its argument, whose caller is cancelled. Calls
- * wait at gates of libc (a semaphore), as a library that knows nothing of hocket would.
+ * Blocking calls on a pool's thread (docs/rules.md, rules 11, 13, 32, 35): their
+ * result, and what becomes of a call, and of its argument, whose caller is cancelled.
+ * Calls wait at gates of libc (a semaphore), as a library that knows nothing of hocket
+ * would.
  */
 #include "homes_test.h"
+
+#include "sys/offload.h"
 
 #include <semaphore.h>
 
@@ -79,6 +82,17 @@ PANIC_TEST(call_that_leaves_a_scope_open_panics,
     hk_scope s = HK_SCOPE_INIT;
 
     return hk_to_thread(leave_a_scope_open, &s);
+}
+
+static int leave_by_pthread_exit(void *arg)
+{
+    pthread_exit(arg);
+}
+
+PANIC_TEST(rule_36_pthread_exit_in_a_call_panics,
+           "pthread_exit on a thread of hk_to_thread")
+{
+    return hk_to_thread(leave_by_pthread_exit, NULL);
 }
 
 static void call_to_thread(void *arg)
@@ -309,6 +323,34 @@ HOMES_TEST(rule_32_an_abandoned_call_takes_its_argument_and_destroys_it_once)
     await(&gate->is_destroyed);
     await_no_calls();
     CHECK_EQ(peek(&gate->destroyed), 1);
+    free(gate);
+    return 0;
+}
+
+static void gate_destroy_with_a_value(void *gate)
+{
+    CHECK_EQ(hk_local_set(&local, gate), 0);
+    gate_destroy(gate);
+}
+
+HOMES_TEST(an_abandoned_argument_leaves_no_local_values_either)
+{
+    struct gate *gate = gate_new();
+    hk_scope s = HK_SCOPE_INIT;
+    void *arg = gate, *args[] = {gate, &s};
+    hk_stats stats;
+
+    destroyed_values = 0;
+    hk_scope_open(&s);
+    hk_spawn_thread(&s, cancel_when_begun, args);
+    CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy_with_a_value),
+             -ECANCELED);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    sem_post(&gate->open);
+    await(&gate->is_destroyed);
+    for (hk_stats_read(&stats); stats.calls_abandoned; hk_stats_read(&stats))
+        usleep(100);
+    CHECK_EQ(peek(&destroyed_values), 1);
     free(gate);
     return 0;
 }
@@ -551,12 +593,37 @@ static void call_returns_under_a_virtual_clock(void **state)
     CHECK_EQ(run_virtual(call_under_a_virtual_clock, NULL), 0);
 }
 
+/* ---- fork ---- */
+
+/* Where no runtime runs, or every call would panic. */
+static void call_in_a_child_of_fork_finds_no_threads_and_starts_one(void **state)
+{
+    int called = 0, status;
+    pid_t pid;
+
+    (void)state;
+    CHECK_EQ(hk_to_thread(count_me, &called), 0);
+    while (hki_offload_pending()) /* then its thread waits for the next */
+        usleep(100);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(10);
+        called = hk_to_thread(count_me, &called);
+        _exit(called);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_that_leaves_a_scope_open_panics),
+        cmocka_unit_test(rule_36_pthread_exit_in_a_call_panics),
         cmocka_unit_test(call_in_the_loop_panics),
         cmocka_unit_test(call_is_not_made_when_no_thread_can_be_had),
+        cmocka_unit_test(call_in_a_child_of_fork_finds_no_threads_and_starts_one),
         cmocka_unit_test(call_runs_on_another_thread_and_returns_its_result),
         cmocka_unit_test(call_leaves_the_worker_to_other_tasks),
         cmocka_unit_test(call_may_use_hocket_as_a_plain_thread),
@@ -566,6 +633,7 @@ int main(void)
             rule_32_a_cancelled_caller_is_back_at_once_and_the_call_goes_on),
         cmocka_unit_test(
             rule_32_an_abandoned_call_takes_its_argument_and_destroys_it_once),
+        cmocka_unit_test(an_abandoned_argument_leaves_no_local_values_either),
         cmocka_unit_test(rule_32_a_call_that_returned_gives_its_argument_back),
         cmocka_unit_test(rule_32_a_call_that_returns_ecanceled_itself_is_not_abandoned),
         cmocka_unit_test(call_in_a_cancelled_scope_is_not_made),
