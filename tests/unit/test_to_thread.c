@@ -240,7 +240,7 @@ HOMES_TEST(call_leaves_no_local_values_to_the_next)
 {
     int any;
 
-    destroyed_values = 0;
+    __atomic_store_n(&destroyed_values, 0, __ATOMIC_RELAXED);
     for (int i = 1; i <= 20; i++) {
         CHECK_EQ(hk_to_thread(set_local, &any), 0);
         CHECK_EQ(peek(&destroyed_values), i);
@@ -340,7 +340,7 @@ HOMES_TEST(an_abandoned_argument_leaves_no_local_values_either)
     void *arg = gate, *args[] = {gate, &s};
     hk_stats stats;
 
-    destroyed_values = 0;
+    __atomic_store_n(&destroyed_values, 0, __ATOMIC_RELAXED);
     hk_scope_open(&s);
     hk_spawn_thread(&s, cancel_when_begun, args);
     CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy_with_a_value),
