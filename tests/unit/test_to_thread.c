@@ -7,6 +7,7 @@
  */
 #include "homes_test.h"
 
+#include "support/emulator.h"
 #include "sys/offload.h"
 
 #include <semaphore.h>
@@ -137,6 +138,7 @@ static void call_is_not_made_when_no_thread_can_be_had(void **state)
     int status;
 
     (void)state;
+    skip_if_emulated("has no limit on the memory of its threads");
     if (UNDER_ASAN || UNDER_TSAN)
         skip(); /* they need room of their own */
     status = run_in_child(call_without_room, text, sizeof(text));
