@@ -604,6 +604,7 @@ static void call_in_a_child_of_fork_finds_no_threads_and_starts_one(void **state
     pid_t pid;
 
     (void)state;
+    skip_if_emulated("starts no threads in a child of fork");
     if (UNDER_TSAN)
         skip(); /* a child of fork can start no thread there */
     CHECK_EQ(hk_to_thread(count_me, &called), 0);
