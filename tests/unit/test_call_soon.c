@@ -144,6 +144,42 @@ static void calls_of_one_caller_come_in_their_order(void **state)
     CHECK_EQ(run_workers(2, receive_many, NULL), 0);
 }
 
+/* ---- calls without end ---- */
+
+struct caller {
+    hk_worker worker;
+    int stop; /* atomic */
+    int made; /* atomic */
+};
+
+static void call_again(void *arg)
+{
+    struct caller *caller = arg;
+
+    (void)count_me(&caller->made);
+    if (!peek(&caller->stop))
+        CHECK_EQ(hk_call_soon(caller->worker, call_again, caller), 0);
+}
+
+/* By the real clock: a virtual one goes on only when there is nothing to run. */
+static int sleep_among_calls(void *arg)
+{
+    struct caller caller = {.worker = hk_worker_self()};
+
+    CHECK_EQ(hk_call_soon(caller.worker, call_again, &caller), 0);
+    CHECK_EQ(hk_sleep(HK_MILLISECOND), 0);
+    poke(&caller.stop, 1);
+    CHECK(peek(&caller.made) > 0);
+    (void)arg;
+    return 0;
+}
+
+static void calls_that_call_again_leave_the_loop_to_its_timers(void **state)
+{
+    (void)state;
+    CHECK_EQ(run_workers(1, sleep_among_calls, NULL), 0);
+}
+
 /* ---- a runtime that ended ---- */
 
 static int keep_name(void *arg)
@@ -236,6 +272,7 @@ int main(void)
         cmocka_unit_test(call_soon_runs_on_the_loop_and_not_inside_the_call),
         cmocka_unit_test(call_soon_reaches_the_worker_that_was_named),
         cmocka_unit_test(calls_of_one_caller_come_in_their_order),
+        cmocka_unit_test(calls_that_call_again_leave_the_loop_to_its_timers),
         cmocka_unit_test(rule_35_a_worker_of_an_ended_runtime_refuses),
         cmocka_unit_test(each_accepted_call_is_made_also_at_the_end),
         cmocka_unit_test(call_soon_without_memory_says_so),

@@ -7,6 +7,7 @@
  */
 #include "homes_test.h"
 
+#include "support/emulator.h"
 #include "sys/offload.h"
 
 #include <semaphore.h>
@@ -137,6 +138,7 @@ static void call_is_not_made_when_no_thread_can_be_had(void **state)
     int status;
 
     (void)state;
+    skip_if_emulated("has no limit on the memory of its threads");
     if (UNDER_ASAN || UNDER_TSAN)
         skip(); /* they need room of their own */
     status = run_in_child(call_without_room, text, sizeof(text));
@@ -240,7 +242,7 @@ HOMES_TEST(call_leaves_no_local_values_to_the_next)
 {
     int any;
 
-    destroyed_values = 0;
+    __atomic_store_n(&destroyed_values, 0, __ATOMIC_RELAXED);
     for (int i = 1; i <= 20; i++) {
         CHECK_EQ(hk_to_thread(set_local, &any), 0);
         CHECK_EQ(peek(&destroyed_values), i);
@@ -340,7 +342,7 @@ HOMES_TEST(an_abandoned_argument_leaves_no_local_values_either)
     void *arg = gate, *args[] = {gate, &s};
     hk_stats stats;
 
-    destroyed_values = 0;
+    __atomic_store_n(&destroyed_values, 0, __ATOMIC_RELAXED);
     hk_scope_open(&s);
     hk_spawn_thread(&s, cancel_when_begun, args);
     CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy_with_a_value),
@@ -602,6 +604,9 @@ static void call_in_a_child_of_fork_finds_no_threads_and_starts_one(void **state
     pid_t pid;
 
     (void)state;
+    skip_if_emulated("starts no threads in a child of fork");
+    if (UNDER_TSAN)
+        skip(); /* a child of fork can start no thread there */
     CHECK_EQ(hk_to_thread(count_me, &called), 0);
     while (hki_offload_pending()) /* then its thread waits for the next */
         usleep(100);
