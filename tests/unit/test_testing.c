@@ -312,16 +312,19 @@ static int allocate_much(void *arg)
 
 static void faults_at_every_allocation_leave_no_trace(void **state)
 {
+    hk_options options = {.virtual_clock = true};
     uint64_t nth = 0;
     int rc;
 
     (void)state;
+    if (!getenv("HOCKET_POLLER")) /* or epoll takes over from a ring without memory */
+        options.poller = HK_POLLER_EPOLL;
     do {
         hk_ledger before, after;
 
         hk_ledger_read(&before);
         hk_fault_arm(HK_FAULT_ALLOC, ++nth, -ENOMEM);
-        rc = hk_run(allocate_much, NULL, &(hk_options){.virtual_clock = true});
+        rc = hk_run(allocate_much, NULL, &options);
         assert_true(hk_fault_count(HK_FAULT_ALLOC) > 0);
         if (hk_fault_count(HK_FAULT_ALLOC) >= nth)
             assert_int_equal(rc, -ENOMEM);
