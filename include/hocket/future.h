@@ -168,10 +168,13 @@ HK_API hk_future *hk_shield_future(hk_future *future);
 
 /*
  * When `future` is done, runs `fn(future, ctx, result)` as a job of its own on `on`, an
- * executor of this process; at once if it is done already, never inside this call. The
- * result of `fn` (>= 0 or an error) is that of the future returned. The job belongs to
- * the caller's scope from now on; when it is cancelled before `future` is done, `fn` is
- * never called: then `ctx` is not the job's to free.
+ * executor of this process, which must be there until then; at once if it is done
+ * already, never inside this call. The result of `fn` (>= 0 or an error) is that of the
+ * future returned. The job belongs to the caller's scope from now on.
+ *
+ * Owns: `ctx` is fn's when it is called. A job that ends before it starts (cancelled,
+ *       the executor closed, no memory) never calls it; hk_future_error tells by its
+ *       attempts, 0 or 1, whose `ctx` is.
  */
 typedef int hk_then_fn(hk_future *done, void *ctx, hk_result *result);
 HK_API hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn,

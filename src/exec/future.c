@@ -98,8 +98,8 @@ bool hki_future_observe(hk_future *future, struct hki_observer *observer)
 {
     bool pending;
 
-    observer->link = NULL;
     hk_lock_acquire(&future->lock);
+    observer->link = NULL;
     pending = watch(future);
     if (pending) {
         observer->next = future->observers;
