@@ -142,7 +142,8 @@ HK_API int hk_future_error(const hk_future *future, hk_job_error *out);
 
 /* ---- promises: futures that the program sets itself ---- */
 
-/* Pending until one of the next two, or hk_future_cancel. */
+/* Pending until one of the next two, or hk_future_cancel. Who calls one of them needs
+ * no reference of his own, if the others are kept until it is done. */
 HK_API hk_future *hk_future_new(void);
 
 /*
