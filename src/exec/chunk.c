@@ -151,7 +151,7 @@ const struct hki_chunk_result *hki_chunk_next(hk_bytes results, size_t *at,
     const char *place = (const char *)results.data + *at;
     const struct hki_chunk_result *one = (const void *)place;
 
-    if (results.size - *at < sizeof(*one))
+    if (*at > results.size || results.size - *at < sizeof(*one))
         return NULL;
     *at += sizeof(*one);
     if (results.size - *at < one->size)

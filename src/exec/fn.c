@@ -95,17 +95,35 @@ static void check_type(hk_future *future, const hk_fn *fn)
         hki_panic("%s_await of a future of '%s'", fn->name, job->name);
 }
 
+int hki_fn_check_result(const hk_fn *fn, hk_bytes result)
+{
+    const char *text = (const char *)result.data;
+    bool is_one = true;
+
+    if (fn->result.kind == HK_FIELD_PLAIN)
+        is_one = result.size == fn->result.size;
+    else if (fn->result.kind == HK_FIELD_STR)
+        is_one = result.size == 0 || text[result.size - 1] == '\0';
+    return is_one ? 0 : -EBADMSG;
+}
+
+/* What a worker process sends may be anything; but a promise is set by the program. */
+static int check_result(const hk_future *future, const hk_fn *fn, hk_bytes result)
+{
+    int rc = hki_fn_check_result(fn, result);
+
+    if (HKI_UNLIKELY(rc < 0 && !hki_future_is_job(future)))
+        hki_panic("%s_await of a future with %zu bytes that are no result of it",
+                  fn->name, result.size);
+    return rc;
+}
+
 static void copy_out(const hk_fn *fn, hk_bytes result, void *out)
 {
     switch ((hk_field_kind)fn->result.kind) {
     case HK_FIELD_BYTES: memcpy(out, &result, sizeof(result)); break;
     case HK_FIELD_STR: memcpy(out, &result.data, sizeof(result.data)); break;
-    case HK_FIELD_PLAIN:
-        if (HKI_UNLIKELY(result.size != fn->result.size))
-            hki_panic("%s_await of a future with %zu bytes in place of %u", fn->name,
-                      result.size, fn->result.size);
-        memcpy(out, result.data, result.size);
-        break;
+    case HK_FIELD_PLAIN: memcpy(out, result.data, result.size); break;
     case HK_FIELD_VOID:
     case HK_FIELD_RC: break;
     }
@@ -114,11 +132,15 @@ static void copy_out(const hk_fn *fn, hk_bytes result, void *out)
 int hk_fn_await(hk_future *future, const hk_fn *fn, void *out)
 {
     hk_bytes result;
-    int rc;
+    int rc, checked;
 
     check_type(future, fn);
     rc = hk_future_await(future, &result);
-    if (rc >= 0 && out)
-        copy_out(fn, result, out);
+    if (rc < 0 || !out)
+        return rc;
+    checked = check_result(future, fn, result);
+    if (checked < 0)
+        return checked;
+    copy_out(fn, result, out);
     return rc;
 }
