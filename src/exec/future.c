@@ -148,11 +148,13 @@ static void describe(const void *object, char *text, size_t size)
     (void)snprintf(text, size, "%s", future->kind->name);
 }
 
+/* Looks whether it is done after it has looked by whom: whoever that was may have ended
+ * meanwhile, and another task have its record. */
 size_t hki_future_holders(const hk_future *future, hk_holder *out, size_t max)
 {
-    return hki_future_is_done(future) || !future->kind->holders
-               ? 0
-               : future->kind->holders(future, out, max);
+    size_t count = future->kind->holders ? future->kind->holders(future, out, max) : 0;
+
+    return hki_future_is_done(future) ? 0 : count;
 }
 
 static size_t holders(const void *object, hk_holder *out, size_t max)
