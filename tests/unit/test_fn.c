@@ -296,6 +296,29 @@ static int run_with_faults(void *unused)
     return -EILSEQ;
 }
 
+HK_FN(int, fails_without_memory, (int, error))
+{
+    hk_fault_arm(HK_FAULT_ALLOC, 1, -ENOMEM);
+    hk_job_fail(error);
+    hk_job_fail(-EXDEV);
+    hk_fault_arm(HK_FAULT_ALLOC, 0, 0);
+    return 7;
+}
+
+TASK_TEST(a_function_can_fail_its_job_without_memory)
+{
+    hk_future *f = fails_without_memory_on(hk_tasks(), -EDOM), *g;
+    int out = 0;
+
+    CHECK_EQ(fails_without_memory_await(f, &out), -EDOM);
+    g = fails_without_memory_on(hk_tasks(), -ERANGE);
+    CHECK_EQ(fails_without_memory_await(g, &out), -ERANGE);
+    CHECK_EQ(out, 0);
+    hk_future_free(f);
+    hk_future_free(g);
+    return 0;
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -330,6 +353,7 @@ int main(void)
         cmocka_unit_test(strings_are_copied_and_null_is_one),
         cmocka_unit_test(eight_arguments),
         cmocka_unit_test(any_function_can_fail_its_job),
+        cmocka_unit_test(a_function_can_fail_its_job_without_memory),
         cmocka_unit_test(a_local_function_takes_pointers),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_plain_thread_runs_jobs_too),
