@@ -115,7 +115,10 @@ HK_API void hk_fn_unregister(hk_fn *fn);
 /* As hk_submit, with a struct of the arguments. */
 HK_API hk_future *hk_fn_start(hk_executor *on, const hk_fn *fn, const void *args);
 
-/* As hk_future_await, with room for the result; NULL if it is none, or not wanted. */
+/* As hk_future_await, with room for the result; NULL if it is none, or not wanted. Also
+ * of a future without a type (hk_then, hk_submit, a promise) whose bytes are such a
+ * result; panics when they are none, and when it is another function's. -EBADMSG: what
+ * a worker process has sent is none. */
 HK_API int hk_fn_await(hk_future *future, const hk_fn *fn, void *out);
 
 HK_END_DECLS

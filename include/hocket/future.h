@@ -171,7 +171,8 @@ HK_API hk_future *hk_shield_future(hk_future *future);
  * When `future` is done, runs `fn(future, ctx, result)` as a job of its own on `on`, an
  * executor of this process, which must be there until then; at once if it is done
  * already, never inside this call. The result of `fn` (>= 0 or an error) is that of the
- * future returned. The job belongs to the caller's scope from now on.
+ * future returned; what it gives to hk_result_set may be awaited by the typed await of
+ * any function with that result. The job belongs to the caller's scope from now on.
  *
  * Owns: `ctx` is fn's when it is called. A job that ends before it starts (cancelled,
  *       the executor closed, no memory) never calls it; hk_future_error tells by its

@@ -87,12 +87,20 @@ const hk_fn *hki_fn_find(const char *module, const char *name)
 
 /* ---- typed results ---- */
 
-static void check_type(hk_future *future, const hk_fn *fn)
+/* The function of which it is a job; NULL: it is none of HK_FN, and has no type. */
+static const hk_fn *fn_of(const hk_future *future)
 {
     const struct hki_job *job = (const struct hki_job *)(const void *)future;
 
-    if (hki_future_is_job(future) && HKI_UNLIKELY(job->fn != fn))
-        hki_panic("%s_await of a future of '%s'", fn->name, job->name);
+    return hki_future_is_job(future) ? job->fn : NULL;
+}
+
+static void check_type(const hk_future *future, const hk_fn *fn)
+{
+    const hk_fn *other = fn_of(future);
+
+    if (HKI_UNLIKELY(other && other != fn))
+        hki_panic("%s_await of a future of '%s'", fn->name, other->name);
 }
 
 int hki_fn_check_result(const hk_fn *fn, hk_bytes result)
@@ -107,12 +115,12 @@ int hki_fn_check_result(const hk_fn *fn, hk_bytes result)
     return is_one ? 0 : -EBADMSG;
 }
 
-/* What a worker process sends may be anything; but a promise is set by the program. */
+/* What a worker process sends may be anything; the others are set by the program. */
 static int check_result(const hk_future *future, const hk_fn *fn, hk_bytes result)
 {
     int rc = hki_fn_check_result(fn, result);
 
-    if (HKI_UNLIKELY(rc < 0 && !hki_future_is_job(future)))
+    if (HKI_UNLIKELY(rc < 0 && !fn_of(future)))
         hki_panic("%s_await of a future with %zu bytes that are no result of it",
                   fn->name, result.size);
     return rc;

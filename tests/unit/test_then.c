@@ -60,6 +60,18 @@ TASK_TEST(rule_23_a_continuation_is_a_job_of_its_own)
     return 0;
 }
 
+TASK_TEST(a_continuation_has_the_type_of_what_it_gives)
+{
+    hk_future *f = square_on(hk_tasks(), 6), *g = hk_then(f, hk_tasks(), add_one, NULL);
+    int value;
+
+    CHECK_EQ(square_await(g, &value), 0);
+    CHECK_EQ(value, 37);
+    hk_future_free(f);
+    hk_future_free(g);
+    return 0;
+}
+
 TASK_TEST(continuations_make_chains)
 {
     hk_future *f = square_on(hk_tasks(), 0);
@@ -340,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rule_23_a_continuation_is_a_job_of_its_own),
+        cmocka_unit_test(a_continuation_has_the_type_of_what_it_gives),
         cmocka_unit_test(continuations_make_chains),
         cmocka_unit_test(chains_are_freed_without_recursion),
         cmocka_unit_test(a_continuation_sees_an_error),
