@@ -234,6 +234,16 @@ PANIC_IN_A_TASK(a_result_of_another_function_panics,
     return large_await(tick_on(hk_tasks()), &result);
 }
 
+PANIC_IN_A_TASK(a_promise_of_other_bytes_panics,
+                "large_await of a future with 3 bytes that are no result of it")
+{
+    hk_future *f = hk_future_new();
+    double result;
+
+    hk_future_set(f, 0, "ab", 3);
+    return large_await(f, &result);
+}
+
 PANIC_TEST(two_functions_with_one_key_panic, "two functions of HK_FN are called 'tick'")
 {
     static hk_fn again;
@@ -341,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_of_another_function_panics),
+        cmocka_unit_test(a_promise_of_other_bytes_panics),
         cmocka_unit_test(two_functions_with_one_key_panic),
         cmocka_unit_test(functions_are_found_by_their_key),
         cmocka_unit_test(images_are_checked),

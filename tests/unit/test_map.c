@@ -250,6 +250,23 @@ TASK_TEST(a_map_over_strings)
     return 0;
 }
 
+HK_FN(size_t, size_of, (hk_bytes, a), (hk_bytes, b))
+{
+    return a.size + b.size;
+}
+
+TASK_TEST(a_map_over_more_than_there_can_be_fails)
+{
+    struct size_of_args huge = {{"", SIZE_MAX - 8}, {"", 0}};
+    struct size_of_args two[2] = {{{"", SIZE_MAX / 2}, {"", 0}},
+                                  {{"", SIZE_MAX / 2}, {"", 0}}};
+
+    CHECK_EQ(size_of_map(hk_tasks(), &huge, 1, NULL, NULL), -ENOMEM);
+    CHECK_EQ(size_of_map(hk_tasks(), two, 2, NULL, &(hk_map_options){.chunk = 2}),
+             -ENOMEM);
+    return 0;
+}
+
 TASK_TEST(a_map_stops_at_the_first_error)
 {
     struct gives_args args[20] = {{0}};
@@ -474,6 +491,7 @@ int main(void)
         cmocka_unit_test(the_end_of_an_imap_cancels_what_it_did_not_give),
         cmocka_unit_test(a_map_puts_several_calls_into_one_job),
         cmocka_unit_test(a_map_over_strings),
+        cmocka_unit_test(a_map_over_more_than_there_can_be_fails),
         cmocka_unit_test(a_map_stops_at_the_first_error),
         cmocka_unit_test(a_cancelled_map_ends_its_jobs),
         cmocka_unit_test(a_map_says_that_it_is_cancelled_and_not_that_a_job_was),
