@@ -160,7 +160,8 @@ HK_API int hk_future_fail(hk_future *future, int error);
 /*
  * Done when all are (rc 0), or with the first error as soon as one of them fails.
  * Cancelling it cancels all of them. Results are read from the futures themselves,
- * which it references.
+ * which it references. Such futures may stand on one another some hundred deep, not
+ * more: each level is a call for who sets, cancels or frees what is below.
  */
 HK_API hk_future *hk_gather(hk_future *const *futures, size_t count);
 

@@ -188,10 +188,11 @@ static void *use_in_a_runtime(void *arg)
 
 static void everybody_waits_sets_and_cancels(void **state)
 {
-    uint64_t random = 1;
+    int rounds = is_long_run() ? scaled(30000, 3000) : scaled(3000, 100);
+    uint64_t random = seed_of_run(1);
 
     (void)state;
-    for (int n = 0; n < scaled(3000, 100); n++) {
+    for (int n = 0; n < rounds; n++) {
         struct round round = {.seed = next_random(&random)};
         pthread_t threads[2 + THREADS];
 
