@@ -70,7 +70,7 @@ static void take(hk_result *result, const void *data, size_t size)
 static hk_local failure = HK_LOCAL_INIT(NULL);
 
 /* For who finds no memory for that: the last one of this thread, which as a rule ends
- * without a wait. Atomic for TSan, which knows no order between the tasks of a thread. */
+ * without a wait. Atomic for TSan, which knows no order between tasks of a thread. */
 static __thread struct {
     hk_holder who;
     int error;

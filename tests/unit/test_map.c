@@ -326,7 +326,7 @@ TASK_TEST(a_map_says_that_it_is_cancelled_and_not_that_a_job_was)
     return 0;
 }
 
-/* ---- results that make no sense: of a worker process that writes what it likes ---- */
+/* ---- results that are none: a worker process may write anything ---- */
 
 struct liar {
     hk_executor executor;
