@@ -35,7 +35,9 @@
  * HK_FN_DECL(double, do_math, (long, start), (long, end)); declares it for other files
  * (HK_FN_LOCAL_DECL for the other kind). Names that begin like the function's belong to
  * it: do_math_on, do_math_await, do_math_fn; and, not for other files, for arrays (see
- * <hocket/map.h>) do_math_map and struct do_math_args.
+ * <hocket/map.h>) do_math_map and struct do_math_args. By its name a worker process
+ * finds the function: two of one name in a program or library panic at its start, in
+ * C++ also when they lie in different namespaces.
  *
  * A library that is unloaded takes its functions and their names along: none of its
  * jobs may be queued, running or, with its future, be asked for its name then.

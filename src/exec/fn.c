@@ -57,7 +57,8 @@ void hk_fn_register(hk_fn *fn)
 
     hki_lock_acquire(&lock);
     if (find_locked(module, fn->name))
-        hki_panic("two functions of HK_FN are called '%s' in '%s'", fn->name, module);
+        hki_panic("two functions of HK_FN are called '%s' in %s", fn->name,
+                  *module ? module : "the program");
     fn->hki_module = module;
     fn->hki_next = *bucket;
     *bucket = fn;

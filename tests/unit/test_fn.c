@@ -244,7 +244,8 @@ PANIC_IN_A_TASK(a_promise_of_other_bytes_panics,
     return large_await(f, &result);
 }
 
-PANIC_TEST(two_functions_with_one_key_panic, "two functions of HK_FN are called 'tick'")
+PANIC_TEST(two_functions_with_one_key_panic,
+           "two functions of HK_FN are called 'tick' in the program")
 {
     static hk_fn again;
 
