@@ -49,7 +49,8 @@ struct hki_watch_many;
  */
 HK_API int hk_future_await(hk_future *future, hk_bytes *out);
 
-/* The same without waiting: -EAGAIN while it is pending. Not a cancel point. */
+/* The same without waiting: -EAGAIN while it is pending (and when it has failed with
+ * that, as for want of room: hk_future_is_done tells). Not a cancel point. */
 HK_API int hk_future_try(hk_future *future, hk_bytes *out);
 
 HK_API bool hk_future_is_done(const hk_future *future);
