@@ -45,7 +45,8 @@ struct hki_watch_many;
  * Cancel:  -ECANCELED: the caller's own scope was cancelled; future and job go on.
  * Returns: >= 0, what it was set with; -EIDRM (the job was cancelled), -EOWNERDEAD (the
  *          worker process died, see hk_future_error), -ENOMEM, or the job's own error.
- *          -EDEADLK: nothing can ever set it.
+ *          -EDEADLK: nothing can ever set it; at once for the future of the job that
+ *          calls.
  */
 HK_API int hk_future_await(hk_future *future, hk_bytes *out);
 

@@ -204,6 +204,14 @@ static int park(hk_future *future)
     return hk_park(&w, await_abort);
 }
 
+/* The caller is the job that sets it. */
+static bool is_own(const hk_future *future)
+{
+    hk_holder runner;
+
+    return hki_future_holders(future, &runner, 1) == 1 && runner == hki_holder_here();
+}
+
 int hk_future_await(hk_future *future, hk_bytes *out)
 {
     int rc = hk_cancelled();
@@ -215,7 +223,7 @@ int hk_future_await(hk_future *future, hk_bytes *out)
     if (hki_future_is_done(future)) {
         (void)hk_budget();
     } else {
-        rc = park(future);
+        rc = is_own(future) ? -EDEADLK : park(future);
         if (!hki_future_is_done(future))
             return rc; /* cancelled, or nothing can ever set it */
     }

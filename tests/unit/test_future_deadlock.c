@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows that jobs which wait for one another in a circle are found by the checks, also
- * through a gather and a shield; and that a gather which may still fail by another of
- * its futures is in no circle. Without the checks, that such a wait fails all the same
- * once nobody else is awake.
+ * Shows that a job which waits for itself is told at once; that jobs which wait for one
+ * another in a circle are found by the checks, also through a gather and a shield; and
+ * that a gather which may still fail by another of its futures is in no circle.
  */
 #include "check_test.h"
 
@@ -42,16 +41,29 @@ static int stay_awake(void *unused)
     return hk_sleep(10 * HK_SECOND);
 }
 
-static int job_awaits_itself(void *unused)
+/* At once, and without the checks: no census is needed. */
+TASK_TEST(a_job_that_awaits_itself_is_told)
 {
-    hk_future *f = awaits_on(hk_tasks(), 0);
-    int rc;
+    hk_scope s = HK_SCOPE_INIT;
+    hk_future *f, *shield;
+    int64_t begun;
 
-    (void)unused;
-    bring(0, f);
-    rc = awaits_await(f);
-    hk_future_free(f);
-    return rc;
+    renew();
+    hk_scope_open(&s);
+    hk_spawn(&s, stay_awake, NULL);
+    for (int i = 0; i < 2; i++) {
+        begun = hk_now();
+        f = awaits_on(hk_tasks(), i);
+        shield = hk_shield_future(f);
+        bring(i, i ? shield : f);
+        CHECK_EQ(awaits_await(f), -EDEADLK);
+        CHECK_EQ(hk_now(), begun);
+        hk_future_free(shield);
+        hk_future_free(f);
+    }
+    hk_scope_cancel(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    return 0;
 }
 
 static int jobs_await_one_another(void *unused)
@@ -81,15 +93,6 @@ static int jobs_await_one_another(void *unused)
     return 0;
 }
 
-static void a_job_that_awaits_itself_is_told(void **state)
-{
-    (void)state;
-    renew();
-    start_checks(NULL);
-    CHECK_EQ(run_virtual(job_awaits_itself, NULL), -EDEADLK);
-    stop_checks();
-}
-
 static void jobs_that_await_one_another_are_told(void **state)
 {
     (void)state;
@@ -98,15 +101,6 @@ static void jobs_that_await_one_another_are_told(void **state)
     CHECK_EQ(run_virtual(jobs_await_one_another, NULL), 0);
     expect_said("deadlock: 2 wait for one another", 1);
     stop_checks();
-}
-
-static void without_the_checks_it_fails_when_nobody_is_awake(void **state)
-{
-    (void)state;
-    if (UNDER_TSAN || UNDER_ASAN) /* their threads are not known to hocket */
-        return;
-    renew();
-    CHECK_EQ(run_virtual(job_awaits_itself, NULL), -EDEADLK);
 }
 
 /* ---- a gather ---- */
@@ -163,7 +157,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_that_awaits_itself_is_told),
         cmocka_unit_test(jobs_that_await_one_another_are_told),
-        cmocka_unit_test(without_the_checks_it_fails_when_nobody_is_awake),
         cmocka_unit_test(a_gather_that_may_fail_is_in_no_deadlock),
     };
 
