@@ -22,9 +22,10 @@
  *                        with malloc: who calls the plain function frees it; of a job
  *                        it lies in the future, and is valid as long as that.
  *
- * Other pointers are refused by the compiler. (Pointers inside of structs are not seen
- * by it: in another process they point nowhere.) HK_FN_LOCAL takes all types, and its
- * starter wants an executor of this process: copy_on(hk_in_process(hk_threads()), p).
+ * Other pointers are refused by the compiler, and so is what is aligned to more than 16
+ * bytes. (Pointers inside of structs are not seen by it: in another process they point
+ * nowhere.) HK_FN_LOCAL takes pointers, too, and its starter wants an executor of this
+ * process: copy_on(hk_in_process(hk_threads()), p).
  *
  * A result of type `hk_rc` (an int) is the job's own: >= 0, or the error with which the
  * job fails; then the await has no `out`, as with void. Other functions fail their job
@@ -34,7 +35,12 @@
  * HK_FN_DECL(double, do_math, (long, start), (long, end)); declares it for other files
  * (HK_FN_LOCAL_DECL for the other kind). Names that begin like the function's belong to
  * it: do_math_on, do_math_await, do_math_fn; and, not for other files, for arrays (see
- * <hocket/map.h>) do_math_map and struct do_math_args.
+ * <hocket/map.h>) do_math_map and struct do_math_args. By its name a worker process
+ * finds the function: two of one name in a program or library panic at its start, in
+ * C++ also when they lie in different namespaces.
+ *
+ * A library that is unloaded takes its functions and their names along: none of its
+ * jobs may be queued, running or, with its future, be asked for its name then.
  */
 #ifndef HOCKET_FN_H
 #define HOCKET_FN_H
@@ -111,7 +117,10 @@ HK_API void hk_fn_unregister(hk_fn *fn);
 /* As hk_submit, with a struct of the arguments. */
 HK_API hk_future *hk_fn_start(hk_executor *on, const hk_fn *fn, const void *args);
 
-/* As hk_future_await, with room for the result; NULL if it is none, or not wanted. */
+/* As hk_future_await, with room for the result; NULL if it is none, or not wanted. Also
+ * of a future without a type (hk_then, hk_submit, a promise) whose bytes are such a
+ * result; panics when they are none, and when it is another function's. -EBADMSG: what
+ * a worker process has sent is none. */
 HK_API int hk_fn_await(hk_future *future, const hk_fn *fn, void *out);
 
 HK_END_DECLS
@@ -151,6 +160,7 @@ template <> struct hki_type<hk_bytes> {
 #define HKI_KIND(T) hki_type<T>::kind
 #define HKI_CROSSES(T) hki_type<T>::crosses
 #define HKI_COPIES(T) hki_type<T>::copies
+#define HKI_ALIGN(T) alignof(T)
 #define HKI_STATIC_ASSERT static_assert
 
 #else
@@ -166,16 +176,24 @@ enum { HKI_CLASS_POINTER = 5 }; /* of the compilers: pointer_type_class */
     (__builtin_classify_type(*(T *)0) != HKI_CLASS_POINTER ||                          \
      HKI_KIND(T) == HK_FIELD_STR)
 #define HKI_COPIES(T) 1
+#define HKI_ALIGN(T) _Alignof(T)
 #define HKI_STATIC_ASSERT _Static_assert
 
 #endif
 
+enum { HKI_ALIGN_MAX = 16 }; /* of what the library stores for a job */
+#define HKI_CHECK_ALIGN(T, what)                                                       \
+    HKI_STATIC_ASSERT(HKI_ALIGN(T) <= (size_t)HKI_ALIGN_MAX,                           \
+                      "HK_FN: " what " is aligned to more than 16 bytes");
+
 /* What a job may take, by where it runs: CROSS, or STAY for HK_FN_LOCAL. */
 #define HKI_CHECK_CROSS(T, what)                                                       \
+    HKI_CHECK_ALIGN(T, what)                                                           \
     HKI_STATIC_ASSERT(HKI_CROSSES(T),                                                  \
                       "HK_FN: " what " is a pointer, which means nothing in another "  \
                       "process; take hk_bytes or hk_str, or use HK_FN_LOCAL");
 #define HKI_CHECK_STAY(T, what)                                                        \
+    HKI_CHECK_ALIGN(T, what)                                                           \
     HKI_STATIC_ASSERT(HKI_COPIES(T), "HK_FN_LOCAL: " what " cannot be copied byte by " \
                                      "byte for the job; take a pointer to it");
 
@@ -243,9 +261,10 @@ enum { HKI_CLASS_POINTER = 5 }; /* of the compilers: pointer_type_class */
 
 /* ---- results: a VALUE, VOID, or an RC ---- */
 
-#define HKI_SHAPE(R) HKI_SECOND(HKI_SHAPE_##R, VALUE, ~)
-#define HKI_SHAPE_void ~, VOID
-#define HKI_SHAPE_hk_rc ~, RC
+/* With parentheses, so that `void *` is none of these. */
+#define HKI_SHAPE(R) HKI_SECOND(HKI_SHAPE_##R (), VALUE, ~)
+#define HKI_SHAPE_void() ~, VOID
+#define HKI_SHAPE_hk_rc() ~, RC
 #define HKI_SECOND(...) HKI_SECOND_(__VA_ARGS__)
 #define HKI_SECOND_(a, b, ...) b
 

@@ -45,11 +45,13 @@ struct hki_watch_many;
  * Cancel:  -ECANCELED: the caller's own scope was cancelled; future and job go on.
  * Returns: >= 0, what it was set with; -EIDRM (the job was cancelled), -EOWNERDEAD (the
  *          worker process died, see hk_future_error), -ENOMEM, or the job's own error.
- *          -EDEADLK: nothing can ever set it.
+ *          -EDEADLK: nothing can ever set it; at once for the future of the job that
+ *          calls.
  */
 HK_API int hk_future_await(hk_future *future, hk_bytes *out);
 
-/* The same without waiting: -EAGAIN while it is pending. Not a cancel point. */
+/* The same without waiting: -EAGAIN while it is pending (and when it has failed with
+ * that, as for want of room: hk_future_is_done tells). Not a cancel point. */
 HK_API int hk_future_try(hk_future *future, hk_bytes *out);
 
 HK_API bool hk_future_is_done(const hk_future *future);
@@ -142,7 +144,8 @@ HK_API int hk_future_error(const hk_future *future, hk_job_error *out);
 
 /* ---- promises: futures that the program sets itself ---- */
 
-/* Pending until one of the next two, or hk_future_cancel. */
+/* Pending until one of the next two, or hk_future_cancel. Who calls one of them needs
+ * no reference of his own, if the others are kept until it is done. */
 HK_API hk_future *hk_future_new(void);
 
 /*
@@ -159,7 +162,8 @@ HK_API int hk_future_fail(hk_future *future, int error);
 /*
  * Done when all are (rc 0), or with the first error as soon as one of them fails.
  * Cancelling it cancels all of them. Results are read from the futures themselves,
- * which it references.
+ * which it references. Such futures may stand on one another some hundred deep, not
+ * more: each level is a call for who sets, cancels or frees what is below.
  */
 HK_API hk_future *hk_gather(hk_future *const *futures, size_t count);
 
@@ -168,10 +172,14 @@ HK_API hk_future *hk_shield_future(hk_future *future);
 
 /*
  * When `future` is done, runs `fn(future, ctx, result)` as a job of its own on `on`, an
- * executor of this process; at once if it is done already, never inside this call. The
- * result of `fn` (>= 0 or an error) is that of the future returned. The job belongs to
- * the caller's scope from now on; when it is cancelled before `future` is done, `fn` is
- * never called: then `ctx` is not the job's to free.
+ * executor of this process, which must be there until then; at once if it is done
+ * already, never inside this call. The result of `fn` (>= 0 or an error) is that of the
+ * future returned; what it gives to hk_result_set may be awaited by the typed await of
+ * any function with that result. The job belongs to the caller's scope from now on.
+ *
+ * Owns: `ctx` is fn's when it is called. A job that ends before it starts (cancelled,
+ *       the executor closed, no memory) never calls it; hk_future_error tells by its
+ *       attempts, 0 or 1, whose `ctx` is.
  */
 typedef int hk_then_fn(hk_future *done, void *ctx, hk_result *result);
 HK_API hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn,

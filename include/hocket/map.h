@@ -58,8 +58,8 @@ HK_API int hk_imap_begin(hk_imap *it, hk_source_fn *source, void *ctx, size_t ah
  *
  * Cancel:  -ECANCELED; nothing is lost, it may be called again.
  * Returns: 1: *out is its future, the caller's now; *out_index (may be NULL) tells
- * which
- *          of the source it was, from 0. 0: there are no more. -ECANCELED, -EDEADLK.
+ *          which of the source it was, from 0. 0: there are no more. -ECANCELED,
+ *          -EDEADLK.
  */
 HK_API int hk_imap_next(hk_imap *it, hk_future **out, size_t *out_index);
 
@@ -84,15 +84,15 @@ struct hk_fn;
 
 /*
  * Calls `fn` for each of `count` structs of arguments at `args`, on `on`; results[i] is
- * that of args[i] (NULL: not wanted; hk_bytes and hk_str are to be freed, as of the
- * plain function). The typed form is do_math_map. `options` may be NULL.
+ * that of args[i] (NULL: not wanted). The typed form is do_math_map. `options` may be
+ * NULL. Results that are hk_bytes and hk_str are to be freed, as of the plain function;
+ * zero them before, so that after an error it can be told which of them are there.
  *
  * Blocks:  until all are done, or one has failed.
  * Cancel:  -ECANCELED: some have happened, and their results are there.
  * Returns: 0; the first error of a job, or of a function that has called hk_job_fail,
- * or
- *          whose hk_rc is one; then the jobs under way are cancelled and waited for;
- *          -ENOMEM, -EDEADLK.
+ *          or whose hk_rc is one; then the jobs under way are cancelled and waited for;
+ *          -EINVAL (ahead), -ENOMEM, -EDEADLK.
  */
 HK_API int hk_fn_map(hk_executor *on, const struct hk_fn *fn, const void *args,
                      size_t count, void *results, const hk_map_options *options);

@@ -69,12 +69,29 @@ static void take(hk_result *result, const void *data, size_t size)
 
 static hk_local failure = HK_LOCAL_INIT(NULL);
 
+/* For who finds no memory for that: the last one of this thread, which as a rule ends
+ * without a wait. Atomic for TSan, which knows no order between tasks of a thread. */
+static __thread struct {
+    hk_holder who;
+    int error;
+} without_memory;
+
+static bool is_without_memory(void)
+{
+    hk_holder who = __atomic_load_n(&without_memory.who, __ATOMIC_RELAXED);
+
+    return HKI_UNLIKELY(who) && who == hki_holder_here();
+}
+
 void hk_job_fail(int error)
 {
     if (HKI_UNLIKELY(error >= 0))
         hki_panic("hk_job_fail with %d: not an error", error);
-    if (!hk_local_get(&failure))
-        (void)hk_local_set(&failure, (void *)(intptr_t)error);
+    if (hk_local_get(&failure) || is_without_memory() ||
+        hk_local_set(&failure, (void *)(intptr_t)error) == 0)
+        return;
+    __atomic_store_n(&without_memory.error, error, __ATOMIC_RELAXED);
+    __atomic_store_n(&without_memory.who, hki_holder_here(), __ATOMIC_RELAXED);
 }
 
 /* What hk_job_fail was called with since the last look; 0: it was not. */
@@ -82,8 +99,12 @@ static int take_failure(void)
 {
     int error = (int)(intptr_t)hk_local_get(&failure);
 
-    if (error)
+    if (error) {
         (void)hk_local_set(&failure, NULL); /* has its place: cannot fail */
+    } else if (is_without_memory()) {
+        error = __atomic_load_n(&without_memory.error, __ATOMIC_RELAXED);
+        __atomic_store_n(&without_memory.who, NULL, __ATOMIC_RELAXED);
+    }
     return error;
 }
 

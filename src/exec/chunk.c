@@ -26,14 +26,19 @@ union item_head {
 
 /* ---- the argument ---- */
 
+/* 0: more than there can be. */
 static size_t chunk_size(const struct hki_chunk_head *head, const hk_fn *fn,
                          const char *args, size_t count)
 {
     size_t size = sizeof(*head) + aligned(head->module_size + head->name_size);
 
-    for (size_t i = 0; i < count; i++)
-        size += sizeof(union item_head) +
-                aligned(hki_pack_size(fn, args + i * fn->args_size));
+    for (size_t i = 0; i < count; i++) {
+        size_t item = hki_pack_size(fn, args + i * fn->args_size);
+
+        if (item > SIZE_MAX / 4 || size > SIZE_MAX / 4)
+            return 0;
+        size += sizeof(union item_head) + aligned(item);
+    }
     return size;
 }
 
@@ -132,7 +137,7 @@ hk_future *hki_chunk_start(hk_executor *on, const hk_fn *fn, const char *args,
         .name_size = strlen(fn->name) + 1,
     };
     size_t size = chunk_size(&head, fn, args, count);
-    unsigned char *chunk = hki_alloc(size);
+    unsigned char *chunk = size ? hki_alloc(size) : NULL;
     hk_future *future;
 
     if (!chunk)
@@ -151,7 +156,7 @@ const struct hki_chunk_result *hki_chunk_next(hk_bytes results, size_t *at,
     const char *place = (const char *)results.data + *at;
     const struct hki_chunk_result *one = (const void *)place;
 
-    if (results.size - *at < sizeof(*one))
+    if (*at > results.size || results.size - *at < sizeof(*one))
         return NULL;
     *at += sizeof(*one);
     if (results.size - *at < one->size)

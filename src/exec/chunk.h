@@ -23,8 +23,8 @@ struct hki_chunk_result {
 hk_future *hki_chunk_start(hk_executor *on, const hk_fn *fn, const char *args,
                            size_t count);
 
-/* Goes through its results: the next one, and what it has come to; NULL at the end.
- * `*at` begins with 0. */
+/* Goes through its results: the next one, and what it has come to; NULL at the end, or
+ * when they make no sense (they may come from another process). `*at` begins with 0. */
 const struct hki_chunk_result *hki_chunk_next(hk_bytes results, size_t *at,
                                               const void **out_data);
 

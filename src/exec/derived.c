@@ -122,9 +122,20 @@ static int gather_cancel(hk_future *future, hk_cancel_how how)
     return rc;
 }
 
+/* The last one that is pending ends it in any case; one of several may not be waited
+ * for, because another may fail before. */
+static size_t gather_holders(const hk_future *future, hk_holder *out, size_t max)
+{
+    const struct derived *derived = (const struct derived *)(const void *)future;
+
+    return __atomic_load_n(&derived->pending, __ATOMIC_ACQUIRE) == 1
+               ? derived_holders(future, out, max)
+               : 0;
+}
+
 static const struct hki_future_kind gather_kind = {
     .name = "of all of several",
-    .holders = derived_holders,
+    .holders = gather_holders,
     .cancel = gather_cancel,
     .free = derived_free,
 };

@@ -57,7 +57,8 @@ void hk_fn_register(hk_fn *fn)
 
     hki_lock_acquire(&lock);
     if (find_locked(module, fn->name))
-        hki_panic("two functions of HK_FN are called '%s' in '%s'", fn->name, module);
+        hki_panic("two functions of HK_FN are called '%s' in %s", fn->name,
+                  *module ? module : "the program");
     fn->hki_module = module;
     fn->hki_next = *bucket;
     *bucket = fn;
@@ -87,12 +88,43 @@ const hk_fn *hki_fn_find(const char *module, const char *name)
 
 /* ---- typed results ---- */
 
-static void check_type(hk_future *future, const hk_fn *fn)
+/* The function of which it is a job; NULL: it is none of HK_FN, and has no type. */
+static const hk_fn *fn_of(const hk_future *future)
 {
     const struct hki_job *job = (const struct hki_job *)(const void *)future;
 
-    if (hki_future_is_job(future) && HKI_UNLIKELY(job->fn != fn))
-        hki_panic("%s_await of a future of '%s'", fn->name, job->name);
+    return hki_future_is_job(future) ? job->fn : NULL;
+}
+
+static void check_type(const hk_future *future, const hk_fn *fn)
+{
+    const hk_fn *other = fn_of(future);
+
+    if (HKI_UNLIKELY(other && other != fn))
+        hki_panic("%s_await of a future of '%s'", fn->name, other->name);
+}
+
+int hki_fn_check_result(const hk_fn *fn, hk_bytes result)
+{
+    const char *text = (const char *)result.data;
+    bool is_one = true;
+
+    if (fn->result.kind == HK_FIELD_PLAIN)
+        is_one = result.size == fn->result.size;
+    else if (fn->result.kind == HK_FIELD_STR)
+        is_one = result.size == 0 || text[result.size - 1] == '\0';
+    return is_one ? 0 : -EBADMSG;
+}
+
+/* What a worker process sends may be anything; the others are set by the program. */
+static int check_result(const hk_future *future, const hk_fn *fn, hk_bytes result)
+{
+    int rc = hki_fn_check_result(fn, result);
+
+    if (HKI_UNLIKELY(rc < 0 && !fn_of(future)))
+        hki_panic("%s_await of a future with %zu bytes that are no result of it",
+                  fn->name, result.size);
+    return rc;
 }
 
 static void copy_out(const hk_fn *fn, hk_bytes result, void *out)
@@ -100,12 +132,7 @@ static void copy_out(const hk_fn *fn, hk_bytes result, void *out)
     switch ((hk_field_kind)fn->result.kind) {
     case HK_FIELD_BYTES: memcpy(out, &result, sizeof(result)); break;
     case HK_FIELD_STR: memcpy(out, &result.data, sizeof(result.data)); break;
-    case HK_FIELD_PLAIN:
-        if (HKI_UNLIKELY(result.size != fn->result.size))
-            hki_panic("%s_await of a future with %zu bytes in place of %u", fn->name,
-                      result.size, fn->result.size);
-        memcpy(out, result.data, result.size);
-        break;
+    case HK_FIELD_PLAIN: memcpy(out, result.data, result.size); break;
     case HK_FIELD_VOID:
     case HK_FIELD_RC: break;
     }
@@ -114,11 +141,15 @@ static void copy_out(const hk_fn *fn, hk_bytes result, void *out)
 int hk_fn_await(hk_future *future, const hk_fn *fn, void *out)
 {
     hk_bytes result;
-    int rc;
+    int rc, checked;
 
     check_type(future, fn);
     rc = hk_future_await(future, &result);
-    if (rc >= 0 && out)
-        copy_out(fn, result, out);
+    if (rc < 0 || !out)
+        return rc;
+    checked = check_result(future, fn, result);
+    if (checked < 0)
+        return checked;
+    copy_out(fn, result, out);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/annotate.h"
 #include "base/assert.h"
+#include "base/lock.h"
 
 #include <hocket/scope.h>
 
@@ -57,7 +58,7 @@ int hki_future_store(hk_future *future, const void *data, size_t size)
     return 0;
 }
 
-/* With the lock, once DONE: who queues from now on finds that. */
+/* With the lock and DONE: who queues from now on finds that. */
 static void tell_all(hk_future *future)
 {
     struct hki_observer *observer;
@@ -73,16 +74,26 @@ static void tell_all(hk_future *future)
             hk_wake(w, future->rc);
 }
 
+/* False: it is watched. */
+static bool finish_unwatched(hk_future *future)
+{
+    uint32_t state = __atomic_load_n(&future->state, __ATOMIC_RELAXED);
+
+    while (!(state & HKI_FUTURE_WATCHED))
+        if (__atomic_compare_exchange_n(&future->state, &state, state | HKI_FUTURE_DONE,
+                                        false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
 void hki_future_finish(hk_future *future, int rc)
 {
-    uint32_t before;
-
     future->rc = rc;
     HKI_HB_RELEASE(future); /* the result is seen by who awaits it */
-    before = __atomic_fetch_or(&future->state, HKI_FUTURE_DONE, __ATOMIC_ACQ_REL);
-    if (!(before & HKI_FUTURE_WATCHED))
+    if (finish_unwatched(future))
         return;
     hk_lock_acquire(&future->lock);
+    __atomic_fetch_or(&future->state, HKI_FUTURE_DONE, __ATOMIC_ACQ_REL);
     tell_all(future);
     hk_lock_release(&future->lock);
 }
@@ -98,8 +109,8 @@ bool hki_future_observe(hk_future *future, struct hki_observer *observer)
 {
     bool pending;
 
-    observer->link = NULL;
     hk_lock_acquire(&future->lock);
+    observer->link = NULL;
     pending = watch(future);
     if (pending) {
         observer->next = future->observers;
@@ -137,11 +148,13 @@ static void describe(const void *object, char *text, size_t size)
     (void)snprintf(text, size, "%s", future->kind->name);
 }
 
+/* Looks whether it is done after it has looked by whom: whoever that was may have ended
+ * meanwhile, and another task have its record. */
 size_t hki_future_holders(const hk_future *future, hk_holder *out, size_t max)
 {
-    return hki_future_is_done(future) || !future->kind->holders
-               ? 0
-               : future->kind->holders(future, out, max);
+    size_t count = future->kind->holders ? future->kind->holders(future, out, max) : 0;
+
+    return hki_future_is_done(future) ? 0 : count;
 }
 
 static size_t holders(const void *object, hk_holder *out, size_t max)
@@ -191,6 +204,14 @@ static int park(hk_future *future)
     return hk_park(&w, await_abort);
 }
 
+/* The caller is the job that sets it. */
+static bool is_own(const hk_future *future)
+{
+    hk_holder runner;
+
+    return hki_future_holders(future, &runner, 1) == 1 && runner == hki_holder_here();
+}
+
 int hk_future_await(hk_future *future, hk_bytes *out)
 {
     int rc = hk_cancelled();
@@ -202,7 +223,7 @@ int hk_future_await(hk_future *future, hk_bytes *out)
     if (hki_future_is_done(future)) {
         (void)hk_budget();
     } else {
-        rc = park(future);
+        rc = is_own(future) ? -EDEADLK : park(future);
         if (!hki_future_is_done(future))
             return rc; /* cancelled, or nothing can ever set it */
     }
@@ -269,6 +290,8 @@ void hk_future_free(hk_future *future)
     if (__atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     HKI_HB_ACQUIRE(&future->refs);
+    hki_lock_outlast(
+        &future->lock.hki_word); /* whoever sets it, and has no reference */
     future->kind->free(future);
 }
 

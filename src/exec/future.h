@@ -5,12 +5,14 @@
  *     SETTING  somebody has won the right to set it; only he writes rc and the result
  *     DONE     rc and result are there, for ever (release; pairs with the acquire of
  *              whoever reads them)
- *     WATCHED  somebody waits: whoever sets DONE must take the lock and tell them. Set
+ *     WATCHED  somebody waits: whoever sets DONE holds the lock and tells them. Set
  *              with the lock held, before the waiter is queued; never cleared
  *
- * Who sets DONE and finds WATCHED takes the lock; who sets WATCHED holds it and, when
- * he finds DONE, does not queue. So nobody is forgotten, and a future that nobody waits
- * for is set without a lock.
+ * Without WATCHED, DONE is set by compare-and-swap, which is then the last access; with
+ * it, with the lock held. Who sets WATCHED holds the lock and, when he finds DONE, does
+ * not queue. So nobody is forgotten, and a future that nobody waits for is set without
+ * a lock. Who sets a future needs no reference of it: the last one, which may be given
+ * back as soon as DONE is seen, waits for the lock.
  */
 #ifndef HKI_EXEC_FUTURE_H
 #define HKI_EXEC_FUTURE_H
@@ -76,7 +78,7 @@ size_t hki_future_holders(const hk_future *future, hk_holder *out, size_t max);
 bool hki_future_claim(hk_future *future);
 /* A copy of the result. 0 or -ENOMEM. */
 int hki_future_store(hk_future *future, const void *data, size_t size);
-/* Done, from now on; tells who waits. The caller holds a reference. */
+/* Done, from now on; tells who waits. The future may be gone afterwards. */
 void hki_future_finish(hk_future *future, int rc);
 
 static inline bool hki_future_is_done(const hk_future *future)

@@ -24,9 +24,8 @@ struct hki_imap {
     struct hki_watch_many *many; /* NULL: in order */
     size_t ahead;
     size_t started, given;
-    size_t
-        free_slot;   /* by completion: the one to use next, while all others are used */
-    bool is_drained; /* the source has no more */
+    size_t free_slot; /* by completion: the next one, while all others are used */
+    bool is_drained;  /* the source has no more */
     struct slot slots[];
 };
 
@@ -64,20 +63,29 @@ static size_t next_slot(const struct hki_imap *imap)
     return imap->started % imap->ahead;
 }
 
-static void fill(struct hki_imap *imap)
+static void start(struct hki_imap *imap)
 {
-    while (!imap->is_drained && imap->started - imap->given < imap->ahead) {
-        size_t at = next_slot(imap);
-        hk_future *future = imap->source(imap->ctx);
+    size_t at = next_slot(imap);
+    hk_future *future = imap->source(imap->ctx);
 
-        if (!future) {
-            imap->is_drained = true;
-            return;
-        }
-        imap->slots[at] = (struct slot){future, imap->started++};
-        if (imap->many)
-            hki_many_watch(imap->many, at, future);
+    imap->is_drained = !future;
+    if (!future)
+        return;
+    imap->slots[at] = (struct slot){future, imap->started++};
+    if (imap->many)
+        hki_many_watch(imap->many, at, future);
+}
+
+/* Until the source was cancelled: what it would start from then on would be lost. */
+static int fill(struct hki_imap *imap)
+{
+    int rc = hk_cancelled();
+
+    while (rc == 0 && !imap->is_drained && imap->started - imap->given < imap->ahead) {
+        start(imap);
+        rc = hk_cancelled();
     }
+    return rc;
 }
 
 /* The slot of the next one that is done; or why there is none. */
@@ -95,14 +103,14 @@ static long wait_for_one(struct hki_imap *imap)
 int hk_imap_next(hk_imap *it, hk_future **out, size_t *out_index)
 {
     struct hki_imap *imap = it->hki_imap;
-    int rc = hk_cancelled();
+    int rc;
     long at;
 
-    if (rc < 0)
-        return rc;
     if (!imap)
         return -ENOMEM;
-    fill(imap);
+    rc = fill(imap);
+    if (rc < 0)
+        return rc;
     if (imap->given == imap->started)
         return 0;
     at = wait_for_one(imap);

@@ -6,13 +6,15 @@
 
 #include <hocket/scope.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static void describe(const void *object, char *text, size_t size)
 {
     const struct hki_watch_many *many = object;
 
-    (void)snprintf(text, size, "%u of %u are done", many->done, many->slot_count);
+    (void)snprintf(text, size, "%" PRIu64 " of %u are done", many->done,
+                   many->slot_count);
 }
 
 static const hk_wait_kind many_kind = {.name = "futures", .describe = describe};
@@ -102,7 +104,7 @@ static hk_verdict many_abort(hk_waiter *w)
     return waited ? HK_ABORTED : HK_PENDING;
 }
 
-int hki_many_wait(struct hki_watch_many *many, uint32_t done, uint32_t failed)
+int hki_many_wait(struct hki_watch_many *many, uint64_t done, uint64_t failed)
 {
     hk_waiter w;
 
@@ -122,7 +124,7 @@ int hki_many_wait(struct hki_watch_many *many, uint32_t done, uint32_t failed)
 long hki_many_take(struct hki_watch_many *many)
 {
     struct hki_slot *slot;
-    int rc = hki_many_wait(many, many->taken + 1, UINT32_MAX);
+    int rc = hki_many_wait(many, many->taken + 1, UINT64_MAX);
 
     if (rc < 0)
         return rc;
@@ -157,7 +159,7 @@ int hk_wait(hk_future *const *futures, size_t count, hk_wait_until until)
     if (!many)
         return -ENOMEM;
     rc = hki_many_wait(many, until == HK_UNTIL_FIRST && count ? 1 : many->slot_count,
-                       until == HK_UNTIL_FAILED ? 1 : UINT32_MAX);
+                       until == HK_UNTIL_FAILED ? 1 : UINT64_MAX);
     if (rc == 0) {
         hk_lock_acquire(&many->lock);
         rc = (int)many->done;

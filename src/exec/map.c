@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "exec/chunk.h"
 #include "exec/executor.h"
+#include "exec/fn.h"
 
 #include <hocket/scope.h>
 
@@ -51,8 +52,10 @@ static int put_result(const struct map *map, size_t i, const void *data, size_t 
     char *place = map->results + i * result->size;
     hk_bytes bytes = {NULL, size};
     void *copy = NULL;
-    int rc = 0;
+    int rc = hki_fn_check_result(map->fn, (hk_bytes){data, size});
 
+    if (rc < 0)
+        return rc;
     switch ((hk_field_kind)result->kind) {
     case HK_FIELD_VOID:
     case HK_FIELD_RC: return 0;
@@ -71,18 +74,19 @@ static int put_result(const struct map *map, size_t i, const void *data, size_t 
 }
 
 /* What one chunk has come to: the first error of its calls. */
-static int take_results(const struct map *map, size_t first, hk_bytes results)
+static int take_results(const struct map *map, size_t first, size_t count,
+                        hk_bytes results)
 {
-    const struct hki_chunk_result *one;
-    const void *data;
     size_t at = 0;
     int error = 0;
 
-    for (size_t i = first; (one = hki_chunk_next(results, &at, &data)); i++) {
-        int rc = (int)one->rc;
+    for (size_t i = 0; i < count; i++) {
+        const void *data;
+        const struct hki_chunk_result *one = hki_chunk_next(results, &at, &data);
+        int rc = one ? (int)one->rc : -EBADMSG;
 
         if (rc >= 0 && map->results)
-            rc = put_result(map, i, data, one->size);
+            rc = put_result(map, first + i, data, one->size);
         if (rc < 0 && error == 0)
             error = rc == -ECANCELED ? -EIDRM : rc;
     }
@@ -93,10 +97,13 @@ static int take_results(const struct map *map, size_t first, hk_bytes results)
 
 static int take_chunk(const struct map *map, hk_future *future, size_t index)
 {
+    size_t first = index * map->chunk, left = map->count - first;
     hk_bytes results = {NULL, 0};
     int rc = hk_future_try(future, &results);
 
-    return rc < 0 ? rc : take_results(map, index * map->chunk, results);
+    if (rc < 0)
+        return rc;
+    return take_results(map, first, left < map->chunk ? left : map->chunk, results);
 }
 
 static void show_progress(const struct map *map, const hk_map_options *options,
@@ -141,6 +148,8 @@ int hk_fn_map(hk_executor *on, const hk_fn *fn, const void *args, size_t count,
     map.chunk = options->chunk ? options->chunk : (count + CHUNKS - 1) / CHUNKS;
     hk_scope_open_with(&scope, 0, "map");
     rc = run(&map, options);
+    if (rc == -EIDRM && hk_cancelled() < 0)
+        rc = -ECANCELED; /* its jobs have told first */
     if (rc < 0)
         hk_scope_cancel(&scope);
     (void)hk_scope_join(&scope); /* a cancel from outside: the imap has told */

@@ -11,6 +11,8 @@
 #include "base/assert.h"
 #include "base/list.h"
 
+static const struct hki_executor_ops waiting_ops; /* of those that wait */
+
 /* The image of such a job. */
 struct then {
     struct hki_observer observer;
@@ -51,7 +53,29 @@ static int call_then(hk_bytes input, hk_result *result)
     return rc;
 }
 
+/* It will not be called: as above. */
+static void fail(struct hki_job *job, int error)
+{
+    forget_future(then_of(job));
+    hki_job_done(job, error, NULL, 0);
+}
+
 /* ---- the wait is over ---- */
+
+/* Cancels it where it is now. The caller has marked it as cancelled, and it changes its
+ * executor before it looks at that mark: so one of the two sees the other. */
+static int pass_on(struct hki_job *job, hk_cancel_how how)
+{
+    hk_executor *executor = hki_job_hold_executor(job);
+    int rc = 0;
+
+    if (!executor)
+        return 0;
+    if (executor->ops != &waiting_ops)
+        rc = executor->ops->cancel(executor, job, how);
+    hki_executor_unhold(executor);
+    return rc;
+}
 
 static int go_on(struct hki_job *job, struct then *then)
 {
@@ -64,7 +88,7 @@ static int go_on(struct hki_job *job, struct then *then)
     /* Who has cancelled it meanwhile did not know where it is. */
     cancelled = __atomic_load_n(&job->cancelled, __ATOMIC_SEQ_CST);
     if (rc == 0 && cancelled)
-        (void)then->on->ops->cancel(then->on, job, (hk_cancel_how)(cancelled - 1));
+        (void)pass_on(job, (hk_cancel_how)(cancelled - 1));
     return rc;
 }
 
@@ -82,7 +106,7 @@ static void arrive(hk_inbox_node *node, struct hki_worker *worker)
     if (__atomic_load_n(&job->phase, __ATOMIC_SEQ_CST) == HKI_JOB_QUEUED)
         rc = go_on(job, then);
     if (rc < 0)
-        hki_job_done(job, rc, NULL, 0);
+        fail(job, rc);
     hk_future_free(&job->future);
 }
 
@@ -103,28 +127,38 @@ static void future_is_done(struct hki_observer *observer, hk_future *future)
 static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 {
     (void)executor;
-    (void)how;
     post(then_of(job));
-    return 0;
+    return pass_on(job, how);
 }
 
 static const struct hki_executor_ops waiting_ops = {.kind = "then", .cancel = cancel};
 static hk_executor waiting = {.ops = &waiting_ops, .name = "then"};
 
-/* 0: it waits. */
-static int begin(struct hki_job *job, struct then *then)
+/* The loop where it goes on must be there for as long as it may wait: the caller's is
+ * while the scope is open. */
+static int find_home(const struct hki_job *job, struct hki_worker **out)
+{
+    return job->scope ? hki_worker_here(out) : hki_background_worker(out);
+}
+
+/* 0: it waits. Once it belongs to its scope it may be cancelled and end, on a loop of
+ * another thread: what came too early there to find the observer is done here. */
+static int begin(struct hki_job *job, struct then *then, hk_future *future)
 {
     int rc = hk_cancelled();
 
-    if (rc == 0)
-        rc = hki_worker_here(&then->home);
     if (rc < 0)
         return rc;
     job->scope = job->is_detached ? NULL : hki_scope_around();
+    rc = find_home(job, &then->home);
+    if (rc < 0)
+        return rc;
     if (!hki_job_joins_scope(job))
         return -ECANCELED;
-    if (!hki_future_observe(then->future, &then->observer))
+    if (!hki_future_observe(future, &then->observer))
         post(then);
+    else if (__atomic_load_n(&then->posted, __ATOMIC_ACQUIRE))
+        (void)hki_future_unobserve(future, &then->observer);
     return 0;
 }
 
@@ -153,8 +187,8 @@ hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn, void *ctx
     job->executor = &waiting;
     if (!job->name)
         job->name = job->guest.name = "then";
-    rc = begin(job, then);
+    rc = begin(job, then, future);
     if (rc < 0)
-        hki_job_done(job, rc, NULL, 0);
+        fail(job, rc);
     return &job->future;
 }

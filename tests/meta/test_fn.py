@@ -15,7 +15,8 @@ LANGUAGES = [
     ("C++17 by g++", ["g++", "-x", "c++", "-std=c++17"]),
     ("C++17 by clang++", ["clang++", "-x", "c++", "-std=c++17"]),
 ]
-WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Wshadow", "-Werror", "-fsyntax-only"]
+WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Wshadow", "-Werror",
+            "-fsyntax-only"]
 
 BEGIN = """#include <hocket/fn.h>
 struct point { int x, y; };
@@ -64,6 +65,8 @@ GOOD = {
         hk_future *use(hk_executor *on, int *p, callback c);
         hk_future *use(hk_executor *on, int *p, callback c)
         { return next_on(hk_in_process(on), p, c); }""",
+    "a pointer to anything": "HK_FN_LOCAL(void *, same, (void *, p)) { return p; }",
+    "the most aligned": "HK_FN(long double, same, (long double, a)) { return a; }",
 }
 
 POINTER = "means nothing in another process"
@@ -81,6 +84,12 @@ BAD = {
     "a string that may be changed": ("HK_FN(int, first, (char *, s)) { return *s; }", POINTER),
     "a function": ("HK_FN(int, call, (callback, c)) { return c(1); }", POINTER),
     "a result that is a pointer": ("HK_FN(int *, where) { return 0; }", "the result"),
+    "a result that is a pointer to anything": ("HK_FN(void *, where) { return 0; }",
+                                               "the result"),
+    "what is aligned to more than a job": (
+        """struct wide { __attribute__((aligned(32))) int n; };
+           HK_FN(int, first, (struct wide, w)) { return w.n; }""",
+        "argument w is aligned to more than 16 bytes"),
     "pointers without hk_in_process": (
         """HK_FN_LOCAL(int, first, (int *, p)) { return *p; }
            hk_future *use(hk_executor *on, int *p) { return first_on(on, p); }""",

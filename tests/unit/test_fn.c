@@ -234,7 +234,18 @@ PANIC_IN_A_TASK(a_result_of_another_function_panics,
     return large_await(tick_on(hk_tasks()), &result);
 }
 
-PANIC_TEST(two_functions_with_one_key_panic, "two functions of HK_FN are called 'tick'")
+PANIC_IN_A_TASK(a_promise_of_other_bytes_panics,
+                "large_await of a future with 3 bytes that are no result of it")
+{
+    hk_future *f = hk_future_new();
+    double result;
+
+    hk_future_set(f, 0, "ab", 3);
+    return large_await(f, &result);
+}
+
+PANIC_TEST(two_functions_with_one_key_panic,
+           "two functions of HK_FN are called 'tick' in the program")
 {
     static hk_fn again;
 
@@ -296,6 +307,29 @@ static int run_with_faults(void *unused)
     return -EILSEQ;
 }
 
+HK_FN(int, fails_without_memory, (int, error))
+{
+    hk_fault_arm(HK_FAULT_ALLOC, 1, -ENOMEM);
+    hk_job_fail(error);
+    hk_job_fail(-EXDEV);
+    hk_fault_arm(HK_FAULT_ALLOC, 0, 0);
+    return 7;
+}
+
+TASK_TEST(a_function_can_fail_its_job_without_memory)
+{
+    hk_future *f = fails_without_memory_on(hk_tasks(), -EDOM), *g;
+    int out = 0;
+
+    CHECK_EQ(fails_without_memory_await(f, &out), -EDOM);
+    g = fails_without_memory_on(hk_tasks(), -ERANGE);
+    CHECK_EQ(fails_without_memory_await(g, &out), -ERANGE);
+    CHECK_EQ(out, 0);
+    hk_future_free(f);
+    hk_future_free(g);
+    return 0;
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -318,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_of_another_function_panics),
+        cmocka_unit_test(a_promise_of_other_bytes_panics),
         cmocka_unit_test(two_functions_with_one_key_panic),
         cmocka_unit_test(functions_are_found_by_their_key),
         cmocka_unit_test(images_are_checked),
@@ -330,6 +365,7 @@ int main(void)
         cmocka_unit_test(strings_are_copied_and_null_is_one),
         cmocka_unit_test(eight_arguments),
         cmocka_unit_test(any_function_can_fail_its_job),
+        cmocka_unit_test(a_function_can_fail_its_job_without_memory),
         cmocka_unit_test(a_local_function_takes_pointers),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_plain_thread_runs_jobs_too),

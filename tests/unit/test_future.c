@@ -6,6 +6,8 @@
  */
 #include "support/core_test.h"
 
+#include <sched.h>
+
 /* ---- setting ---- */
 
 TASK_TEST(a_future_is_set_once)
@@ -304,6 +306,45 @@ static void a_set_races_an_await(void **state)
         hk_future_free(f);
         hk_future_free(f);
     }
+}
+
+/* Who sets it has no reference; who sees that it is done gives the last one back. */
+static void a_future_is_freed_as_soon_as_it_is_done(void **state)
+{
+    int rounds = scaled(3000, 300);
+
+    (void)state;
+    for (int i = 0; i < rounds; i++) {
+        hk_future *f = hk_future_new();
+        pthread_t thread;
+
+        assert_int_equal(pthread_create(&thread, NULL, set_from_a_thread, f), 0);
+        assert_int_equal(hk_future_await(f, NULL), 8);
+        hk_future_free(f);
+        pthread_join(thread, NULL);
+    }
+}
+
+/* So it cannot be freed while those who wait are told, or are going to be. */
+static void a_future_that_is_watched_is_done_with_its_lock_held(void **state)
+{
+    hk_future *f = hk_future_new();
+    hk_lock *lock = hk_future_waiting.lock(f);
+    hk_completed it;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(hk_as_completed(&it, &f, 1), 0);
+    hk_lock_acquire(lock);
+    assert_int_equal(pthread_create(&thread, NULL, set_from_a_thread, f), 0);
+    while (__atomic_load_n(&lock->hki_word, __ATOMIC_RELAXED) == 1)
+        sched_yield();
+    assert_false(hk_future_is_done(f));
+    hk_lock_release(lock);
+    assert_int_equal(hk_completed_next(&it), 0);
+    hk_completed_end(&it);
+    hk_future_free(f);
+    pthread_join(thread, NULL);
 }
 
 /* ---- several ---- */
@@ -636,6 +677,8 @@ int main(void)
         cmocka_unit_test(a_plain_thread_sets_what_a_task_awaits),
         cmocka_unit_test(a_task_sets_what_a_plain_thread_awaits),
         cmocka_unit_test(a_set_races_an_await),
+        cmocka_unit_test(a_future_is_freed_as_soon_as_it_is_done),
+        cmocka_unit_test(a_future_that_is_watched_is_done_with_its_lock_held),
         cmocka_unit_test(wait_returns_when_enough_are_done),
         cmocka_unit_test(a_cancelled_wait_for_many_leaves_them_alone),
         cmocka_unit_test(the_same_future_may_be_in_several_places),

@@ -3,6 +3,9 @@
  * hk_imap and the maps over arrays: order, the bound on what is under way, errors,
  * cancel at every point, and every allocation failing.
  */
+#include "exec/chunk.h"
+#include "exec/executor.h"
+#include "exec/many.h"
 #include "support/core_test.h"
 
 HK_FN(hk_rc, gives, (int, rc))
@@ -108,6 +111,66 @@ TASK_TEST(a_cancel_of_an_imap_loses_none)
     return 0;
 }
 
+struct cut_short {
+    hk_scope *scope;
+    int started;
+};
+
+/* Is cancelled while it starts the second one, as if it had waited for room. */
+static hk_future *next_until_cancelled(void *ctx)
+{
+    struct cut_short *cut = ctx;
+
+    if (++cut->started == 2)
+        hk_scope_cancel(cut->scope);
+    return gives_on(hk_tasks(), 0);
+}
+
+static void cut_imap_short(hk_imap_order order)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    struct cut_short cut = {.scope = &s};
+    hk_imap it;
+    hk_future *f;
+
+    hk_scope_open(&s);
+    CHECK_EQ(hk_imap_begin(&it, next_until_cancelled, &cut, 10, order), 0);
+    CHECK_EQ(hk_imap_next(&it, &f, NULL), -ECANCELED);
+    CHECK_EQ(cut.started, 2);
+    hk_imap_end(&it);
+    CHECK_EQ(hk_scope_join(&s), 0);
+}
+
+TASK_TEST(an_imap_starts_nothing_more_once_it_is_cancelled)
+{
+    cut_imap_short(HK_ORDERED);
+    cut_imap_short(HK_UNORDERED);
+    return 0;
+}
+
+static int set_it(void *arg)
+{
+    return hk_future_set(arg, 0, NULL, 0);
+}
+
+/* A server's imap never ends. */
+TASK_TEST(an_unordered_imap_gives_more_than_four_billion)
+{
+    struct hki_watch_many *many = hki_many_new(1);
+    hk_future *f = hk_future_new();
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    many->done = many->taken = UINT32_MAX;
+    hki_many_watch(many, 0, f);
+    hk_spawn(&s, set_it, f);
+    CHECK_EQ(hki_many_take(many), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hki_many_free(many);
+    hk_future_free(f);
+    return 0;
+}
+
 TASK_TEST(the_end_of_an_imap_cancels_what_it_did_not_give)
 {
     struct numbers n = {.count = 1000000};
@@ -187,6 +250,23 @@ TASK_TEST(a_map_over_strings)
     return 0;
 }
 
+HK_FN(size_t, size_of, (hk_bytes, a), (hk_bytes, b))
+{
+    return a.size + b.size;
+}
+
+TASK_TEST(a_map_over_more_than_there_can_be_fails)
+{
+    struct size_of_args huge = {{"", SIZE_MAX - 8}, {"", 0}};
+    struct size_of_args two[2] = {{{"", SIZE_MAX / 2}, {"", 0}},
+                                  {{"", SIZE_MAX / 2}, {"", 0}}};
+
+    CHECK_EQ(size_of_map(hk_tasks(), &huge, 1, NULL, NULL), -ENOMEM);
+    CHECK_EQ(size_of_map(hk_tasks(), two, 2, NULL, &(hk_map_options){.chunk = 2}),
+             -ENOMEM);
+    return 0;
+}
+
 TASK_TEST(a_map_stops_at_the_first_error)
 {
     struct gives_args args[20] = {{0}};
@@ -219,6 +299,93 @@ TASK_TEST(a_cancelled_map_ends_its_jobs)
     hk_scope_deadline(&s, hk_now() + HK_SECOND);
     hk_spawn(&s, map_for_ever, NULL);
     CHECK_EQ(hk_scope_join(&s), -ETIMEDOUT);
+    return 0;
+}
+
+static int cancel_it(void *arg)
+{
+    hk_scope_cancel(arg);
+    return 0;
+}
+
+HK_FN_LOCAL(hk_rc, ends_cancelled, (hk_scope *, s))
+{
+    hk_spawn(s, cancel_it, s);
+    return -ECANCELED;
+}
+
+/* The job has ended, and then the map is cancelled, before it has looked. */
+TASK_TEST(a_map_says_that_it_is_cancelled_and_not_that_a_job_was)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    struct ends_cancelled_args args = {&s};
+
+    hk_scope_open(&s);
+    CHECK_EQ(ends_cancelled_map(hk_in_process(hk_tasks()), &args, 1, NULL), -ECANCELED);
+    (void)hk_scope_join(&s);
+    return 0;
+}
+
+/* ---- results that are none: a worker process may write anything ---- */
+
+struct liar {
+    hk_executor executor;
+    hk_bytes answer;
+};
+
+static int lie(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
+{
+    const struct liar *liar = (const struct liar *)(const void *)executor;
+
+    (void)how;
+    CHECK(hki_job_start(job));
+    hki_job_done(job, 0, liar->answer.data, liar->answer.size);
+    return 0;
+}
+
+static const struct hki_executor_ops lying_ops = {.kind = "liar", .submit = lie};
+
+static int map_squares(hk_bytes answer)
+{
+    struct square_args args[2] = {{1}, {2}};
+    int results[2];
+    struct liar liar = {.answer = answer};
+
+    hki_executor_init(&liar.executor, &lying_ops, "liar");
+    return square_map(&liar.executor, args, 2, results, &(hk_map_options){.chunk = 2});
+}
+
+TASK_TEST(a_map_refuses_results_that_are_none)
+{
+    struct {
+        struct hki_chunk_result head;
+        _Alignas(16) int value;
+    } answers[3] = {{{0, sizeof(int)}, 1}, {{0, sizeof(int)}, 4}, {{0, 20}, 0}};
+
+    CHECK_EQ(map_squares((hk_bytes){answers, 2 * sizeof(answers[0])}), 0);
+    CHECK_EQ(map_squares((hk_bytes){NULL, 0}), -EBADMSG);
+    CHECK_EQ(map_squares((hk_bytes){answers, sizeof(answers[0])}), -EBADMSG);
+    CHECK_EQ(map_squares((hk_bytes){answers, sizeof(answers[0]) - 10}), -EBADMSG);
+    CHECK_EQ(map_squares((hk_bytes){answers, sizeof(answers)}), 0); /* of 2 */
+    CHECK_EQ(map_squares((hk_bytes){answers + 1, 2 * sizeof(answers[0])}), -EBADMSG);
+    return 0;
+}
+
+TASK_TEST(an_await_refuses_a_result_that_is_none)
+{
+    struct liar liar = {.answer = {"abc", 3}};
+    hk_future *f, *g;
+    hk_str text = NULL;
+    int value = 1;
+
+    hki_executor_init(&liar.executor, &lying_ops, "liar");
+    f = square_on(&liar.executor, 2);
+    CHECK_EQ(square_await(f, &value), -EBADMSG);
+    g = shout_on(&liar.executor, "a", 1);
+    CHECK_EQ(shout_await(g, &text), -EBADMSG);
+    CHECK(value == 1 && !text);
+    hk_future_free(f);
+    hk_future_free(g);
     return 0;
 }
 
@@ -319,11 +486,17 @@ int main(void)
         cmocka_unit_test(imap_in_order_looks_ahead_within_its_bound),
         cmocka_unit_test(imap_unordered_gives_what_is_done_first),
         cmocka_unit_test(a_cancel_of_an_imap_loses_none),
+        cmocka_unit_test(an_imap_starts_nothing_more_once_it_is_cancelled),
+        cmocka_unit_test(an_unordered_imap_gives_more_than_four_billion),
         cmocka_unit_test(the_end_of_an_imap_cancels_what_it_did_not_give),
         cmocka_unit_test(a_map_puts_several_calls_into_one_job),
         cmocka_unit_test(a_map_over_strings),
+        cmocka_unit_test(a_map_over_more_than_there_can_be_fails),
         cmocka_unit_test(a_map_stops_at_the_first_error),
         cmocka_unit_test(a_cancelled_map_ends_its_jobs),
+        cmocka_unit_test(a_map_says_that_it_is_cancelled_and_not_that_a_job_was),
+        cmocka_unit_test(a_map_refuses_results_that_are_none),
+        cmocka_unit_test(an_await_refuses_a_result_that_is_none),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(maps_are_cancelled_at_every_point),
         cmocka_unit_test(a_plain_thread_maps),

@@ -3,7 +3,10 @@
  * hk_then: that continuations run as jobs of their own, when the future is done and not
  * before; that they belong to a scope while they wait and while they run.
  */
+#include "exec/executor.h"
 #include "support/core_test.h"
+
+#include <sched.h>
 
 HK_FN(hk_rc, gives, (int, rc))
 {
@@ -57,6 +60,18 @@ TASK_TEST(rule_23_a_continuation_is_a_job_of_its_own)
     return 0;
 }
 
+TASK_TEST(a_continuation_has_the_type_of_what_it_gives)
+{
+    hk_future *f = square_on(hk_tasks(), 6), *g = hk_then(f, hk_tasks(), add_one, NULL);
+    int value;
+
+    CHECK_EQ(square_await(g, &value), 0);
+    CHECK_EQ(value, 37);
+    hk_future_free(f);
+    hk_future_free(g);
+    return 0;
+}
+
 TASK_TEST(continuations_make_chains)
 {
     hk_future *f = square_on(hk_tasks(), 0);
@@ -73,6 +88,29 @@ TASK_TEST(continuations_make_chains)
     memcpy(&value, out.data, sizeof(value));
     CHECK_EQ(value, length);
     hk_future_free(f);
+    return 0;
+}
+
+/* None of them goes on; each is given back when nobody else has it. */
+TASK_TEST(chains_are_freed_without_recursion)
+{
+    hk_future *f = hk_future_new(), *promise = f;
+    hk_scope s = HK_SCOPE_INIT;
+
+    hk_scope_open(&s);
+    for (int i = 0; i < scaled(20000, 5000); i++) {
+        hk_future *next = hk_then(f, hk_tasks(), add_one, NULL);
+
+        if (i > 0)
+            hk_future_free(f);
+        if (i == scaled(10000, 2500))
+            hk_scope_cancel(&s); /* from here on none of them even waits */
+        f = next;
+    }
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(hk_future_try(f, NULL), -EIDRM);
+    hk_future_free(f);
+    hk_future_free(promise);
     return 0;
 }
 
@@ -145,6 +183,92 @@ TASK_TEST(a_continuation_that_runs_is_cancelled_as_a_job)
     hk_future_free(g);
     hk_future_free(h);
     return 0;
+}
+
+/* Who cancels has looked where the job is, and comes when it has gone on from there. */
+TASK_TEST(a_cancel_finds_a_continuation_that_went_on)
+{
+    hk_future *f = hk_future_new(), *g = hk_then(f, hk_tasks(), sleep_then, NULL);
+    struct hki_job *job = (struct hki_job *)(void *)g;
+    hk_executor *before = job->executor;
+
+    CHECK_EQ(hk_future_set(f, 0, NULL, 0), 0);
+    CHECK_EQ(hk_test_wait_all_blocked(), 0);
+    CHECK(job->executor != before);
+    job->cancelled = 1 + HK_CANCEL;
+    CHECK_EQ(before->ops->cancel(before, job, HK_CANCEL), 0);
+    CHECK_EQ(hk_future_await(g, NULL), -EIDRM);
+    hk_future_free(f);
+    hk_future_free(g);
+    return 0;
+}
+
+static int start_detached(void *arg)
+{
+    const hk_job_options options = {.detached = true};
+    hk_future **futures = arg;
+    hk_executor_view view;
+
+    futures[1] =
+        hk_then(futures[0], hk_with(&view, hk_tasks(), &options), add_one, NULL);
+    return 0;
+}
+
+static void a_detached_continuation_outlives_its_runtime(void **state)
+{
+    hk_future *futures[2] = {hk_future_new(), NULL};
+    int value = 1;
+
+    (void)state;
+    assert_int_equal(hk_run(start_detached, futures, NULL), 0);
+    assert_int_equal(hk_future_set(futures[0], 0, &value, sizeof(value)), 0);
+    assert_int_equal(hk_future_await(futures[1], NULL), 0);
+    hk_future_free(futures[0]);
+    hk_future_free(futures[1]);
+}
+
+struct race {
+    hk_future *future;
+    hk_scope *scope; /* atomic */
+};
+
+static void *start_in_a_scope(void *arg)
+{
+    struct race *race = arg;
+    hk_scope s = HK_SCOPE_INIT;
+    hk_future *g;
+
+    hk_scope_open(&s);
+    __atomic_store_n(&race->scope, &s, __ATOMIC_RELEASE);
+    g = hk_then(race->future, hk_tasks(), add_one, NULL);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(hk_future_try(g, NULL), -EIDRM);
+    hk_future_free(g);
+    return NULL;
+}
+
+/* The scope is cancelled when the continuation belongs to it, and waits for the lock of
+ * the future: the loop, which ends it, has not much of a chance to come later. */
+static void a_cancel_races_a_continuation_of_a_plain_thread(void **state)
+{
+    (void)state;
+    for (int i = 0; i < scaled(300, 50); i++) {
+        struct race race = {.future = hk_future_new()};
+        hk_lock *lock = hk_future_waiting.lock(race.future);
+        pthread_t thread;
+
+        hk_lock_acquire(lock);
+        assert_int_equal(pthread_create(&thread, NULL, start_in_a_scope, &race), 0);
+        while (__atomic_load_n(&lock->hki_word, __ATOMIC_RELAXED) == 1)
+            sched_yield();
+        hk_scope_cancel(__atomic_load_n(&race.scope, __ATOMIC_ACQUIRE));
+        for (int yields = 0; yields < i % 50 * 10; yields++)
+            sched_yield();
+        hk_lock_release(lock);
+        pthread_join(thread, NULL);
+        assert_null(race.future->observers);
+        hk_future_free(race.future);
+    }
 }
 
 static void a_continuation_of_a_plain_thread(void **state)
@@ -228,13 +352,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rule_23_a_continuation_is_a_job_of_its_own),
+        cmocka_unit_test(a_continuation_has_the_type_of_what_it_gives),
         cmocka_unit_test(continuations_make_chains),
+        cmocka_unit_test(chains_are_freed_without_recursion),
         cmocka_unit_test(a_continuation_sees_an_error),
         cmocka_unit_test(a_continuation_that_waits_is_cancelled_with_its_scope),
         cmocka_unit_test(a_continuation_that_runs_is_cancelled_as_a_job),
+        cmocka_unit_test(a_cancel_finds_a_continuation_that_went_on),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(chains_are_cancelled_at_every_point),
         cmocka_unit_test(a_continuation_of_a_plain_thread),
+        cmocka_unit_test(a_detached_continuation_outlives_its_runtime),
+        cmocka_unit_test(a_cancel_races_a_continuation_of_a_plain_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
