@@ -53,4 +53,12 @@ static inline void hki_bell_ring(struct hki_bell *bell)
         hki_os_shared_wake(&bell->armed, 1);
 }
 
+/* What the workers of a pool see of the program: whom to tell of results. */
+struct hki_desk {
+    struct hki_bell courier; /* the pool's thread sleeps on it */
+    struct hki_bell waiter;  /* a thread that waits for a job sleeps on it */
+    uint32_t is_attended;    /* atomic: that thread looks for results, and the courier
+                              * need not know */
+};
+
 #endif

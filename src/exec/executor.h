@@ -33,6 +33,9 @@ struct hk_result {
     void *data;           /* the result: in `small`, or elsewhere */
     size_t size;
     void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
+    /* Memory for a larger one, and its release; NULL: the heap's. Set before. */
+    void *(*room)(size_t size);
+    void (*room_release)(void *data, size_t size, void *ctx);
 };
 
 /* How a submit meets a full queue. */
@@ -70,6 +73,8 @@ struct hki_job {
     hk_executor *executor; /* atomic: hk_then has one before */
     unsigned char *image; /* the packed arguments (exec/pack.h): this job's, in place */
     size_t image_size;
+    void (*image_free)(void *image); /* NULL: the image lies behind the record */
+    size_t memory_size;              /* of the record, with all that lies behind it */
 
     /* ---- who it is: the same on every machine that may ever see it ---- */
     uint64_t id;                  /* unique in this process */
@@ -114,6 +119,11 @@ struct hki_executor_ops {
      * neither wait, nor call hki_job_done, nor touch a scope. 0 or -ENOMEM.
      */
     int (*cancel)(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
+
+    /* Memory for the arguments of a job that is tried only once, where its executor wants
+     * them; NULL, or what it returns: they lie behind the job's record. Any time. */
+    void *(*image_new)(size_t size);
+    void (*image_free)(void *image);
 
     /* A plain thread is about to wait for a job: it may do something for it first, for
      * some microseconds. May be NULL. */

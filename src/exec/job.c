@@ -26,7 +26,9 @@ static void job_free(hk_future *future)
     hki_future_fini(future);
     if (job->fini)
         job->fini(job);
-    hki_job_memory_give(job, sizeof(*job) + job->image_size);
+    if (job->image_free)
+        job->image_free(job->image);
+    hki_job_memory_give(job, job->memory_size);
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
@@ -109,12 +111,11 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
 {
     static const hk_job_options none;
     const hk_job_options *options = &none;
+    size_t memory_size = sizeof(struct hki_job);
     struct hki_job *job;
+    void *image = NULL;
 
     if (image_size > SIZE_MAX / 2)
-        return NULL;
-    job = hki_job_memory_take(sizeof(*job) + image_size);
-    if (!job)
         return NULL;
     if (!on->ops) {
         const hk_executor_view *view = (const hk_executor_view *)(const void *)on;
@@ -122,10 +123,22 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
         options = &view->hki_options;
         on = view->hki_on;
     }
+    if (on->ops->image_new && options->attempts_max <= 1)
+        image = on->ops->image_new(image_size);
+    if (!image)
+        memory_size += image_size;
+    job = hki_job_memory_take(memory_size);
+    if (!job) {
+        if (image)
+            on->ops->image_free(image);
+        return NULL;
+    }
     *job = (struct hki_job){
         .executor = on,
-        .image = (unsigned char *)(job + 1),
+        .image = image ? image : job + 1,
         .image_size = image_size,
+        .image_free = image ? on->ops->image_free : NULL,
+        .memory_size = memory_size,
         .id = next_id(),
         .guest.cancel = guest_cancelled,
     };

@@ -14,8 +14,6 @@
 
 enum { OFFSET_BITS = 48 };
 
-/* job->own[0] is its block in the heap, [1] its function in a letter's words. */
-enum { OWN_BLOCK, OWN_FUNCTION };
 
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "a letter's words fit");
 
@@ -39,7 +37,12 @@ uint32_t hki_letter_module(uint64_t function)
 
 uint32_t hki_letter_job_module(const struct hki_job *job)
 {
-    return hki_letter_module((uint64_t)(uintptr_t)job->own[OWN_FUNCTION]);
+    return hki_letter_module((uint64_t)(uintptr_t)job->own[HKI_OWN_FUNCTION]);
+}
+
+void *hki_letter_image(size_t size)
+{
+    return size > HKI_SLOT_INLINE_BYTES ? hki_heap_alloc(size) : NULL;
 }
 
 int hki_letter_prepare(struct hki_job *job)
@@ -50,12 +53,12 @@ int hki_letter_prepare(struct hki_job *job)
 
     if (rc < 0)
         return rc;
-    job->own[OWN_FUNCTION] = (void *)(uintptr_t)words;
-    job->own[OWN_BLOCK] = NULL;
-    if (job->image_size <= HKI_SLOT_INLINE_BYTES)
+    job->own[HKI_OWN_FUNCTION] = (void *)(uintptr_t)words;
+    job->own[HKI_OWN_BLOCK] = job->image_free ? job->image : NULL;
+    if (job->own[HKI_OWN_BLOCK] || job->image_size <= HKI_SLOT_INLINE_BYTES)
         return 0;
-    job->own[OWN_BLOCK] = hki_heap_alloc(job->image_size);
-    if (!job->own[OWN_BLOCK])
+    job->own[HKI_OWN_BLOCK] = hki_heap_alloc(job->image_size);
+    if (!job->own[HKI_OWN_BLOCK])
         return -ENOMEM;
     hki_letter_renew(job);
     return 0;
@@ -63,23 +66,34 @@ int hki_letter_prepare(struct hki_job *job)
 
 void hki_letter_renew(struct hki_job *job)
 {
-    if (job->own[OWN_BLOCK])
-        memcpy(job->own[OWN_BLOCK], job->image, job->image_size);
+    if (job->own[HKI_OWN_BLOCK] && !job->image_free)
+        memcpy(job->own[HKI_OWN_BLOCK], job->image, job->image_size);
 }
 
 void hki_letter_discard(struct hki_job *job)
 {
-    if (job->own[OWN_BLOCK])
-        hki_heap_free(job->own[OWN_BLOCK]);
-    job->own[OWN_BLOCK] = NULL;
+    if (job->own[HKI_OWN_BLOCK])
+        hki_heap_free(job->own[HKI_OWN_BLOCK]);
+    job->own[HKI_OWN_BLOCK] = NULL;
+    job->image_free = NULL; /* that was its block */
+}
+
+void hki_letter_set_outcome(struct hki_job *job, int rc)
+{
+    job->own[HKI_OWN_OUTCOME] = (void *)(intptr_t)rc;
+}
+
+int hki_letter_outcome(const struct hki_job *job)
+{
+    return (int)(intptr_t)job->own[HKI_OWN_OUTCOME];
 }
 
 void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
 {
-    void *block = job->own[OWN_BLOCK];
+    void *block = job->own[HKI_OWN_BLOCK];
 
     slot->what = job->fn ? HKI_LETTER_FN : HKI_LETTER_PLAIN;
-    slot->function = (uint64_t)(uintptr_t)job->own[OWN_FUNCTION];
+    slot->function = (uint64_t)(uintptr_t)job->own[HKI_OWN_FUNCTION];
     slot->attempt = (uint16_t)job->attempt;
     slot->length = job->image_size;
     slot->place = block ? HKI_PLACE_HEAP : HKI_PLACE_SLOT;
@@ -106,8 +120,21 @@ void hki_letter_write_exit(struct hki_slot *slot)
 
 /* ---- in the worker ---- */
 
-static _Alignas(16) unsigned char small[HKI_FUTURE_INLINE];
+static _Alignas(16) unsigned char small[HKI_SLOT_INLINE_BYTES];
 static hk_result result;
+
+static void *room_for_result(size_t size)
+{
+    return size <= sizeof(small) ? small : hki_worker_room(size);
+}
+
+static void release_room(void *data, size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    if (data != small)
+        hki_worker_room_free(data);
+}
 
 static void release_result(void *ctx)
 {
@@ -127,7 +154,11 @@ static void run_job(const struct hki_letter *letter, struct hki_reply *reply)
         return;
     }
     memcpy(&plain, &function, sizeof(plain));
-    result = (hk_result){.small = small};
+    result = (hk_result){
+        .small = small,
+        .room = room_for_result,
+        .room_release = release_room,
+    };
     reply->status = hki_job_call(is_fn ? function : NULL, is_fn ? NULL : plain,
                                  (unsigned char *)(uintptr_t)letter->bytes,
                                  letter->length, &result);

@@ -76,7 +76,7 @@ struct hki_seat {
      * dismissed. */
     int64_t progress_ns;
     int64_t looked_ns; /* when it was last asked whether it is stopped */
-    uint32_t mean_ns;  /* of a job, lately */
+    uint32_t mean_ns;  /* of a job, lately; at most that; 0: not known */
     struct hki_job *jobs[HKI_CHANNEL_SLOTS]; /* by slot; NULL: no job of ours */
 };
 
@@ -86,7 +86,7 @@ struct hki_process_pool {
     unsigned char init_input[HKI_SLOT_INLINE_BYTES];
     uint64_t init_function;
     struct hki_handshake handshake; /* what every worker is told */
-    struct hki_bell *bell;          /* in the heap; the courier sleeps on it */
+    struct hki_desk *desk;          /* in the heap */
     sigset_t mask;                  /* of who made the pool */
     uint32_t has_cancels;           /* atomic: the courier is to look for them */
 
@@ -94,14 +94,16 @@ struct hki_process_pool {
     struct hki_job_queue queue;
     struct hki_seat *seats;     /* options.workers_max; immutable */
     uint64_t jobs;              /* submitted and not done */
-    struct hki_job *dropped;    /* cancelled in the queue, and still to be ended */
     hk_waiter_queue submitters; /* wait for room in the queue */
     hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
     hk_waiter *finisher;        /* waits for the courier's end */
     bool has_courier;
     bool has_helper;   /* a thread looks for results: see help.c */
-    bool is_resting;   /* the courier sleeps without a deadline: who gives work rings */
+    uint32_t submits, submits_seen; /* so far; and when the courier last looked */
+    bool must_ring;    /* the courier is to be rung once the lock is given back */
+    int64_t look_ns;   /* when the courier looks next, if nobody rings */
     int64_t active_ns; /* when the courier last saw a job */
+    uint32_t mean_ns;  /* of a job, as its worker has measured last; 0: not known */
     bool is_ending;    /* the courier is to end, and all workers before it */
 
     /* starts */
@@ -110,34 +112,35 @@ struct hki_process_pool {
     hk_process_stats stats;
 };
 
-enum { HKI_BATCH = 64 };
+/* So short that results come faster than a thread is woken. */
+enum { HKI_TINY_JOB_NS = 2000 };
 
-/* Jobs whose end is to be told, without the lock. */
+/* Jobs whose end is to be told, without the lock; linked by `next`. Their results lie
+ * in their futures already. */
 struct hki_ended_jobs {
-    size_t count;
-    struct hki_ended_job {
-        struct hki_job *job;
-        struct hki_link *link; /* NULL: the result, if any, is `bytes` */
-        struct hki_letter letter;
-        unsigned char bytes[HKI_SLOT_INLINE_BYTES];
-    } jobs[HKI_BATCH];
+    struct hki_job *first, *last;
+    uint64_t count;
 };
-
-static inline bool hki_ended_jobs_is_full(const struct hki_ended_jobs *ended)
-{
-    return ended->count == HKI_BATCH;
-}
 
 /* ---- dispatch.c ---- */
 
-/* Puts jobs of the queue into workers that can take some. */
+/* Puts jobs of the queue into workers that can take some, and lets submitters in. */
 void hki_dispatch(struct hki_process_pool *pool);
-/* What the worker has done, as far as there is room. True: there was something. */
+/* Puts a new job into a worker, when nothing waits in the queue. False: not now. */
+bool hki_dispatch_at_once(struct hki_process_pool *pool, struct hki_job *job);
+/* What the worker has done. True: there was something. */
 bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* The same if that is worth the transfer of cache lines which the worker may need: it has
+ * done many, or all that it had. */
+bool hki_collect_many(struct hki_seat *seat, struct hki_ended_jobs *ended);
+void hki_collect_where_many(struct hki_process_pool *pool, struct hki_ended_jobs *ended);
+/* The seat whose worker has the job, and how many slots are in front of it; NULL: none. */
+struct hki_seat *hki_seat_of(const struct hki_process_pool *pool,
+                             const struct hki_job *job, uint32_t *out_index);
 /* Takes back what the worker has not begun; it goes to the front of the queue. */
 void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended);
-/* Adds a job that ended with an error. There is room. */
-void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int error);
+/* Adds a job that ended with this. */
+void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int rc);
 /* Tells the ends; without the lock. */
 void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended);
 
@@ -147,12 +150,16 @@ void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *e
 bool hki_has_dead_worker(const struct hki_process_pool *pool);
 /* Starts workers for what is in the queue, as far as that is allowed now. */
 void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns);
+/* The queue is not empty, and there is a seat without a worker: the courier is to see to
+ * it. */
+bool hki_seats_can_start(const struct hki_process_pool *pool);
 /* A start has failed; the next one waits, and longer each time. */
 void hki_start_failed(struct hki_process_pool *pool, int error, const char *step);
-/* Looks after one: its answer, its results, its end. True: something changed. */
-bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended);
-/* Looks for jobs of its that were cancelled. False: look again, `ended` is full. */
-bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* Looks after one: its answer, its results (all, or as hki_collect_many), its end. True:
+ * something changed. */
+bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all);
+/* Looks for jobs of its that were cancelled. */
+void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended);
 /* Once in a while: is it stopped, does it hold jobs back? Returns when to ask again. */
 int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
                       int64_t now_ns);

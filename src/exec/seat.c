@@ -71,7 +71,7 @@ static void child_ended(struct hki_child *child, int error, int status)
     seat->end_error = error;
     seat->end_status = status;
     seat->has_ended = true;
-    hki_bell_ring(pool->bell);
+    hki_bell_ring(&pool->desk->courier);
     hk_lock_release(&pool->lock);
 }
 
@@ -161,6 +161,16 @@ void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns)
         if (pool->starts_failed_in_row > 0)
             return; /* one try at a time */
     }
+}
+
+bool hki_seats_can_start(const struct hki_process_pool *pool)
+{
+    if (pool->queue.count == 0)
+        return false;
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        if (pool->seats[i].state == HKI_SEAT_EMPTY)
+            return true;
+    return false;
 }
 
 static void become_ready(struct hki_seat *seat)
@@ -300,26 +310,20 @@ static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
     hki_ended_jobs_add(ended, job, -EOWNERDEAD);
 }
 
-/* False: `ended` is full, again. */
-static bool deal_with_jobs(struct hki_seat *seat, struct hki_ended_jobs *ended)
+static void deal_with_jobs(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_channel *channel = &seat->link->channel;
 
-    while (hki_collect(seat, ended))
-        ; /* what it had done before it died was done */
+    (void)hki_collect(seat, ended); /* what it had done before it died was done */
     hki_take_back(seat, ended);
     for (uint32_t i = channel->emptied; i != channel->filled; i++) {
-        uint32_t index = i % HKI_CHANNEL_SLOTS;
+        struct hki_job **job = &seat->jobs[i % HKI_CHANNEL_SLOTS];
 
-        if (hki_ended_jobs_is_full(ended))
-            return false;
-        if (seat->jobs[index]) {
-            lose(seat, ended, seat->jobs[index]);
-            seat->jobs[index] = NULL;
-            seat->jobs_now--;
-        }
+        if (*job)
+            lose(seat, ended, *job);
+        *job = NULL;
     }
-    return !hki_ended_jobs_is_full(ended);
+    seat->jobs_now = 0;
 }
 
 static void tell_failed_start(struct hki_seat *seat)
@@ -347,8 +351,7 @@ static void bury(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_process_pool *pool = seat->pool;
 
-    if (!deal_with_jobs(seat, ended))
-        return;
+    deal_with_jobs(seat, ended);
     if (seat->state == HKI_SEAT_STARTING)
         tell_failed_start(seat);
     else if (seat->state == HKI_SEAT_LEAVING)
@@ -357,14 +360,15 @@ static void bury(struct hki_seat *seat, struct hki_ended_jobs *ended)
     *seat = (struct hki_seat){.pool = pool};
 }
 
-bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended)
+bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all)
 {
     bool is_changed;
 
     if (seat->state == HKI_SEAT_EMPTY)
         return false;
     is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
-                                                  : hki_collect(seat, ended);
+                 : all                            ? hki_collect(seat, ended)
+                                                  : hki_collect_many(seat, ended);
     if (!seat->has_ended)
         return is_changed;
     bury(seat, ended);
@@ -400,12 +404,12 @@ static uint32_t how_cancelled(const struct hki_job *job)
     return job ? __atomic_load_n(&job->cancelled, __ATOMIC_ACQUIRE) : 0;
 }
 
-bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended)
+void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_channel *channel;
 
     if (seat->state != HKI_SEAT_READY || seat->jobs_now == 0)
-        return true;
+        return;
     channel = &seat->link->channel;
     for (uint32_t i = channel->emptied; i != channel->filled; i++) {
         uint32_t index = i % HKI_CHANNEL_SLOTS;
@@ -413,8 +417,6 @@ bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
 
         if (how_cancelled(job) == 0)
             continue;
-        if (hki_ended_jobs_is_full(ended))
-            return false;
         if (hki_channel_revoke(channel, i - channel->emptied)) {
             seat->jobs[index] = NULL;
             seat->jobs_now--;
@@ -423,7 +425,6 @@ bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
             kill_if_begun(seat, ended, job);
         }
     }
-    return true;
 }
 
 static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,

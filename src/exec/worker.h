@@ -29,6 +29,11 @@ typedef void hki_run_letter_fn(const struct hki_letter *letter,
                                struct hki_reply *reply);
 extern hki_run_letter_fn *hki_run_letter;
 
+/* Room for a result in memory that the program sees: it is sent from there without a
+ * copy. NULL: no memory. Given back by hki_worker_room_free, unless it was sent. */
+void *hki_worker_room(size_t size);
+void hki_worker_room_free(void *room);
+
 /* True in a worker process. */
 bool hki_is_worker(void);
 
