@@ -12,7 +12,8 @@
 
 enum {
     GIVE_BACK_TRIES = 1000000,
-    UNTOLD_MAX = 32,      /* results that may lie there untold while there is more to do */
+    UNTOLD_MAX = 32, /* results that may lie there untold while there is more to do */
+    YIELDS = 2,
     LOOKS_FAILED_MAX = 4, /* then it looks before each 16th sleep only */
 };
 
@@ -144,7 +145,8 @@ void hki_channel_give_back(const struct hki_channel *channel, const void *bytes)
     struct hki_zone_head *head = (struct hki_zone_head *)(uintptr_t)bytes - 1;
     uint64_t *first = &channel->memory->given_back;
     uint64_t was = __atomic_load_n(first, __ATOMIC_RELAXED);
-    uint64_t offset = (uint64_t)((const unsigned char *)bytes - hki_channel_zone(channel));
+    uint64_t offset =
+        (uint64_t)((const unsigned char *)bytes - hki_channel_zone(channel));
 
     /* A worker that keeps us from it loses the memory. The release pairs with its
      * acquire, before it reuses the memory. */
@@ -196,6 +198,25 @@ static bool look_until(const struct hki_slot *slot, int64_t end_ns)
     return false;
 }
 
+/* On one processor the program cannot go on while we look: it gets a chance to. */
+static bool look_after_yields(const struct hki_slot *slot)
+{
+    for (int i = 0; i < YIELDS; i++) {
+        hki_spin_yield();
+        if (has_job(slot))
+            return true;
+    }
+    return false;
+}
+
+static bool look_for_a_while(const struct hki_channel *channel,
+                             const struct hki_slot *slot)
+{
+    return hki_shares_processor(&channel->desk->processor)
+               ? look_after_yields(slot)
+               : look_until(slot, hki_os_now_ns() + LOOK_NS);
+}
+
 /* Looks for as long as a wake-up takes; when that was in vain, not the next few times,
  * and twice as many each time. */
 static bool look_if_worth_it(struct hki_channel *channel, const struct hki_slot *slot)
@@ -203,7 +224,7 @@ static bool look_if_worth_it(struct hki_channel *channel, const struct hki_slot 
     if (++channel->looks_skipped < 1u << channel->looks_failed)
         return false;
     channel->looks_skipped = 0;
-    if (look_until(slot, hki_os_now_ns() + LOOK_NS)) {
+    if (look_for_a_while(channel, slot)) {
         channel->looks_failed = 0;
         return true;
     }
@@ -229,6 +250,7 @@ static void sleep_until_job(struct hki_channel *channel, const struct hki_slot *
         else
             hki_bell_sleep(bell, INT64_MAX);
     }
+    hki_say_processor(&channel->memory->processor);
 }
 
 /* A worker that gets one job at a time tells of its result at once; one that had several

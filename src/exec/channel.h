@@ -75,6 +75,7 @@ struct hki_zone_head {
 
 struct hki_channel_memory {
     struct hki_bell worker_bell; /* the worker sleeps on it */
+    uint32_t processor;          /* atomic: where the worker awoke last */
     /* Atomic: results in the zone that the program does not need any more, the first of
      * a list: its offset in the zone; 0: none. The program adds to it, the worker takes
      * all of it. */
@@ -91,11 +92,11 @@ struct hki_channel {
     uint32_t emptied;  /* slots that went FREE again; the program's side */
 
     /* ---- the worker's side ---- */
-    uint32_t next;         /* the slot that it looks at */
-    struct hki_desk *desk; /* in the program's heap */
-    uint32_t untold;       /* results since the program was told of one */
-    bool is_busy;          /* the job before came without a sleep */
-    uint32_t looks_failed; /* in a row: looking for the next job for a while */
+    uint32_t next;          /* the slot that it looks at */
+    struct hki_desk *desk;  /* in the program's heap */
+    uint32_t untold;        /* results since the program was told of one */
+    bool is_busy;           /* the job before came without a sleep */
+    uint32_t looks_failed;  /* in a row: looking for the next job for a while */
     uint32_t looks_skipped; /* since the last one */
 };
 

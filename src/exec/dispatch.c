@@ -78,7 +78,8 @@ struct hki_seat *hki_seat_of(const struct hki_process_pool *pool,
     if (!place || *place != job)
         return NULL;
     seat = &pool->seats[(size_t)((char *)place - (char *)pool->seats) / sizeof(*seat)];
-    *out_index = slot_index((uint32_t)(place - seat->jobs) - seat->link->channel.emptied);
+    *out_index =
+        slot_index((uint32_t)(place - seat->jobs) - seat->link->channel.emptied);
     return seat;
 }
 
@@ -275,7 +276,8 @@ bool hki_collect_many(struct hki_seat *seat, struct hki_ended_jobs *ended)
     uint32_t in_use = channel->filled - channel->emptied;
 
     return in_use > 0 &&
-           hki_channel_has_done(channel, in_use < MANY_RESULTS ? in_use : MANY_RESULTS) &&
+           hki_channel_has_done(channel,
+                                in_use < MANY_RESULTS ? in_use : MANY_RESULTS) &&
            hki_collect(seat, ended);
 }
 
@@ -317,16 +319,38 @@ static void tell(struct hki_job *job)
                           future->release, future->release_ctx);
 }
 
-void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+static bool is_watched(const struct hki_job *job)
 {
-    hk_waiter_queue joiners = {NULL, NULL};
-    struct hki_job *job = ended->first, *next;
-    hk_waiter *waiter;
+    return __atomic_load_n(&job->future.state, __ATOMIC_RELAXED) & HKI_FUTURE_WATCHED;
+}
+
+/* Those for which somebody waits come last: who is woken finds the others done, and need
+ * not be woken for each of them. */
+static void tell_all(struct hki_job *job)
+{
+    struct hki_job *watched = NULL, **tail = &watched, *next;
 
     for (; job; job = next) {
         next = job->next;
-        tell(job);
+        if (is_watched(job)) {
+            *tail = job;
+            tail = &job->next;
+        } else {
+            tell(job);
+        }
     }
+    for (*tail = NULL; watched; watched = next) {
+        next = watched->next;
+        tell(watched);
+    }
+}
+
+void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+{
+    hk_waiter_queue joiners = {NULL, NULL};
+    hk_waiter *waiter;
+
+    tell_all(ended->first);
     hk_lock_acquire(&pool->lock);
     pool->jobs -= ended->count;
     if (ended->count > 0 && pool->jobs == 0) {

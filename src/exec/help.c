@@ -35,6 +35,19 @@ struct help {
     bool attends;
 };
 
+/* With the lock. How long it is worth to look for the result before a sleep. */
+static int64_t look_ns(const struct help *help)
+{
+    const struct hki_process_pool *pool = help->pool;
+    uint32_t index, mean_ns = pool->mean_ns;
+    const struct hki_seat *seat = hki_seat_of(pool, help->job, &index);
+
+    if (mean_ns == 0 || mean_ns > (help->attends ? SHORT_JOB_NS : HKI_TINY_JOB_NS) ||
+        !seat || hki_shares_processor(&seat->link->channel.memory->processor))
+        return 0;
+    return LOOK_NS;
+}
+
 /* False: it would do no good. */
 static bool begin(struct help *help)
 {
@@ -44,12 +57,12 @@ static bool begin(struct help *help)
 
     hk_lock_acquire(&pool->lock);
     help->attends = pool->jobs <= FEW_JOBS;
-    may_help = !pool->has_helper && pool->mean_ns > 0 &&
-               (help->attends || pool->mean_ns <= HKI_TINY_JOB_NS);
-    pool->has_helper = pool->has_helper || may_help;
-    help->look_until_ns = pool->mean_ns <= SHORT_JOB_NS ? now_ns + LOOK_NS : now_ns;
+    help->look_until_ns = now_ns + look_ns(help);
     help->until_ns = help->attends ? now_ns + ATTEND_NS : help->look_until_ns;
+    may_help = !pool->has_helper && now_ns < help->until_ns;
+    pool->has_helper = pool->has_helper || may_help;
     hk_lock_release(&pool->lock);
+    hki_say_processor(&pool->desk->processor);
     if (may_help && help->attends)
         __atomic_store_n(&pool->desk->is_attended, 1, __ATOMIC_RELAXED);
     return may_help;

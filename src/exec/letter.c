@@ -14,7 +14,6 @@
 
 enum { OFFSET_BITS = 48 };
 
-
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "a letter's words fit");
 
 /* ---- in the program ---- */

@@ -60,7 +60,7 @@ static int await_room(struct hki_process_pool *pool)
 
 /* With the lock. To a worker, or into the queue. */
 static int take_job(struct hki_process_pool *pool, struct hki_job *job,
-                        enum hki_submit_how how)
+                    enum hki_submit_how how)
 {
     int rc = hki_courier_start(pool);
 
@@ -88,7 +88,9 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
     hk_lock_acquire(&pool->lock);
     rc = take_job(pool, job, how);
     if (pool->submits++ % SUBMITS_PER_LOOK == 0 || pool->queue.count > 0) {
-        hki_collect_where_many(pool, &ended); /* this thread is awake, and the courier not */
+        hki_say_processor(&pool->desk->processor);
+        hki_collect_where_many(pool,
+                               &ended); /* this thread is awake, and the courier not */
         hki_dispatch(pool);
     }
     must_ring = pool->must_ring || hki_seats_can_start(pool);

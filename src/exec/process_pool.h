@@ -98,7 +98,7 @@ struct hki_process_pool {
     hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
     hk_waiter *finisher;        /* waits for the courier's end */
     bool has_courier;
-    bool has_helper;   /* a thread looks for results: see help.c */
+    bool has_helper;                /* a thread looks for results: see help.c */
     uint32_t submits, submits_seen; /* so far; and when the courier last looked */
     bool must_ring;    /* the courier is to be rung once the lock is given back */
     int64_t look_ns;   /* when the courier looks next, if nobody rings */
@@ -133,7 +133,8 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended);
 /* The same if that is worth the transfer of cache lines which the worker may need: it has
  * done many, or all that it had. */
 bool hki_collect_many(struct hki_seat *seat, struct hki_ended_jobs *ended);
-void hki_collect_where_many(struct hki_process_pool *pool, struct hki_ended_jobs *ended);
+void hki_collect_where_many(struct hki_process_pool *pool,
+                            struct hki_ended_jobs *ended);
 /* The seat whose worker has the job, and how many slots are in front of it; NULL: none. */
 struct hki_seat *hki_seat_of(const struct hki_process_pool *pool,
                              const struct hki_job *job, uint32_t *out_index);

@@ -241,8 +241,8 @@ static void bytes_of_every_size_come_back(void **state)
         assert_int_equal(await_reply(&one, &reply), 1);
         assert_int_equal(reply.length, sizes[i]);
         assert_int_equal(memcmp(reply.bytes, block, sizes[i]), 0);
-        if (reply.head)
-            hki_zone_head_release(reply.head);
+        if (reply.place == HKI_PLACE_ZONE)
+            hki_channel_give_back(&one.channel, reply.bytes);
         hki_channel_release(&one.channel);
         hki_heap_free(block);
     }
