@@ -104,7 +104,7 @@ static void start_one(struct one *one)
     *one = (struct one){.child.ended = on_end};
     assert_int_equal(hki_heap_start(), 0);
     one->desk = hki_heap_alloc(sizeof(*one->desk));
-    *one->desk = (struct hki_desk){.is_attended = 0};
+    hki_bell_disarm(&one->desk->courier); /* all else was zero from the beginning */
     one->child.channel_fd = hki_channel_create(&one->channel, ZONE_BYTES);
     assert_true(one->child.channel_fd >= 0);
     one->child.channel = &one->channel;
