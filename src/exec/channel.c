@@ -93,8 +93,8 @@ static const void *bytes_from_worker(const struct hki_channel *channel,
 }
 
 /* Each field is read once: it may change under us. */
-static int read_result(const struct hki_channel *channel, const struct hki_slot *slot,
-                       struct hki_letter *out)
+int hki_channel_read(const struct hki_channel *channel, const struct hki_slot *slot,
+                     struct hki_letter *out)
 {
     uint64_t length = __atomic_load_n(&slot->length, __ATOMIC_RELAXED);
     uint64_t offset = __atomic_load_n(&slot->offset, __ATOMIC_RELAXED);
@@ -106,6 +106,8 @@ static int read_result(const struct hki_channel *channel, const struct hki_slot 
     *out = (struct hki_letter){
         .bytes = bytes,
         .length = length,
+        .function = __atomic_load_n(&slot->function, __ATOMIC_RELAXED),
+        .attempt = __atomic_load_n(&slot->attempt, __ATOMIC_RELAXED),
         .status = __atomic_load_n(&slot->status, __ATOMIC_RELAXED),
         .what = __atomic_load_n(&slot->what, __ATOMIC_RELAXED),
         .place = place,
@@ -123,7 +125,7 @@ int hki_channel_receive(const struct hki_channel *channel, struct hki_letter *ou
     case HKI_SLOT_READY:
     case HKI_SLOT_TAKEN:
     case HKI_SLOT_REVOKED: return 0;
-    case HKI_SLOT_DONE: return read_result(channel, slot, out);
+    case HKI_SLOT_DONE: return hki_channel_read(channel, slot, out);
     default: return -EPROTO;
     }
 }

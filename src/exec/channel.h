@@ -20,6 +20,10 @@
  * memory in which the worker alone allocates. The program can keep a result there after
  * its slot is free, and gives it back when it needs it no more.
  *
+ * A job may submit jobs of its own: the other way round, a request goes up and its result
+ * comes down in one of some more slots, in no order: FREE -> READY by the worker, -> DONE
+ * by the program, -> FREE by the worker.
+ *
  * The program trusts nothing that is in here: what it needs to know it keeps for
  * itself, and each state, offset and length from the worker is read once and checked.
  * The worker trusts the program.
@@ -37,6 +41,7 @@ enum {
     HKI_CHANNEL_SLOTS = 64,
     HKI_SLOT_INLINE_BYTES = 208,
     HKI_HANDSHAKE_BYTES = 3072,
+    HKI_CHANNEL_REQUESTS = 16,
 };
 
 enum hki_slot_state {
@@ -63,8 +68,9 @@ struct hki_slot {
     uint64_t function; /* of a job, for those who use the channel */
     uint64_t length;   /* of its bytes */
     uint64_t offset;   /* of its bytes, unless they are in the slot */
-    int32_t status;    /* of a result */
-    uint32_t reserved[3];
+    int32_t status;    /* of a result; of a request its priority */
+    uint32_t cancel;   /* atomic: of a request; 1 + hk_cancel_how that is wanted */
+    uint32_t reserved[2];
     _Alignas(16) unsigned char bytes[HKI_SLOT_INLINE_BYTES];
 };
 
@@ -76,12 +82,15 @@ struct hki_zone_head {
 struct hki_channel_memory {
     struct hki_bell worker_bell; /* the worker sleeps on it */
     uint32_t processor;          /* atomic: where the worker awoke last */
+    uint32_t requests_made;      /* atomic: grows when there is news in `requests` */
+    _Alignas(64) struct hki_bell clerk_bell; /* the worker's clerk sleeps on it */
     /* Atomic: results in the zone that the program does not need any more, the first of
      * a list: its offset in the zone; 0: none. The program adds to it, the worker takes
      * all of it. */
     _Alignas(64) uint64_t given_back;
     _Alignas(64) unsigned char handshake[HKI_HANDSHAKE_BYTES]; /* exec/handshake.h */
     _Alignas(4096) struct hki_slot slots[HKI_CHANNEL_SLOTS];
+    struct hki_slot requests[HKI_CHANNEL_REQUESTS];
 };
 
 /* One side's view. Of the program's, everything is guarded by the pool's lock. */
@@ -138,6 +147,9 @@ void hki_channel_send(struct hki_channel *channel);
  * worker of ours writes.
  */
 int hki_channel_receive(const struct hki_channel *channel, struct hki_letter *out);
+/* Reads a slot that the worker has filled: 1 or -EPROTO, as hki_channel_receive. */
+int hki_channel_read(const struct hki_channel *channel, const struct hki_slot *slot,
+                     struct hki_letter *out);
 /* True if as many as `count` of the oldest slots in use, or more, are done. A guess:
  * nothing is known of their results. */
 bool hki_channel_has_done(const struct hki_channel *channel, uint32_t count);

@@ -65,8 +65,8 @@ static bool has_jobs_left(const struct hki_seat *seat)
 static bool can_take(const struct hki_seat *seat)
 {
     return seat->state == HKI_SEAT_READY && !seat->has_ended &&
-           seat->jobs_now < seat->depth && has_jobs_left(seat) &&
-           hki_channel_room(&seat->link->channel) > 1;
+           seat->requests_now == 0 && seat->jobs_now < seat->depth &&
+           has_jobs_left(seat) && hki_channel_room(&seat->link->channel) > 1;
 }
 
 struct hki_seat *hki_seat_of(const struct hki_process_pool *pool,
@@ -173,6 +173,7 @@ void hki_dispatch(struct hki_process_pool *pool)
 void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int rc)
 {
     hki_letter_set_outcome(job, rc);
+    hki_request_ended(job);
     job->next = NULL;
     if (ended->last)
         ended->last->next = job;
@@ -312,11 +313,14 @@ void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended)
 
 static void tell(struct hki_job *job)
 {
+    struct hki_request *request = job->own[HKI_OWN_REQUEST];
     hk_future *future = &job->future;
 
     hki_letter_discard(job);
     hki_job_done_in_place(job, hki_letter_outcome(job), future->data, future->size,
                           future->release, future->release_ctx);
+    if (request)
+        hki_request_forget(request, future);
 }
 
 static bool is_watched(const struct hki_job *job)

@@ -97,7 +97,7 @@ struct hki_job {
 
     /* ---- the executor's own, zero at submit ---- */
     struct hki_job *next; /* in its queue */
-    void *own[4];
+    void *own[5];
     hk_inbox_node message;
 };
 

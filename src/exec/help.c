@@ -17,6 +17,7 @@
 #include "exec/process_pool.h"
 
 #include "base/spin.h"
+#include "exec/worker.h"
 #include "sys/os.h"
 
 /* Two wake-ups cost about as much as this: who has looked for so long has lost no more
@@ -133,7 +134,7 @@ void hki_pool_help(hk_executor *executor, const struct hki_job *job)
     };
     int64_t now_ns = 0;
 
-    if (!begin(&help))
+    if (hki_is_worker() || !begin(&help))
         return;
     while (now_ns < help.until_ns && !hki_future_is_done(&job->future)) {
         if (look(&help, false))

@@ -18,6 +18,11 @@ _Static_assert(sizeof(void *) == sizeof(uint64_t), "a letter's words fit");
 
 /* ---- in the program ---- */
 
+static uint64_t words_of(uint32_t module, uint64_t offset)
+{
+    return (uint64_t)module << OFFSET_BITS | offset;
+}
+
 int hki_letter_function(const void *function, uint64_t *out)
 {
     uint32_t module;
@@ -25,7 +30,23 @@ int hki_letter_function(const void *function, uint64_t *out)
     int rc = hki_os_module_of(function, &module, &offset);
 
     if (rc == 0)
-        *out = (uint64_t)module << OFFSET_BITS | offset;
+        *out = words_of(module, offset);
+    return rc;
+}
+
+static const void *function_of(const struct hki_job *job)
+{
+    return job->fn ? (const void *)job->fn : (const void *)job->plain;
+}
+
+int hki_letter_function_here(const struct hki_job *job, uint64_t *out)
+{
+    uint32_t module;
+    uint64_t offset;
+    int rc = hki_os_module_of_loaded(function_of(job), &module, &offset);
+
+    if (rc == 0)
+        *out = words_of(module, offset);
     return rc;
 }
 
@@ -46,13 +67,15 @@ void *hki_letter_image(size_t size)
 
 int hki_letter_prepare(struct hki_job *job)
 {
-    const void *function = job->fn ? (const void *)job->fn : (const void *)job->plain;
-    uint64_t words = 0;
-    int rc = hki_letter_function(function, &words);
+    uint64_t function = 0;
+    int rc = hki_letter_function(function_of(job), &function);
 
-    if (rc < 0)
-        return rc;
-    job->own[HKI_OWN_FUNCTION] = (void *)(uintptr_t)words;
+    return rc < 0 ? rc : hki_letter_prepare_for(job, function);
+}
+
+int hki_letter_prepare_for(struct hki_job *job, uint64_t function)
+{
+    job->own[HKI_OWN_FUNCTION] = (void *)(uintptr_t)function;
     job->own[HKI_OWN_BLOCK] = job->image_free ? job->image : NULL;
     if (job->own[HKI_OWN_BLOCK] || job->image_size <= HKI_SLOT_INLINE_BYTES)
         return 0;

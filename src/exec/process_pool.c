@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "exec/clerk.h"
 #include "exec/heap.h"
 #include "exec/letter.h"
 #include "exec/worker.h"
@@ -81,7 +82,7 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
     struct hki_process_pool *pool = pool_of(executor);
     struct hki_ended_jobs ended = {NULL, NULL, 0};
     bool must_ring;
-    int rc = hki_is_worker() ? -EDEADLK : hki_letter_prepare(job);
+    int rc = hki_letter_prepare(job);
 
     if (rc < 0)
         return rc;
@@ -109,7 +110,8 @@ static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 {
     struct hki_process_pool *pool = pool_of(executor);
 
-    (void)job;
+    if (hki_is_worker())
+        return hki_clerk_cancel(job, how);
     (void)how; /* it stands in job->cancelled */
     __atomic_store_n(&pool->has_cancels, 1, __ATOMIC_SEQ_CST);
     hki_bell_ring(&pool->desk->courier);
@@ -403,8 +405,6 @@ static int start_shared(void)
 
     if (__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
         return 0;
-    if (hki_is_worker())
-        return -EDEADLK;
     if (!hki_os_workers_take_over())
         return -ENOSYS;
     hk_lock_acquire(&lock);
@@ -419,8 +419,11 @@ static int start_shared(void)
 static int submit_shared(hk_executor *executor, struct hki_job *job,
                          enum hki_submit_how how)
 {
-    int rc = start_shared();
+    int rc;
 
+    if (hki_is_worker())
+        return hki_clerk_submit(job, how);
+    rc = start_shared();
     return rc < 0 ? rc : submit(executor, job, how);
 }
 

@@ -13,6 +13,7 @@
  *     courier.c          the thread
  *     seat.c             one worker: start, handshake, death, replacement
  *     dispatch.c         which job to which seat; results
+ *     request.c          jobs that jobs of its workers submit
  *     help.c             what a thread does that waits for a job
  */
 #ifndef HKI_EXEC_PROCESS_POOL_H
@@ -31,7 +32,13 @@
 /* A channel outlives its worker as long as a future has a result in it. */
 struct hki_link {
     struct hki_channel channel;
-    uint32_t refs; /* atomic */
+    uint32_t refs;             /* atomic */
+    struct hki_seat *seat;     /* whose worker has it; NULL: that is gone */
+    struct hki_request {       /* a job that the worker's job has submitted */
+        struct hki_link *link; /* immutable */
+        struct hki_job *job;   /* NULL: none is on its way */
+        void *block; /* in the heap: of a reply, until the worker has read it */
+    } requests[HKI_CHANNEL_REQUESTS];
 };
 
 void hki_link_unref(struct hki_link *link);
@@ -70,6 +77,8 @@ struct hki_seat {
     int start_error;   /* why it could not start, if it said so itself */
     uint32_t modules;  /* libraries that it was told to load */
     uint32_t jobs_now; /* jobs that it was sent and has not done */
+    uint32_t requests_now,
+        requests_seen; /* on their way; the news that was looked at */
     uint32_t depth;    /* as many may be sent to it now */
     uint64_t jobs_done;
     /* When it was started, was sent a job while idle, last ended one, or was
@@ -144,6 +153,18 @@ void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended);
 void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int rc);
 /* Tells the ends; without the lock. */
 void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended);
+
+/* ---- request.c ---- */
+
+/* Looks for jobs that the worker's job has submitted, or cancelled. True: there is
+ * news. */
+bool hki_requests_look(struct hki_seat *seat, struct hki_ended_jobs *ended);
+/* The job, whatever its result, if it was one of those: the worker gets it. */
+void hki_request_ended(const struct hki_job *job);
+/* The end of its job was told; without the lock. */
+void hki_request_forget(struct hki_request *request, hk_future *future);
+/* The worker has died. */
+void hki_requests_abandon(struct hki_link *link);
 
 /* ---- seat.c ---- */
 

@@ -92,7 +92,9 @@ static int make_link(struct hki_seat *seat)
     seat->link = hki_alloc(sizeof(*seat->link));
     if (!seat->link)
         return -ENOMEM;
-    seat->link->refs = 1;
+    *seat->link = (struct hki_link){.refs = 1, .seat = seat};
+    for (int i = 0; i < HKI_CHANNEL_REQUESTS; i++)
+        seat->link->requests[i].link = seat->link;
     do
         fd = hki_channel_create(&seat->link->channel, size);
     while (fd == -ENOMEM && (size /= 2) >= ZONE_BYTES_MIN);
@@ -356,6 +358,7 @@ static void bury(struct hki_seat *seat, struct hki_ended_jobs *ended)
         tell_failed_start(seat);
     else if (seat->state == HKI_SEAT_LEAVING)
         pool->stats.recycled++;
+    hki_requests_abandon(seat->link);
     hki_link_unref(seat->link);
     *seat = (struct hki_seat){.pool = pool};
 }
@@ -369,6 +372,8 @@ bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all
     is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
                  : all                            ? hki_collect(seat, ended)
                                                   : hki_collect_many(seat, ended);
+    if (seat->state == HKI_SEAT_READY)
+        is_changed |= hki_requests_look(seat, ended);
     if (!seat->has_ended)
         return is_changed;
     bury(seat, ended);

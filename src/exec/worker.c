@@ -30,6 +30,11 @@ bool hki_is_worker(void)
     return self.is_worker;
 }
 
+struct hki_channel *hki_worker_channel(void)
+{
+    return &self.channel;
+}
+
 /* ---- starting ---- */
 
 static bool is_same_program(const struct hki_handshake *hands)

@@ -34,6 +34,9 @@ extern hki_run_letter_fn *hki_run_letter;
 void *hki_worker_room(size_t size);
 void hki_worker_room_free(void *room);
 
+/* Its channel. */
+struct hki_channel *hki_worker_channel(void);
+
 /* True in a worker process. */
 bool hki_is_worker(void);
 

@@ -15,6 +15,7 @@
 #include <hocket/testing.h>
 
 #include <pthread.h>
+#include <sys/syscall.h>
 
 enum { LARGE = 1 << 20 };
 
@@ -67,7 +68,8 @@ static ssize_t exit_in_write(void *cookie, const char *data, size_t size)
     (void)cookie;
     (void)data;
     (void)size;
-    _exit(5);
+    (void)syscall(SYS_exit_group, 5); /* what TSan does at an exit does not work here */
+    return 0;
 }
 
 /* What it has printed is flushed after its return, before its result is sent. */
