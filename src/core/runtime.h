@@ -6,6 +6,7 @@
 #ifndef HKI_CORE_RUNTIME_H
 #define HKI_CORE_RUNTIME_H
 
+#include "core/log.h"
 #include "core/worker.h"
 
 #include <hocket/run.h>
@@ -75,9 +76,5 @@ const char *hki_thread_stays(const char *why);
 
 /* The time as this worker's tasks see it. */
 int64_t hki_worker_now(const struct hki_worker *worker);
-
-/* Internal log; formats one line. */
-void hki_log(hk_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
 #endif

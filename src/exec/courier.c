@@ -11,11 +11,13 @@
 #include "exec/process_pool.h"
 
 #include "base/spin.h"
+#include "core/log.h"
 #include "sys/os.h"
 #include "sys/os_thread.h"
 #include "sys/os_worker.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define MS INT64_C(1000000)
 
@@ -63,6 +65,7 @@ static bool fail_queue(struct hki_process_pool *pool, struct hki_ended_jobs *end
         return false;
     while ((job = hki_job_queue_pop(&pool->queue)))
         hki_ended_jobs_add(ended, job, pool->stats.degraded);
+    pool->is_try_due = true;
     return true;
 }
 
@@ -122,7 +125,7 @@ static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
     int64_t now_ns = hki_os_now_ns(), next_ns = INT64_MAX;
 
-    if (pool->queue.count > 0) {
+    if (pool->queue.count > 0 || pool->is_try_due) {
         hki_seats_start(pool, now_ns);
         if (pool->next_start_ns > now_ns)
             next_ns = pool->next_start_ns;
@@ -152,11 +155,40 @@ static bool is_needed(struct hki_process_pool *pool)
            pool->mean_ns <= HKI_TINY_JOB_NS;
 }
 
+/* What the log is to know, once the lock is given back. */
+struct news {
+    bool is_any;
+    int degraded;
+    char step[sizeof(((hk_process_stats *)0)->step)];
+};
+
+static void take_news(struct hki_process_pool *pool, struct news *news)
+{
+    news->degraded = pool->stats.degraded;
+    news->is_any = news->degraded != pool->degraded_in_log;
+    pool->degraded_in_log = news->degraded;
+    memcpy(news->step, pool->stats.step, sizeof(news->step));
+}
+
+static void write_log(const struct hki_process_pool *pool, const struct news *news)
+{
+    if (!news->is_any)
+        return;
+    if (news->degraded)
+        hki_log(
+            HK_LOG_WARNING,
+            "pool '%s' is degraded, its jobs fail: no worker can be started: %s: %s",
+            pool->head.name, news->step, hk_error_text(news->degraded));
+    else
+        hki_log(HK_LOG_WARNING, "pool '%s' has workers again", pool->head.name);
+}
+
 /* One round; for all results, or where there are many. True: another one at once. */
 static bool go_round(struct hki_process_pool *pool, bool all, int64_t *out_next_ns,
                      bool *out_is_needed)
 {
     struct hki_ended_jobs ended = {NULL, NULL, 0};
+    struct news news;
     bool is_changed;
 
     hk_lock_acquire(&pool->lock);
@@ -165,7 +197,9 @@ static bool go_round(struct hki_process_pool *pool, bool all, int64_t *out_next_
     *out_is_needed = is_needed(pool);
     if (pool->is_ending)
         (void)end_workers(pool); /* looked at again when nothing changes any more */
+    take_news(pool, &news);
     hk_lock_release(&pool->lock);
+    write_log(pool, &news);
     is_changed |= ended.count > 0;
     if (ended.count > 0)
         hki_ended_jobs_tell(pool, &ended);

@@ -117,6 +117,8 @@ struct hki_process_pool {
 
     /* starts */
     uint32_t starts_failed_in_row;
+    bool is_try_due; /* jobs have failed without one: the next ones may fare better */
+    int degraded_in_log;   /* stats.degraded, as the log knows it */
     int64_t next_start_ns; /* none before */
     hk_process_stats stats;
 };

@@ -143,10 +143,11 @@ static int start(struct hki_seat *seat, int64_t now_ns)
 
 void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns)
 {
-    uint64_t wanted = pool->queue.count;
+    uint64_t wanted = pool->queue.count + pool->is_try_due;
 
     if (now_ns < pool->next_start_ns || pool->is_ending)
         return;
+    pool->is_try_due = false;
     for (uint32_t i = 0; i < pool->options.workers_max && wanted > 0; i++)
         wanted -= pool->seats[i].state == HKI_SEAT_STARTING;
     for (uint32_t i = 0; i < pool->options.workers_max && wanted > 0; i++) {
