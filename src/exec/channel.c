@@ -5,6 +5,8 @@
 #include "sys/os.h"
 #include "sys/os_shm.h"
 
+#include <hocket/future.h>
+
 #include <errno.h>
 
 /* A wake-up costs the worker as much as this, and the program even more. */
@@ -164,6 +166,13 @@ bool hki_channel_revoke(struct hki_channel *channel, uint32_t index)
 {
     return change(slot_at(channel, channel->emptied + index), HKI_SLOT_READY,
                   HKI_SLOT_REVOKED);
+}
+
+void hki_channel_ask_to_cancel(struct hki_channel *channel, uint32_t index)
+{
+    __atomic_exchange_n(&slot_at(channel, channel->emptied + index)->cancel,
+                        1 + HK_CANCEL, __ATOMIC_SEQ_CST);
+    hki_bell_ring(&channel->memory->clerk_bell);
 }
 
 bool hki_channel_is_running(const struct hki_channel *channel, uint32_t index)

@@ -69,7 +69,7 @@ struct hki_slot {
     uint64_t length;   /* of its bytes */
     uint64_t offset;   /* of its bytes, unless they are in the slot */
     int32_t status;    /* of a result; of a request its priority */
-    uint32_t cancel;   /* atomic: of a request; 1 + hk_cancel_how that is wanted */
+    uint32_t cancel;   /* atomic: 1 + hk_cancel_how that is wanted, of who sent it */
     uint32_t reserved[2];
     _Alignas(16) unsigned char bytes[HKI_SLOT_INLINE_BYTES];
 };
@@ -161,6 +161,8 @@ void hki_channel_give_back(const struct hki_channel *channel, const void *bytes)
 /* Takes the job of a slot in use back; `index` counts from the oldest. False: too late,
  * the worker has begun it. */
 bool hki_channel_revoke(struct hki_channel *channel, uint32_t index);
+/* Asks the worker to cancel the job of a slot in use, which it has begun. */
+void hki_channel_ask_to_cancel(struct hki_channel *channel, uint32_t index);
 /* True if the worker has begun the job of a slot in use, and has not done it. */
 bool hki_channel_is_running(const struct hki_channel *channel, uint32_t index);
 

@@ -83,24 +83,78 @@ static bool end_jobs(void)
     return is_any;
 }
 
+/* ---- cancels ---- */
+
+/* The job that runs. Its lock is not the other one, which is taken when the scope's guests
+ * are cancelled. */
+static struct {
+    hk_lock lock; /* guards the next two */
+    const struct hki_slot *slot;
+    hk_scope *scope; /* NULL: no job, or it was cancelled */
+} running;
+
+/* With its lock. True: it is cancelled now. */
+static bool cancel_if_asked(void)
+{
+    if (!running.scope || __atomic_load_n(&running.slot->cancel, __ATOMIC_SEQ_CST) == 0)
+        return false;
+    hk_scope_cancel(running.scope);
+    running.scope = NULL;
+    return true;
+}
+
+static bool look_for_cancel(void)
+{
+    bool is_any;
+
+    hk_lock_acquire(&running.lock);
+    is_any = cancel_if_asked();
+    hk_lock_release(&running.lock);
+    return is_any;
+}
+
+void hki_clerk_job_begins(const struct hki_slot *slot, hk_scope *scope)
+{
+    hk_lock_acquire(&running.lock);
+    running.slot = slot;
+    running.scope = scope;
+    (void)cancel_if_asked(); /* the clerk may have looked before */
+    hk_lock_release(&running.lock);
+}
+
+void hki_clerk_job_ends(void)
+{
+    hk_lock_acquire(&running.lock);
+    running.scope = NULL;
+    hk_lock_release(&running.lock);
+}
+
+/* ---- the thread ---- */
+
+/* True: there was something to do. */
+static bool do_all(void)
+{
+    bool is_any = look_for_cancel();
+
+    return end_jobs() || is_any;
+}
+
 static void *clerk_main(void *unused)
 {
     struct hki_bell *bell = &memory()->clerk_bell;
 
     hki_os_thread_name("hocket-clerk");
     for (;;) {
-        while (end_jobs())
+        while (do_all())
             ;
         hki_bell_arm(bell);
-        if (end_jobs())
+        if (do_all())
             hki_bell_disarm(bell);
         else
             hki_bell_sleep(bell, INT64_MAX);
     }
     return unused;
 }
-
-/* ---- submitting ---- */
 
 /* With the lock. */
 static int run_clerk(void)
@@ -113,6 +167,18 @@ static int run_clerk(void)
     clerk.is_running = rc == 0;
     return rc;
 }
+
+int hki_clerk_start(void)
+{
+    int rc;
+
+    hk_lock_acquire(&clerk.lock);
+    rc = run_clerk();
+    hk_lock_release(&clerk.lock);
+    return rc;
+}
+
+/* ---- submitting ---- */
 
 /* One that is free; there is one. */
 static uint32_t take_index(struct hki_job *job)

@@ -254,6 +254,8 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended)
 
         if (*job) {
             hki_ended_jobs_add(ended, *job, store_result(seat, *job, &letter));
+            if (seat->asked == *job)
+                seat->asked = NULL;
             *job = NULL;
             jobs++;
         }

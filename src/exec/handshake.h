@@ -43,6 +43,7 @@ struct hki_handshake {
     uint64_t cpus[HKI_CPUS_MAX / 64];
     struct hki_os_limits limits;
     uint32_t is_sandboxed;
+    uint32_t asks_to_cancel; /* before it kills */
 
     /* ---- written by the worker ---- */
     uint32_t answer; /* atomic; hki_answer */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/letter.h"
 
+#include "exec/clerk.h"
 #include "exec/heap.h"
 #include "exec/worker.h"
 #include "sys/os_module.h"
@@ -118,6 +119,7 @@ void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
     slot->function = (uint64_t)(uintptr_t)job->own[HKI_OWN_FUNCTION];
     slot->attempt = (uint16_t)job->attempt;
     slot->length = job->image_size;
+    __atomic_store_n(&slot->cancel, 0, __ATOMIC_RELAXED);
     slot->place = block ? HKI_PLACE_HEAP : HKI_PLACE_SLOT;
     if (block)
         slot->offset = hki_heap_offset(block);
@@ -164,26 +166,51 @@ static void release_result(void *ctx)
     hki_result_drop(&result);
 }
 
+static int call(const struct hki_letter *letter, void *function)
+{
+    bool is_fn = letter->what == HKI_LETTER_FN;
+    hk_job_fn *plain;
+
+    memcpy(&plain, &function, sizeof(plain));
+    return hki_job_call(is_fn ? function : NULL, is_fn ? NULL : plain,
+                        (unsigned char *)(uintptr_t)letter->bytes, letter->length,
+                        &result);
+}
+
+/* In a scope, which is cancelled when the job is to end. */
+static int call_in_scope(const struct hki_letter *letter, void *function,
+                         const struct hki_slot *slot)
+{
+    hk_scope scope;
+    int rc = hki_clerk_start();
+
+    if (rc < 0)
+        return rc;
+    hk_scope_open(&scope);
+    hki_clerk_job_begins(slot, &scope);
+    rc = call(letter, function);
+    hki_clerk_job_ends();
+    (void)hk_scope_join(&scope); /* the job has said how it ended */
+    return rc;
+}
+
 static void run_job(const struct hki_letter *letter, struct hki_reply *reply)
 {
     uint64_t offset = letter->function & ((UINT64_C(1) << OFFSET_BITS) - 1);
     void *function = hki_os_module_address(hki_letter_module(letter->function), offset);
-    bool is_fn = letter->what == HKI_LETTER_FN;
-    hk_job_fn *plain;
+    const struct hki_slot *slot = hki_worker_asked_in();
 
     if (!function) {
         reply->status = -ENOENT;
         return;
     }
-    memcpy(&plain, &function, sizeof(plain));
     result = (hk_result){
         .small = small,
         .room = room_for_result,
         .room_release = release_room,
     };
-    reply->status = hki_job_call(is_fn ? function : NULL, is_fn ? NULL : plain,
-                                 (unsigned char *)(uintptr_t)letter->bytes,
-                                 letter->length, &result);
+    reply->status =
+        slot ? call_in_scope(letter, function, slot) : call(letter, function);
     reply->data = result.data;
     reply->size = result.size;
     reply->release = release_result;

@@ -292,7 +292,7 @@ static int take_options(struct hki_process_pool *pool,
     if (own->queue_max == 0)
         own->queue_max = QUEUE_MAX;
     if (own->workers_max > WORKERS_MAX || own->spin_ns < 0 ||
-        own->init_input.size > sizeof(pool->init_input))
+        own->cancel_grace_ns < 0 || own->init_input.size > sizeof(pool->init_input))
         return -EINVAL;
     if (own->init_input.size > 0)
         memcpy(pool->init_input, own->init_input.data, own->init_input.size);
@@ -314,6 +314,7 @@ static void fill_handshake(struct hki_process_pool *pool)
         .desk_offset = hki_heap_offset(pool->desk),
         .spin_ns = options->spin_ns,
         .is_sandboxed = options->sandbox,
+        .asks_to_cancel = options->cancel_grace_ns > 0,
         .limits =
             {
                 .memory_bytes = options->memory_max_bytes,

@@ -78,8 +78,10 @@ struct hki_seat {
     uint32_t modules;  /* libraries that it was told to load */
     uint32_t jobs_now; /* jobs that it was sent and has not done */
     uint32_t requests_now,
-        requests_seen; /* on their way; the news that was looked at */
-    uint32_t depth;    /* as many may be sent to it now */
+        requests_seen;           /* on their way; the news that was looked at */
+    const struct hki_job *asked; /* to end: it was cancelled; NULL: none was */
+    int64_t asked_until_ns;      /* then it is killed */
+    uint32_t depth;              /* as many may be sent to it now */
     uint64_t jobs_done;
     /* When it was started, was sent a job while idle, last ended one, or was
      * dismissed. */

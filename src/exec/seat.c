@@ -391,23 +391,37 @@ bool hki_has_dead_worker(const struct hki_process_pool *pool)
 
 /* ---- while it works ---- */
 
-/* The victim is the job that it has now; nothing else can begin, for all else was taken
- * back. */
-static void kill_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
-                          const struct hki_job *victim)
-{
-    struct hki_channel *channel = &seat->link->channel;
-
-    hki_take_back(seat, ended);
-    for (uint32_t i = channel->emptied; i != channel->filled; i++)
-        if (seat->jobs[i % HKI_CHANNEL_SLOTS] == victim &&
-            hki_channel_is_running(channel, i - channel->emptied))
-            hki_seat_kill(seat, HKI_KILL_CANCEL);
-}
-
 static uint32_t how_cancelled(const struct hki_job *job)
 {
     return job ? __atomic_load_n(&job->cancelled, __ATOMIC_ACQUIRE) : 0;
+}
+
+static void ask_to_cancel(struct hki_seat *seat, const struct hki_job *victim,
+                          uint32_t index)
+{
+    if (seat->asked == victim)
+        return;
+    seat->asked = victim;
+    seat->asked_until_ns = hki_os_now_ns() + seat->pool->options.cancel_grace_ns;
+    hki_channel_ask_to_cancel(&seat->link->channel, index);
+}
+
+/* The victim is the job that it has now; nothing else can begin, for all else was taken
+ * back. */
+static void end_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                         const struct hki_job *victim)
+{
+    uint32_t index;
+
+    hki_take_back(seat, ended);
+    if (hki_seat_of(seat->pool, victim, &index) != seat ||
+        !hki_channel_is_running(&seat->link->channel, index))
+        return;
+    if (seat->pool->options.cancel_grace_ns > 0 &&
+        how_cancelled(victim) == 1 + HK_CANCEL)
+        ask_to_cancel(seat, victim, index);
+    else
+        hki_seat_kill(seat, HKI_KILL_CANCEL);
 }
 
 void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended)
@@ -428,7 +442,7 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
             seat->jobs_now--;
             hki_ended_jobs_add(ended, job, -ECANCELED);
         } else if (how_cancelled(job) > HK_CANCEL) {
-            kill_if_begun(seat, ended, job);
+            end_if_begun(seat, ended, job);
         }
     }
 }
@@ -436,6 +450,8 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
 static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
                             int64_t now_ns)
 {
+    int64_t next_ns;
+
     if (now_ns - seat->looked_ns >= LOOK_NS) {
         seat->looked_ns = now_ns;
         if (hki_keeper_has_stopped(&seat->child)) {
@@ -447,7 +463,12 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
         seat->depth = 1;
         hki_take_back(seat, ended);
     }
-    return seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
+    if (seat->asked && now_ns >= seat->asked_until_ns)
+        hki_seat_kill(seat, HKI_KILL_CANCEL);
+    next_ns = seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
+    if (seat->asked && !seat->killed && seat->asked_until_ns < next_ns)
+        next_ns = seat->asked_until_ns;
+    return next_ns;
 }
 
 int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,

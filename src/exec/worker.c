@@ -23,11 +23,18 @@ static struct {
     bool is_worker;
     struct hki_channel channel;
     struct hki_zone zone;
+    const struct hki_slot *slot; /* of the job that runs */
+    bool asks_to_cancel;
 } self;
 
 bool hki_is_worker(void)
 {
     return self.is_worker;
+}
+
+const struct hki_slot *hki_worker_asked_in(void)
+{
+    return self.asks_to_cancel ? self.slot : NULL;
 }
 
 struct hki_channel *hki_worker_channel(void)
@@ -194,6 +201,7 @@ static void run(struct hki_slot *slot)
     };
     struct hki_reply reply = {.status = 0};
 
+    self.slot = slot;
     hki_run_letter(&letter, &reply);
     put_result(slot, &reply);
     if (reply.release)
@@ -226,6 +234,7 @@ int hki_worker_main(void)
     self.is_worker = true;
     if (!start(hands))
         return EXIT_CANNOT_START;
+    self.asks_to_cancel = hands->asks_to_cancel;
     HKI_ASSERT(hki_run_letter, "a worker knows how to run jobs");
     work(hands->spin_ns);
 }

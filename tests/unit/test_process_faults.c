@@ -237,6 +237,47 @@ static void a_running_job_can_be_killed(void **state)
     hk_executor_free(pool);
 }
 
+HK_FN(hk_rc, sleep_for_ever)
+{
+    return hk_sleep(INT64_MAX / 2);
+}
+
+static void a_cancelled_job_is_asked_before_it_is_killed(void **state)
+{
+    hk_executor *pool = pool_of(
+        &(hk_process_options){.workers_max = 1, .cancel_grace_ns = 60 * HK_SECOND});
+    hk_future *future = sleep_for_ever_on(pool);
+    pid_t pid = await_worker(future);
+
+    (void)state;
+    assert_int_equal(hk_future_cancel(future, HK_CANCEL), 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    future = run_for_ever_on(pool);
+    assert_int_equal(await_worker(future), pid);              /* it has survived */
+    assert_int_equal(hk_future_cancel(future, HK_CANCEL), 0); /* looks at nothing */
+    assert_int_equal(hk_future_try(future, NULL), -EAGAIN);
+    assert_int_equal(hk_future_cancel(future, HK_KILL), 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    hk_executor_free(pool);
+}
+
+static void a_job_that_does_not_end_when_asked_is_killed(void **state)
+{
+    hk_executor *pool = pool_of(&(hk_process_options){
+        .workers_max = 1, .cancel_grace_ns = 20 * HK_MILLISECOND});
+    hk_future *future = run_for_ever_on(pool);
+    const int64_t begin_ns = hk_now();
+
+    (void)state;
+    (void)await_worker(future);
+    assert_int_equal(hk_future_cancel(future, HK_CANCEL), 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    assert_true(hk_now() - begin_ns >= 20 * HK_MILLISECOND);
+    expect_add(pool, 1, 2);
+    assert_int_equal(stats_of(pool).lost, 0);
+    hk_executor_free(pool);
+}
+
 static void a_queued_job_that_is_cancelled_never_runs(void **state)
 {
     hk_executor *pool = pool_with(1);
@@ -455,6 +496,8 @@ int main(void)
         cmocka_unit_test(an_idempotent_job_is_started_anew),
         cmocka_unit_test(a_poisoned_job_is_tried_three_times),
         cmocka_unit_test(a_running_job_can_be_killed),
+        cmocka_unit_test(a_cancelled_job_is_asked_before_it_is_killed),
+        cmocka_unit_test(a_job_that_does_not_end_when_asked_is_killed),
         cmocka_unit_test(a_queued_job_that_is_cancelled_never_runs),
         cmocka_unit_test(a_deadline_of_the_scope_ends_a_running_job),
         cmocka_unit_test(a_stopped_worker_is_noticed),
