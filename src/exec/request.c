@@ -123,7 +123,9 @@ static int begin(struct hki_seat *seat, struct hki_request *request,
 {
     struct hki_process_pool *pool = seat->pool;
     struct hki_job *job = NULL;
-    int rc = is_one_free(pool, seat) ? make_job(pool, letter, &job) : -EDEADLK;
+    int rc = pool->is_ending           ? -EPIPE
+             : is_one_free(pool, seat) ? make_job(pool, letter, &job)
+                                       : -EDEADLK;
 
     if (rc < 0)
         return rc;
@@ -132,24 +134,19 @@ static int begin(struct hki_seat *seat, struct hki_request *request,
     request->job = job;
     __atomic_fetch_add(&seat->link->refs, 1, __ATOMIC_RELAXED);
     seat->requests_now++;
-    pool->jobs++; /* not the first: the worker has one */
+    if (pool->jobs++ == 0) /* the one that has asked has ended */
+        hki_outside_begins();
     return 0;
 }
 
-static void look_at(struct hki_seat *seat, struct hki_request *request,
-                    struct hki_ended_jobs *ended)
+static void look_for_job(struct hki_seat *seat, struct hki_request *request,
+                         struct hki_ended_jobs *ended)
 {
     struct hki_slot *slot = slot_of(request);
     uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-    uint32_t cancel = __atomic_load_n(&slot->cancel, __ATOMIC_ACQUIRE);
     struct hki_letter letter;
     int rc;
 
-    if (request->job) {
-        if (cancel > 0 && cancel <= 1 + HK_KILL)
-            (void)hki_job_cancel(request->job, (hk_cancel_how)(cancel - 1));
-        return;
-    }
     if (request->block && state != HKI_SLOT_DONE) {
         hki_heap_free(request->block); /* it has read the reply */
         request->block = NULL;
@@ -167,17 +164,31 @@ static void look_at(struct hki_seat *seat, struct hki_request *request,
         hki_take_back(seat, ended); /* what is behind its job would wait for long */
 }
 
+static void look_for_cancel(const struct hki_request *request)
+{
+    uint32_t cancel = __atomic_load_n(&slot_of(request)->cancel, __ATOMIC_ACQUIRE);
+
+    if (cancel > 0 && cancel <= 1 + HK_KILL)
+        (void)hki_job_cancel(request->job, (hk_cancel_how)(cancel - 1));
+}
+
 bool hki_requests_look(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_link *link = seat->link;
     uint32_t made =
         __atomic_load_n(&link->channel.memory->requests_made, __ATOMIC_SEQ_CST);
 
-    if (made == seat->requests_seen || seat->jobs_now == 0)
+    if (made == seat->requests_seen)
         return false;
     seat->requests_seen = made;
-    for (uint32_t i = 0; i < HKI_CHANNEL_REQUESTS; i++)
-        look_at(seat, &link->requests[i], ended);
+    for (uint32_t i = 0; i < HKI_CHANNEL_REQUESTS; i++) {
+        struct hki_request *request = &link->requests[i];
+
+        if (!request->job)
+            look_for_job(seat, request, ended);
+        if (request->job) /* a new one, too */
+            look_for_cancel(request);
+    }
     return true;
 }
 

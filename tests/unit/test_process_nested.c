@@ -7,7 +7,7 @@
  */
 #include "unit/process_test.h"
 
-#include <hocket/map.h>
+#include <hocket/shared.h>
 
 /* ---- what runs in workers ---- */
 
@@ -131,6 +131,17 @@ HK_FN(hk_rc, cancel_one)
     rc = hk_future_await(future, NULL);
     hk_future_free(future);
     return rc;
+}
+
+HK_FN(void, count_up, (hk_shared, shared))
+{
+    __atomic_add_fetch((int *)hk_shared_data(shared), 1, __ATOMIC_RELEASE);
+}
+
+HK_FN(void, start_and_forget, (hk_shared, shared), (int, count))
+{
+    for (int i = 0; i < count; i++)
+        hk_future_free(count_up_on(hk_processes(), shared));
 }
 
 /* Never comes to an end, nor does the one that it starts. */
@@ -265,6 +276,21 @@ static void a_death_and_a_cancel_come_back(void **state)
     hk_executor_free(pool);
 }
 
+static void jobs_that_nobody_awaits_run_as_well(void **state)
+{
+    hk_executor *pool = pool_with(2);
+    hk_shared shared;
+
+    (void)state;
+    assert_int_equal(hk_shared_alloc(sizeof(int), &shared), 0);
+    *(int *)hk_shared_data(shared) = 0;
+    expect_rc(start_and_forget_on(pool, shared, 10), 0);
+    while (__atomic_load_n((int *)hk_shared_data(shared), __ATOMIC_ACQUIRE) < 10)
+        assert_int_equal(hk_sleep(HK_MILLISECOND), 0);
+    hk_executor_free(pool);
+    hk_shared_free(shared);
+}
+
 static uint64_t jobs_of(hk_executor *pool)
 {
     hk_executor_stats stats;
@@ -324,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_worker_more_is_started_for_each_that_waits),
         cmocka_unit_test(a_submit_that_nobody_could_run_is_refused),
         cmocka_unit_test(a_death_and_a_cancel_come_back),
+        cmocka_unit_test(jobs_that_nobody_awaits_run_as_well),
         cmocka_unit_test(what_a_dead_worker_has_started_ends_with_it),
         cmocka_unit_test(a_job_may_use_threads_and_tasks),
         cmocka_unit_test(a_worker_has_no_pools_of_its_own),
