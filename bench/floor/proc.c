@@ -2,7 +2,7 @@
 /*
  * The floors of the process pool. A worker is a fork that shares one piece of memory
  * with its parent: a ring of slots, one cache line each, in which a number goes down
- * and comes back in the same slot.
+ * and comes back in the same slot. The parent has core 0, workers 1 and 0 in turn.
  */
 #include "../peers/bench.h"
 #include "floor.h"
@@ -56,8 +56,9 @@ static void end_child(pid_t pid)
 
 /* ---- proc: many small jobs ---- */
 
-static void serve(struct slot *ring, long jobs)
+static void serve(struct slot *ring, long jobs, int cpu)
 {
+    bench_pin(cpu);
     for (long i = 0; i < jobs; i++) {
         struct slot *slot = &ring[i % SLOTS];
 
@@ -85,7 +86,8 @@ void floor_proc(int argc, char **args)
 
     for (long w = 0; w < workers; w++)
         if ((pids[w] = fork()) == 0)
-            serve(&rings[w * SLOTS], JOBS / workers);
+            serve(&rings[w * SLOTS], JOBS / workers, (int)(w + 1) % 2);
+    bench_pin(0);
     start = bench_wall_now_ns();
     for (long i = 0; i < JOBS / workers; i++) {
         for (long w = 0; w < workers; w++) {
@@ -134,6 +136,7 @@ static void await_turn(struct court *court, int me, unsigned turn)
 
 static void answer(struct court *court)
 {
+    bench_pin(1);
     for (unsigned i = 1; i <= ROUND_TRIPS; i++) {
         await_turn(court, 1, i);
         hand_over(court, 0, i);
@@ -150,6 +153,7 @@ void floor_procrtt(int argc, char **args)
     court->spins = argc > 0 && !strcmp(args[0], "spin");
     if ((pid = fork()) == 0)
         answer(court);
+    bench_pin(0);
     start = bench_wall_now_ns();
     for (unsigned i = 1; i <= ROUND_TRIPS; i++) {
         hand_over(court, 1, i);
@@ -169,6 +173,7 @@ struct pieces {
 
 static void copy_pieces(struct pieces *pieces)
 {
+    bench_pin(1);
     for (int i = 0; i < PIECES; i++) {
         int at = i % IN_FLIGHT;
 
@@ -193,6 +198,7 @@ void floor_procbig(int argc, char **args)
     memset(pieces->back, 2, sizeof(pieces->back));
     if ((pid = fork()) == 0)
         copy_pieces(pieces);
+    bench_pin(0);
     start = bench_wall_now_ns();
     for (int i = 0; i < PIECES; i++) {
         int at = i % IN_FLIGHT;

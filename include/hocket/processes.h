@@ -21,9 +21,10 @@
  * (cancel_grace_ns: unless it returns soon). So a scope's deadline ends also what never
  * looks at anything.
  *
- * Large arguments are copied once, into memory that all workers see. Large results are
- * not copied at all: the future's bytes are where the worker has put them. What should
- * not be copied in either direction lies in <hocket/shared.h>.
+ * Large arguments are copied once, into memory that all workers see (twice when the job
+ * may be started anew). A large result is copied once, by the worker: hk_result_set puts
+ * it where the future's bytes are then read. What should not be copied in either direction
+ * lies in <hocket/shared.h>.
  *
  * A job may submit jobs: to hk_processes(), which in a worker is the pool that it belongs
  * to, to hk_threads() and hk_tasks() of its own process. While it waits for the first kind
