@@ -70,7 +70,8 @@ struct hki_slot {
     uint64_t offset;   /* of its bytes, unless they are in the slot */
     int32_t status;    /* of a result; of a request its priority */
     uint32_t cancel;   /* atomic: 1 + hk_cancel_how that is wanted, of who sent it */
-    uint32_t reserved[2];
+    int32_t
+        death[2]; /* with -EOWNERDEAD for a request: hki_job_death's signal, status */
     _Alignas(16) unsigned char bytes[HKI_SLOT_INLINE_BYTES];
 };
 

@@ -41,8 +41,14 @@ static void tell_program(bool now)
 static void end_job(uint32_t index)
 {
     struct hki_slot *slot = &memory()->requests[index];
+    struct hki_job *job = clerk.sent[index].job;
 
-    hki_job_done(clerk.sent[index].job, slot->status,
+    job->death = (struct hki_job_death){
+        .died = slot->status == -EOWNERDEAD,
+        .signal = slot->death[0],
+        .exit_status = slot->death[1],
+    };
+    hki_job_done(job, slot->status,
                  slot->place == HKI_PLACE_HEAP
                      ? hki_heap_bytes(slot->offset, slot->length)
                      : slot->bytes,

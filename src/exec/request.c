@@ -61,6 +61,8 @@ void hki_request_ended(const struct hki_job *job)
     if (!request->link->seat)
         return; /* its worker has died */
     request->link->seat->requests_now--;
+    slot_of(request)->death[0] = job->death.signal;
+    slot_of(request)->death[1] = job->death.exit_status;
     reply(request, hki_letter_outcome(job), job->future.data, job->future.size);
 }
 

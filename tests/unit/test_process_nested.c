@@ -117,7 +117,10 @@ HK_FN(hk_rc, lose_one)
 {
     hk_future *future = die_by_on(hk_processes(), SIGKILL);
     int rc = hk_future_await(future, NULL);
+    hk_job_error error;
 
+    if (hk_future_error(future, &error) < 0 || error.signal != SIGKILL)
+        rc = -EILSEQ;
     hk_future_free(future);
     return rc;
 }
