@@ -12,6 +12,7 @@
  */
 #include "unit/process_test.h"
 
+#include <hocket/shared.h>
 #include <hocket/testing.h>
 
 #include <pthread.h>
@@ -84,20 +85,20 @@ HK_FN(hk_bytes, return_bytes, (size_t, size))
     return (hk_bytes){calloc(1, size), size};
 }
 
-static void *die_soon(void *unused)
+static void *die_when_told(void *told)
 {
-    (void)unused;
-    (void)usleep(1000);
+    while (!__atomic_load_n((int *)told, __ATOMIC_ACQUIRE))
+        (void)usleep(100);
     (void)raise(SIGKILL);
     return NULL;
 }
 
 /* The result is sent, and then the worker dies. */
-HK_FN(int, return_and_die)
+HK_FN(int, return_and_die, (hk_shared, told))
 {
     pthread_t thread;
 
-    (void)pthread_create(&thread, NULL, die_soon, NULL);
+    (void)pthread_create(&thread, NULL, die_when_told, hk_shared_data(told));
     return 6;
 }
 
@@ -264,18 +265,23 @@ static void an_error_while_the_result_is_unpacked(void **state)
     hk_executor_free(pool_works(pool));
 }
 
-/* test_exit_during_result_unpickle_in_result_handler: the worker is gone when its result
- * is read, or soon after. */
+/* test_exit_during_result_unpickle_in_result_handler: the worker is gone while its result
+ * is used. (That it may be gone before that is read, shows test_keeper.) */
 static void a_death_after_the_result_was_sent(void **state)
 {
     hk_executor *pool = pool_with(1);
+    hk_shared told;
 
     (void)state;
+    assert_int_equal(hk_shared_alloc(sizeof(int), &told), 0);
     for (int i = 0; i < 5; i++) {
-        hk_future *future = return_and_die_on(pool);
+        hk_future *future;
         int got = 0;
 
+        __atomic_store_n((int *)hk_shared_data(told), 0, __ATOMIC_RELEASE);
+        future = return_and_die_on(pool, told);
         assert_int_equal(return_and_die_await(future, &got), 0);
+        __atomic_store_n((int *)hk_shared_data(told), 1, __ATOMIC_RELEASE);
         assert_int_equal(got, 6);
         hk_future_free(future);
         while (stats_of(pool).workers > 0) /* this one, and no job with it */
@@ -283,6 +289,7 @@ static void a_death_after_the_result_was_sent(void **state)
     }
     assert_int_equal(stats_of(pool).lost, 0);
     hk_executor_free(pool_works(pool));
+    hk_shared_free(told);
 }
 
 /* test_shutdown_deadlock */
