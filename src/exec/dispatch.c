@@ -30,6 +30,8 @@ enum {
 
 /* That many results are worth a look at a worker's slots. */
 enum { MANY_RESULTS = 8 };
+/* So many are looked at at a time, in turn: what it costs does not grow with a pool. */
+enum { SEATS_PER_LOOK = 8 };
 
 /* ---- sending ---- */
 
@@ -286,9 +288,14 @@ bool hki_collect_many(struct hki_seat *seat, struct hki_ended_jobs *ended)
 
 void hki_collect_where_many(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    for (uint32_t i = 0; i < pool->options.workers_max; i++)
-        if (pool->seats[i].state == HKI_SEAT_READY)
-            (void)hki_collect_many(&pool->seats[i], ended);
+    uint32_t seats = pool->options.workers_max;
+
+    for (uint32_t i = 0; i < seats && i < SEATS_PER_LOOK; i++) {
+        struct hki_seat *seat = &pool->seats[pool->looked_at++ % seats];
+
+        if (seat->state == HKI_SEAT_READY)
+            (void)hki_collect_many(seat, ended);
+    }
 }
 
 /* ---- taking back ---- */

@@ -88,7 +88,7 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
         return rc;
     hk_lock_acquire(&pool->lock);
     rc = take_job(pool, job, how);
-    if (pool->submits++ % SUBMITS_PER_LOOK == 0 || pool->queue.count > 0) {
+    if (pool->submits++ % SUBMITS_PER_LOOK == 0) {
         hki_say_processor(&pool->desk->processor);
         hki_collect_where_many(pool,
                                &ended); /* this thread is awake, and the courier not */

@@ -111,6 +111,7 @@ struct hki_process_pool {
     bool has_courier;
     bool has_helper;                /* a thread looks for results: see help.c */
     uint32_t submits, submits_seen; /* so far; and when the courier last looked */
+    uint32_t looked_at;             /* seats, for many results, in turn */
     bool must_ring;    /* the courier is to be rung once the lock is given back */
     int64_t look_ns;   /* when the courier looks next, if nobody rings */
     int64_t active_ns; /* when the courier last saw a job */
