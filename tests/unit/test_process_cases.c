@@ -120,7 +120,7 @@ static int count_bytes_in_spoiled_worker(hk_executor *pool, enum spoil how)
 {
     char bytes[1000] = {0};
 
-    assert_int_equal(await_and_free(spoil_worker_on(pool, how)), 0);
+    assert_int_equal(await_and_free(spoil_worker_on(pool, (int)how)), 0);
     return await_and_free(count_bytes_on(pool, (hk_bytes){bytes, sizeof(bytes)}));
 }
 
