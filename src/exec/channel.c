@@ -271,13 +271,14 @@ static void await_job(struct hki_channel *channel, const struct hki_slot *slot,
 {
     if (channel->untold > 0 && !channel->is_busy)
         tell_courier(channel);
-    channel->is_busy = spin_ns > 0 ? look_until(slot, hki_os_now_ns() + spin_ns)
-                                   : look_if_worth_it(channel, slot);
+    channel->is_busy = look_if_worth_it(channel, slot);
     if (channel->is_busy)
         return;
     if (channel->untold > 0)
         tell_courier(channel);
-    sleep_until_job(channel, slot);
+    channel->is_busy = spin_ns > 0 && look_until(slot, hki_os_now_ns() + spin_ns);
+    if (!channel->is_busy)
+        sleep_until_job(channel, slot);
 }
 
 struct hki_slot *hki_channel_take(struct hki_channel *channel, int64_t spin_ns)
