@@ -264,8 +264,8 @@ static void sleep_until_job(struct hki_channel *channel, const struct hki_slot *
     hki_say_processor(&channel->memory->processor);
 }
 
-/* A worker that gets one job at a time tells of its result at once; one that had several
- * may get the next any moment, and then the program is awake. */
+/* A worker that gets one job at a time tells of its result at once; one that had
+ * several may get the next any moment, and then the program is awake. */
 static void await_job(struct hki_channel *channel, const struct hki_slot *slot,
                       int64_t spin_ns)
 {

@@ -20,9 +20,9 @@
  * memory in which the worker alone allocates. The program can keep a result there after
  * its slot is free, and gives it back when it needs it no more.
  *
- * A job may submit jobs of its own: the other way round, a request goes up and its result
- * comes down in one of some more slots, in no order: FREE -> READY by the worker, -> DONE
- * by the program, -> FREE by the worker.
+ * A job may submit jobs of its own: the other way round, a request goes up and its
+ * result comes down in one of some more slots, in no order: FREE -> READY by the
+ * worker, -> DONE by the program, -> FREE by the worker.
  *
  * The program trusts nothing that is in here: what it needs to know it keeps for
  * itself, and each state, offset and length from the worker is read once and checked.
@@ -183,8 +183,8 @@ struct hki_slot *hki_channel_take(struct hki_channel *channel, int64_t spin_ns);
  */
 void hki_channel_done(struct hki_channel *channel, struct hki_slot *slot);
 
-/* The results that were given back, as a list: the first one, and the one after it. NULL:
- * no more. Each is the worker's again. */
+/* The results that were given back, as a list: the first one, and the one after it.
+ * NULL: no more. Each is the worker's again. */
 void *hki_channel_take_given_back(struct hki_channel *channel);
 void *hki_channel_next_given_back(const struct hki_channel *channel, const void *bytes);
 

@@ -91,8 +91,8 @@ static bool end_jobs(void)
 
 /* ---- cancels ---- */
 
-/* The job that runs. Its lock is not the other one, which is taken when the scope's guests
- * are cancelled. */
+/* The job that runs. Its lock is not the other one, which is taken when the scope's
+ * guests are cancelled. */
 static struct {
     hk_lock lock; /* guards the next two */
     const struct hki_slot *slot;

@@ -216,9 +216,9 @@ static int store_result(struct hki_seat *seat, struct hki_job *job,
     return letter->status;
 }
 
-/* No job took longer than the sample; but one that seems to be long may have been short,
- * and the worker without a processor, or without a job. So the mean falls at once and
- * rises slowly, most of all when the worker has nothing more to do. */
+/* No job took longer than the sample; but one that seems to be long may have been
+ * short, and the worker without a processor, or without a job. So the mean falls at
+ * once and rises slowly, most of all when the worker has nothing more to do. */
 static uint32_t mean_with(const struct hki_seat *seat, uint32_t sample_ns)
 {
     uint32_t mean_ns = seat->mean_ns, more_ns;
@@ -337,8 +337,8 @@ static bool is_watched(const struct hki_job *job)
     return __atomic_load_n(&job->future.state, __ATOMIC_RELAXED) & HKI_FUTURE_WATCHED;
 }
 
-/* Those for which somebody waits come last: who is woken finds the others done, and need
- * not be woken for each of them. */
+/* Those for which somebody waits come last: who is woken finds the others done, and
+ * need not be woken for each of them. */
 static void tell_all(struct hki_job *job)
 {
     struct hki_job *watched = NULL, **tail = &watched, *next;

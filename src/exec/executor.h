@@ -120,8 +120,8 @@ struct hki_executor_ops {
      */
     int (*cancel)(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
 
-    /* Memory for the arguments of a job that is tried only once, where its executor wants
-     * them; NULL, or what it returns: they lie behind the job's record. Any time. */
+    /* Memory for the arguments of a job that is tried once, where its workers see them.
+     * When it is NULL, or returns NULL, they lie behind the job's record. */
     void *(*image_new)(size_t size);
     void (*image_free)(void *image);
 

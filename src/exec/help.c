@@ -6,13 +6,13 @@
  * When few jobs are on their way it attends: it looks for their results for a moment,
  * then sleeps on a bell of its own, so that a result wakes one thread, and not one that
  * wakes another one. With a worker that stays awake as well, a round trip needs no
- * system call at all. Workers do not tell the courier meanwhile. All other news (deaths,
- * cancels, starts) are his as ever. A worker first sends its result and then looks who
- * is to be told; the thread first says that it attends no more and then looks for
- * results: so one of the two sees the other.
+ * system call at all. Workers do not tell the courier meanwhile. All other news
+ * (deaths, cancels, starts) are his as ever. A worker first sends its result and then
+ * looks who is to be told; the thread first says that it attends no more and then looks
+ * for results: so one of the two sees the other.
  *
- * When many short jobs are on their way, it collects results and hands out jobs, many at
- * a time, and never sleeps here.
+ * When many short jobs are on their way, it collects results and hands out jobs, many
+ * at a time, and never sleeps here.
  */
 #include "exec/process_pool.h"
 

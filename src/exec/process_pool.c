@@ -89,9 +89,9 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
     hk_lock_acquire(&pool->lock);
     rc = take_job(pool, job, how);
     if (pool->submits++ % SUBMITS_PER_LOOK == 0) {
+        /* This thread is awake, and the courier not. */
         hki_say_processor(&pool->desk->processor);
-        hki_collect_where_many(pool,
-                               &ended); /* this thread is awake, and the courier not */
+        hki_collect_where_many(pool, &ended);
         hki_dispatch(pool);
     }
     must_ring = pool->must_ring || hki_seats_can_start(pool);

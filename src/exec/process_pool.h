@@ -144,12 +144,13 @@ void hki_dispatch(struct hki_process_pool *pool);
 bool hki_dispatch_at_once(struct hki_process_pool *pool, struct hki_job *job);
 /* What the worker has done. True: there was something. */
 bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended);
-/* The same if that is worth the transfer of cache lines which the worker may need: it has
- * done many, or all that it had. */
+/* The same if that is worth the transfer of cache lines which the worker may need: it
+ * has done many, or all that it had. */
 bool hki_collect_many(struct hki_seat *seat, struct hki_ended_jobs *ended);
 void hki_collect_where_many(struct hki_process_pool *pool,
                             struct hki_ended_jobs *ended);
-/* The seat whose worker has the job, and how many slots are in front of it; NULL: none. */
+/* The seat whose worker has the job, and how many slots are in front of it. NULL:
+ * none has. */
 struct hki_seat *hki_seat_of(const struct hki_process_pool *pool,
                              const struct hki_job *job, uint32_t *out_index);
 /* Takes back what the worker has not begun; it goes to the front of the queue. */
@@ -177,13 +178,13 @@ void hki_requests_abandon(struct hki_link *link);
 bool hki_has_dead_worker(const struct hki_process_pool *pool);
 /* Starts workers for what is in the queue, as far as that is allowed now. */
 void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns);
-/* The queue is not empty, and there is a seat without a worker: the courier is to see to
- * it. */
+/* The queue is not empty, and there is a seat without a worker: the courier is to see
+ * to it. */
 bool hki_seats_can_start(const struct hki_process_pool *pool);
 /* A start has failed; the next one waits, and longer each time. */
 void hki_start_failed(struct hki_process_pool *pool, int error, const char *step);
-/* Looks after one: its answer, its results (all, or as hki_collect_many), its end. True:
- * something changed. */
+/* Looks after one: its answer, its results (all, or as hki_collect_many), its end.
+ * True: something changed. */
 bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all);
 /* Looks for jobs of its that were cancelled. */
 void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs that come up from a worker, whose job has submitted them (exec/clerk.c): DESIGN.md,
- * rule 39. The worker that asks counts as waiting and gets no other job; so its jobs run
- * in other workers, ahead of what waits in the queue. When all workers wait, or would,
- * the request is refused. Everything here is with the pool's lock.
+ * Jobs that come up from a worker, whose job has submitted them (exec/clerk.c):
+ * DESIGN.md, rule 39. The worker that asks counts as waiting and gets no other job; so
+ * its jobs run in other workers, ahead of what waits in the queue. When all workers
+ * wait, or would, the request is refused. Everything here is with the pool's lock.
  *
  * What the worker writes is not trusted: a function that does not exist can only crash
  * the worker that is to run it, which costs the job that has asked for it.

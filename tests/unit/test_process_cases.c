@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sixteen cases of CPython's tests for executors that deadlock
- * (Lib/test/test_concurrent_futures/test_deadlock.py), each as what it means here. Their
- * executor hangs or is broken for good when something goes wrong at the wrong moment:
- * while arguments are packed or unpacked, in the function, while the result is packed or
- * unpacked, in a shutdown, with large data, with many wake-ups. Shown each time: the job
- * has one outcome, and the pool works afterwards.
+ * (Lib/test/test_concurrent_futures/test_deadlock.py), each as what it means here.
+ * Their executor hangs or is broken for good when something goes wrong at the wrong
+ * moment: while arguments are packed or unpacked, in the function, while the result is
+ * packed or unpacked, in a shutdown, with large data, with many wake-ups. Shown each
+ * time: the job has one outcome, and the pool works afterwards.
  *
  * Unpacking runs no code of the program here. So what "crashes" there is a worker whose
  * own description of the function was spoiled by the job before.
@@ -243,8 +243,8 @@ static void an_error_while_the_result_is_packed(void **state)
     hk_executor_free(pool_works(pool));
 }
 
-/* test_error_during_result_unpickle_in_result_handler: here it can only be that there is
- * no memory for it. */
+/* test_error_during_result_unpickle_in_result_handler: here it can only be that there
+ * is no memory for it. */
 static void an_error_while_the_result_is_unpacked(void **state)
 {
     hk_executor *pool = pool_works(pool_with(1));
@@ -265,8 +265,8 @@ static void an_error_while_the_result_is_unpacked(void **state)
     hk_executor_free(pool_works(pool));
 }
 
-/* test_exit_during_result_unpickle_in_result_handler: the worker is gone while its result
- * is used. (That it may be gone before that is read, shows test_keeper.) */
+/* test_exit_during_result_unpickle_in_result_handler: the worker is gone while its
+ * result is used. (That it may be gone before that is read, shows test_keeper.) */
 static void a_death_after_the_result_was_sent(void **state)
 {
     hk_executor *pool = pool_with(1);

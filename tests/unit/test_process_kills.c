@@ -113,8 +113,8 @@ static void *kill_workers(void *arg)
     return NULL;
 }
 
-/* A hundredth as many kills as jobs, each of which may be started `attempts` times; fewer
- * when the killer comes too late. Returns how many. */
+/* A hundredth as many kills as jobs, each of which may be started `attempts` times;
+ * fewer when the killer comes too late. Returns how many. */
 static uint32_t run_among_kills(hk_executor *pool, uint32_t jobs, uint32_t attempts,
                                 uint32_t *out_failed)
 {
