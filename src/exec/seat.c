@@ -373,7 +373,7 @@ bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all
     is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
                  : all                            ? hki_collect(seat, ended)
                                                   : hki_collect_many(seat, ended);
-    if (seat->state == HKI_SEAT_READY)
+    if (seat->state != HKI_SEAT_STARTING)
         is_changed |= hki_requests_look(seat, ended);
     if (!seat->has_ended)
         return is_changed;

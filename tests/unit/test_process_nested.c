@@ -279,18 +279,24 @@ static void a_death_and_a_cancel_come_back(void **state)
     hk_executor_free(pool);
 }
 
+/* Also when their worker is replaced meanwhile. */
 static void jobs_that_nobody_awaits_run_as_well(void **state)
 {
-    hk_executor *pool = pool_with(2);
     hk_shared shared;
 
     (void)state;
     assert_int_equal(hk_shared_alloc(sizeof(int), &shared), 0);
-    *(int *)hk_shared_data(shared) = 0;
-    expect_rc(start_and_forget_on(pool, shared, 10), 0);
-    while (__atomic_load_n((int *)hk_shared_data(shared), __ATOMIC_ACQUIRE) < 10)
-        assert_int_equal(hk_sleep(HK_MILLISECOND), 0);
-    hk_executor_free(pool);
+    for (uint64_t jobs_per_worker = 0; jobs_per_worker < 2; jobs_per_worker++) {
+        hk_executor *pool = pool_of(&(hk_process_options){
+            .workers_max = 2, .jobs_per_worker = jobs_per_worker});
+        int *count = hk_shared_data(shared);
+
+        __atomic_store_n(count, 0, __ATOMIC_RELEASE);
+        expect_rc(start_and_forget_on(pool, shared, 10), 0);
+        while (__atomic_load_n(count, __ATOMIC_ACQUIRE) < 10)
+            assert_int_equal(hk_sleep(HK_MILLISECOND), 0);
+        hk_executor_free(pool);
+    }
     hk_shared_free(shared);
 }
 
