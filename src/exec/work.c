@@ -24,9 +24,10 @@ struct hki_work_pool {
     _Alignas(64) struct hki_source source;
     struct hki_work_options options; /* immutable */
     struct hki_runtime *runtime;     /* immutable */
-    uint32_t launched;               /* atomic; written by who holds the search */
-    uint32_t guests_lock;            /* guards the taking of seats by guests */
-    uint32_t guest_seats;            /* atomic: guests that there ever were at once */
+    uint32_t launched;    /* atomic; written by who holds the search: threads ever */
+    uint32_t alive;       /* atomic: less those that have left */
+    uint32_t guests_lock; /* guards the taking of seats by guests */
+    uint32_t guest_seats; /* atomic: guests that there ever were at once */
     /* Atomic; the threads', then the guests'. Made at need, they stay. */
     struct hki_work_seat *seats[SEATS_MAX];
     _Alignas(64) struct hki_work_queue queue;
@@ -144,7 +145,9 @@ static bool has_work(const struct hki_source *source)
 
 static bool wake_sleeper(struct hki_work_pool *pool)
 {
-    for (uint32_t i = launched_of(pool); i-- > 0;) {
+    uint32_t launched = launched_of(pool);
+
+    for (uint32_t i = 0; i < launched; i++) { /* the last ones may leave */
         uint32_t asleep = 1;
 
         if (__atomic_load_n(&seat_at(pool, i)->asleep, __ATOMIC_RELAXED) &&
@@ -166,8 +169,10 @@ static bool launch(struct hki_work_pool *pool)
         return false;
     seat_at(pool, index)->searches = true;
     __atomic_store_n(&pool->launched, index + 1, __ATOMIC_SEQ_CST);
-    if (hki_workers_launch(pool->runtime, index) == 0)
+    if (hki_workers_launch(pool->runtime, index) == 0) {
+        __atomic_add_fetch(&pool->alive, 1, __ATOMIC_SEQ_CST);
         return true;
+    }
     __atomic_store_n(&pool->launched, index, __ATOMIC_SEQ_CST);
     return false;
 }
@@ -384,7 +389,8 @@ static bool find(struct hki_source *source, struct hki_found *out)
     struct hki_work_seat *seat = own_seat(pool);
     struct hki_work *work;
 
-    if (HKI_UNLIKELY(__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)) {
+    if (HKI_UNLIKELY(seat->blocking ||
+                     __atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)) {
         tell_ended(pool, seat);
         return false;
     }
@@ -413,29 +419,44 @@ static void turns_away(struct hki_source *source)
 
 /* ---- sleeping ---- */
 
+static int32_t give_room(struct hki_work_pool *pool)
+{
+    return __atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+}
+
+static void take_room(struct hki_work_pool *pool)
+{
+    __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+}
+
 static bool searches(struct hki_source *source)
 {
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
-    if (__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)
+    if (seat->blocking || __atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)
         return false;
     if (!seat->searches)
         seat->searches = begin_search(pool);
     return seat->searches;
 }
 
+/* One whose task has parked between hk_blocking_begin and its end has given its place
+ * back already, and is not to be woken for work. */
 static bool sleeps(struct hki_source *source)
 {
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
+    seat->dozes = seat->blocking;
+    if (seat->dozes)
+        return true;
     if (seat->searches) {
         seat->searches = false;
         end_search(pool);
     }
     __atomic_store_n(&seat->asleep, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST) < 0)
+    if (give_room(pool) < 0)
         return true; /* enough others compute, and will find what there is */
     if (pool->demand.has_fence)
         hki_fence_everywhere();
@@ -448,10 +469,82 @@ static void wakes(struct hki_source *source)
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
-    if (__atomic_exchange_n(&seat->asleep, 0, __ATOMIC_SEQ_CST))
-        __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    if (seat->dozes)
+        seat->dozes = false;
+    else if (__atomic_exchange_n(&seat->asleep, 0, __ATOMIC_SEQ_CST))
+        take_room(pool);
     else
         seat->searches = true;
+}
+
+/* ---- fewer threads ---- */
+
+static uint32_t alive_of(const struct hki_work_pool *pool)
+{
+    return __atomic_load_n(&pool->alive, __ATOMIC_RELAXED);
+}
+
+static int64_t sleeps_at_most(struct hki_source *source)
+{
+    const struct hki_work_pool *pool = pool_of(source);
+
+    return alive_of(pool) > pool->options.threads_min ? pool->options.idle_ns
+                                                      : HK_NEVER;
+}
+
+static bool may_leave(struct hki_source *source)
+{
+    struct hki_work_pool *pool = pool_of(source);
+    uint32_t alive = alive_of(pool);
+
+    if (own_seat(pool)->blocking)
+        return false;
+    do
+        if (alive <= pool->options.threads_min)
+            return false;
+    while (!__atomic_compare_exchange_n(&pool->alive, &alive, alive - 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return true;
+}
+
+static void returns(struct hki_source *source)
+{
+    __atomic_add_fetch(&pool_of(source)->alive, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- tasks that block their thread ---- */
+
+static struct hki_work_seat *seat_of_pool(void)
+{
+    struct hki_work_seat *seat = hki_work_seat_here;
+
+    return seat && !seat->takes_part ? seat : NULL;
+}
+
+void hk_blocking_begin(void)
+{
+    struct hki_work_seat *seat = seat_of_pool();
+
+    if (!seat || seat->blocking++ > 0)
+        return;
+    (void)give_room(seat->pool);
+    tell_ended(seat->pool, seat);
+    if (seat->pool->demand.has_fence)
+        hki_fence_everywhere(); /* as who goes to sleep */
+    if (has_work(&seat->pool->source))
+        hki_work_wake(seat->pool);
+}
+
+void hk_blocking_end(void)
+{
+    struct hki_work_seat *seat = seat_of_pool();
+
+    if (!seat)
+        return;
+    if (HKI_UNLIKELY(seat->blocking == 0))
+        hki_panic("hk_blocking_end without hk_blocking_begin");
+    if (--seat->blocking == 0)
+        take_room(seat->pool);
 }
 
 /* ---- pushing from outside ---- */
@@ -590,7 +683,7 @@ int hki_work_participate(struct hki_work_pool *pool)
     if (!seat)
         return -ENOMEM;
     hki_work_seat_here = seat;
-    __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    take_room(pool);
     return 0;
 }
 
@@ -606,7 +699,7 @@ void hki_work_leave(struct hki_work_pool *pool)
     hki_lock_acquire(&pool->guests_lock);
     seat->takes_part = false;
     hki_lock_release(&pool->guests_lock);
-    __atomic_add_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    (void)give_room(pool);
     if (has_work(&pool->source))
         hki_work_wake(pool);
 }
@@ -625,8 +718,18 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
     int rc;
 
     pool->options = *options;
-    pool->source =
-        (struct hki_source){find, ended, turns_away, searches, has_work, sleeps, wakes};
+    pool->source = (struct hki_source){
+        .find = find,
+        .ended = ended,
+        .turns_away = turns_away,
+        .searches = searches,
+        .has_work = has_work,
+        .sleeps = sleeps,
+        .wakes = wakes,
+        .sleeps_at_most = sleeps_at_most,
+        .may_leave = may_leave,
+        .returns = returns,
+    };
     hki_fence_prepare();
     pool->demand.has_fence = hki_fence_is_available();
     pool->demand.room = (int32_t)options->threads - 1;
@@ -635,7 +738,7 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
         rc = make_seat(pool, 0);
     if (rc < 0)
         return rc;
-    pool->launched = 1;
+    pool->launched = pool->alive = 1;
     return hki_workers_start(options->threads_max, &pool->source, &pool->runtime);
 }
 
@@ -695,7 +798,7 @@ uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out
     outside = __atomic_load_n(&pool->outside, __ATOMIC_RELAXED);
     out->submitted += outside;
     out->queued += outside;
-    return launched_of(pool);
+    return alive_of(pool);
 }
 
 /* ---- the end ---- */

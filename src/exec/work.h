@@ -57,9 +57,11 @@ enum hki_submit_how {
 struct hki_work_seat {
     struct hki_deque deque; /* steal: any thread */
     struct hki_work_pool *pool;
-    uint32_t asleep; /* atomic: 1 until it, or who wakes it, makes it 0 */
-    bool searches;   /* one of pool->searchers */
-    bool takes_part; /* a plain thread's */
+    uint32_t asleep;   /* atomic: 1 until it, or who wakes it, makes it 0 */
+    bool searches;     /* one of pool->searchers */
+    bool takes_part;   /* a plain thread's */
+    bool dozes;        /* sleeps although it computes, as far as others know */
+    uint32_t blocking; /* calls of hk_blocking_begin less those of its end */
     uint32_t finds;
     uint64_t random;
     /* The tasks of counted work that have ended and were not told yet, of one scope. */
@@ -82,6 +84,8 @@ extern __thread struct hki_work_seat *hki_work_seat_here
 struct hki_work_options {
     uint32_t threads;      /* that compute at once */
     uint32_t threads_max;  /* with those that are blocked */
+    uint32_t threads_min;  /* that stay when there is nothing to do; at least 1 */
+    int64_t idle_ns;       /* after which others end */
     uint32_t queue_max;    /* pieces in the queue, for hki_work_submit */
     hk_executor *executor; /* whose jobs are counted by its seats; may be NULL */
 };
