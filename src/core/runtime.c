@@ -267,7 +267,8 @@ static uint32_t sleeping(const struct hki_worker *worker)
     return __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST);
 }
 
-/* After the end of the runtime a worker stays away: nothing of it is left to be done. */
+/* After the end of the runtime a worker stays away: nothing of it is left to be done.
+ * */
 void hki_runtime_bring_back(struct hki_worker *worker)
 {
     struct hki_runtime *runtime = worker->runtime;

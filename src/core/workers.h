@@ -111,17 +111,17 @@ struct hki_source {
     bool (*sleeps)(struct hki_source *source);
     void (*wakes)(struct hki_source *source);
     /* How long a sleep for nothing in particular may be; then `may_leave` is asked
-     * whether the thread may end. It is as if the worker slept on: who wakes it starts a
-     * thread anew, where `returns` is called, and then `wakes`. */
+     * whether the thread may end. It is as if the worker slept on: who wakes it starts
+     * a thread anew, where `returns` is called, and then `wakes`. */
     int64_t (*sleeps_at_most)(struct hki_source *source);
     bool (*may_leave)(struct hki_source *source);
     void (*returns)(struct hki_source *source);
 };
 
 /*
- * A runtime for jobs alone: no first task, no reports of tasks that compute long. It has
- * room for `workers_max` workers, of which one runs at first. It ends with the process,
- * or by hki_workers_stop. 0, or why it could not be started.
+ * A runtime for jobs alone: no first task, no reports of tasks that compute long. It
+ * has room for `workers_max` workers, of which one runs at first. It ends with the
+ * process, or by hki_workers_stop. 0, or why it could not be started.
  */
 int hki_workers_start(uint32_t workers_max, struct hki_source *source,
                       struct hki_runtime **out);
