@@ -556,6 +556,7 @@ static void stop_serving(struct hki_runtime *runtime)
         link = &(*link)->serving_next;
     *link = runtime->serving_next;
     stop_workers(runtime, 0, hki_worker_count(runtime));
+    HKI_HB_ACQUIRE(runtime);
     hki_watch_stop(runtime);
     hki_sigpipe_restore();
     runtime_free(runtime);
