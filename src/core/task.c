@@ -198,7 +198,6 @@ struct hki_task *hki_task_find(struct hki_worker *worker)
  * stack is free, too: a zombie keeps it until its cancel message has come. */
 static bool account_end(struct hki_worker *worker, struct hki_task *task, int result)
 {
-    HKI_COUNT(worker->tasks_ended, 1);
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
     if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
@@ -276,7 +275,6 @@ static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
         task->self.parent = NULL;
         return false;
     }
-    HKI_COUNT(worker->tasks_ended, 1);
     HKI_COUNT(worker->tasks_spawned, 1);
     __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
     task->self.attention = 0;
@@ -306,6 +304,7 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
     struct hki_task *next;
 
     check_end(task);
+    HKI_COUNT(worker->tasks_ended, 1); /* before anybody is told, who may look */
     if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND) &&
         becomes_next_found(worker, task))
         return;
@@ -362,6 +361,7 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
      * must not catch them. */
     result = hki_call_as_first(top.fn, top.arg);
     check_end(task);
+    HKI_COUNT(worker->tasks_ended, 1);
     (void)account_end(worker, task, result);
 }
 
