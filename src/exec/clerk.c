@@ -208,7 +208,7 @@ static int make_room(const struct hki_job *job, void **out)
     *out = hki_worker_room(job->image_size);
     if (!*out)
         return -ENOMEM;
-    memcpy(*out, job->image, job->image_size);
+    memcpy(*out, hki_job_image(job), job->image_size);
     return 0;
 }
 
@@ -228,7 +228,7 @@ static void send(struct hki_job *job, uint64_t function, uint32_t index, void *r
         slot->offset =
             (uint64_t)((unsigned char *)room - hki_channel_zone(hki_worker_channel()));
     else if (job->image_size > 0)
-        memcpy(slot->bytes, job->image, job->image_size);
+        memcpy(slot->bytes, hki_job_image(job), job->image_size);
     __atomic_store_n(&slot->state, HKI_SLOT_READY, __ATOMIC_RELEASE);
     tell_program(true);
 }

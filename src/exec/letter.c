@@ -77,7 +77,7 @@ int hki_letter_prepare(struct hki_job *job)
 int hki_letter_prepare_for(struct hki_job *job, uint64_t function)
 {
     job->own[HKI_OWN_FUNCTION] = (void *)(uintptr_t)function;
-    job->own[HKI_OWN_BLOCK] = job->image_free ? job->image : NULL;
+    job->own[HKI_OWN_BLOCK] = job->has_image ? job->image : NULL;
     if (job->own[HKI_OWN_BLOCK] || job->image_size <= HKI_SLOT_INLINE_BYTES)
         return 0;
     job->own[HKI_OWN_BLOCK] = hki_heap_alloc(job->image_size);
@@ -89,8 +89,8 @@ int hki_letter_prepare_for(struct hki_job *job, uint64_t function)
 
 void hki_letter_renew(struct hki_job *job)
 {
-    if (job->own[HKI_OWN_BLOCK] && !job->image_free)
-        memcpy(job->own[HKI_OWN_BLOCK], job->image, job->image_size);
+    if (job->own[HKI_OWN_BLOCK] && !job->has_image)
+        memcpy(job->own[HKI_OWN_BLOCK], hki_job_image(job), job->image_size);
 }
 
 void hki_letter_discard(struct hki_job *job)
@@ -98,7 +98,7 @@ void hki_letter_discard(struct hki_job *job)
     if (job->own[HKI_OWN_BLOCK])
         hki_heap_free(job->own[HKI_OWN_BLOCK]);
     job->own[HKI_OWN_BLOCK] = NULL;
-    job->image_free = NULL; /* that was its block */
+    job->image = NULL; /* that was its block */
 }
 
 void hki_letter_set_outcome(struct hki_job *job, int rc)
@@ -124,7 +124,7 @@ void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
     if (block)
         slot->offset = hki_heap_offset(block);
     else if (job->image_size > 0)
-        memcpy(slot->bytes, job->image, job->image_size);
+        memcpy(slot->bytes, hki_job_image(job), job->image_size);
 }
 
 void hki_letter_write_load(struct hki_slot *slot, const char *path)

@@ -105,7 +105,7 @@ static int make_job(struct hki_process_pool *pool, const struct hki_letter *lett
         return -ENOMEM;
     job->fn = letter->what == HKI_LETTER_FN ? &typed : NULL;
     if (letter->length > 0)
-        memcpy(job->image, letter->bytes, letter->length);
+        memcpy(hki_job_image(job), letter->bytes, letter->length);
     rc = hki_letter_prepare_for(job, letter->function);
     if (rc == 0)
         rc = hki_job_queue_push(&pool->queue, job, true);
