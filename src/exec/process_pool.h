@@ -74,11 +74,11 @@ struct hki_seat {
     bool is_initializing; /* STARTING, and the initializer was sent */
     bool has_ended;       /* the keeper said so, with these: */
     int end_error, end_status;
-    int start_error;   /* why it could not start, if it said so itself */
-    uint32_t modules;  /* libraries that it was told to load */
-    uint32_t jobs_now; /* jobs that it was sent and has not done */
-    uint32_t requests_now,
-        requests_seen;           /* on their way; the news that was looked at */
+    int start_error;             /* why it could not start, if it said so itself */
+    uint32_t modules;            /* libraries that it was told to load */
+    uint32_t jobs_now;           /* jobs that it was sent and has not done */
+    uint32_t requests_now;       /* jobs that its job has submitted, on their way */
+    uint32_t requests_seen;      /* the news of them that was looked at */
     const struct hki_job *asked; /* to end: it was cancelled; NULL: none was */
     int64_t asked_until_ns;      /* then it is killed */
     uint32_t depth;              /* as many may be sent to it now */
