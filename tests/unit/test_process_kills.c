@@ -113,6 +113,21 @@ static void *kill_workers(void *arg)
     return NULL;
 }
 
+/* It has one outcome; and failed only after as many attempts as it has. */
+static bool has_failed(hk_future *future, uint32_t attempts, const uint32_t *runs)
+{
+    int rc = hk_future_await(future, NULL);
+    uint32_t count = __atomic_load_n(runs, __ATOMIC_RELAXED);
+    hk_job_error error;
+
+    assert_true(rc == 0 || rc == -EOWNERDEAD);
+    assert_int_equal(hk_future_error(future, &error), 0);
+    assert_true(rc == 0 || error.attempts == attempts);
+    assert_true(count <= error.attempts && (count > 0 || rc < 0));
+    hk_future_free(future);
+    return rc < 0;
+}
+
 /* A hundredth as many kills as jobs, each of which may be started `attempts` times;
  * fewer when the killer comes too late. Returns how many. */
 static uint32_t run_among_kills(hk_executor *pool, uint32_t jobs, uint32_t attempts,
@@ -133,15 +148,8 @@ static uint32_t run_among_kills(hk_executor *pool, uint32_t jobs, uint32_t attem
     assert_int_equal(pthread_create(&thread, NULL, kill_workers, &killer), 0);
     for (uint32_t i = 0; i < jobs; i++)
         futures[i] = count_run_on(on, shared, i);
-    for (uint32_t i = 0; i < jobs; i++) {
-        int rc = await_and_free(futures[i]);
-        uint32_t runs = __atomic_load_n(&killer.board->runs[i], __ATOMIC_RELAXED);
-
-        assert_true(rc == 0 || rc == -EOWNERDEAD);
-        assert_true(runs <= attempts);
-        assert_true(runs > 0 || rc < 0);
-        *out_failed += rc < 0;
-    }
+    for (uint32_t i = 0; i < jobs; i++)
+        *out_failed += has_failed(futures[i], attempts, &killer.board->runs[i]);
     __atomic_store_n(&killer.is_over, true, __ATOMIC_RELAXED);
     assert_int_equal(pthread_join(thread, NULL), 0);
     printf("# %u kills in %u jobs: %u have failed\n", killer.kills, jobs, *out_failed);
@@ -168,14 +176,15 @@ static void a_kill_costs_at_most_one_job_and_none_runs_twice(void **state)
     hk_executor_free(pool);
 }
 
-static void jobs_that_may_be_started_anew_survive_kills(void **state)
+/* Three kills of the same job are needed, and may happen. */
+static void jobs_that_may_be_started_anew_survive_two_kills(void **state)
 {
     hk_executor *pool = pool_with(2);
     uint32_t failed;
+    uint32_t kills = run_among_kills(pool, is_long() ? 100000 : 2000, 3, &failed);
 
     (void)state;
-    (void)run_among_kills(pool, is_long() ? 100000 : 2000, 3, &failed);
-    assert_int_equal(failed, 0);
+    assert_true(3 * failed <= kills);
     hk_executor_free(pool);
 }
 
@@ -420,7 +429,7 @@ int main(void)
         /* first: what forks must not have threads */
         cmocka_unit_test(any_descriptor_may_be_missing),
         cmocka_unit_test(a_kill_costs_at_most_one_job_and_none_runs_twice),
-        cmocka_unit_test(jobs_that_may_be_started_anew_survive_kills),
+        cmocka_unit_test(jobs_that_may_be_started_anew_survive_two_kills),
         cmocka_unit_test(capacity_is_back_in_a_tenth_of_a_second),
         cmocka_unit_test(a_worker_that_forks_meets_its_limit_and_leaves_nothing),
         cmocka_unit_test(jobs_beyond_the_queue_are_refused_whatever_their_number),
