@@ -22,6 +22,10 @@ static const struct bench benches[] = {
     {"timers", floor_timers},
     {"files", floor_files},
     {"wake", floor_wake},
+    {"proc", floor_proc},
+    {"procrtt", floor_procrtt},
+    {"procbig", floor_procbig},
+    {"procstart", floor_procstart},
     {"echo-server", floor_echo_server},
     {0},
 };

@@ -15,6 +15,10 @@ void floor_timers(int argc, char **args);
 void floor_files(int argc, char **args);
 void floor_wake(int argc, char **args);
 void floor_cond(int argc, char **args);
+void floor_proc(int argc, char **args);
+void floor_procrtt(int argc, char **args);
+void floor_procbig(int argc, char **args);
+void floor_procstart(int argc, char **args);
 void floor_echo_server(int argc, char **args);
 
 /* A listening socket on 127.0.0.1 with a port of the kernel's choice, announced. */

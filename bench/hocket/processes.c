@@ -5,7 +5,7 @@
 #define JOBS 100000
 #define ROUND_TRIPS 20000
 #define PIECE_BYTES ((size_t)1 << 20)
-#define PIECES 1024
+#define PIECES 4096
 #define IN_FLIGHT 4
 #define STARTS 100
 #define SPIN_NS (100 * HK_MICROSECOND)
@@ -15,13 +15,15 @@ HK_FN(long, next_number, (long, number))
     return number + 1;
 }
 
-HK_FN(hk_bytes, send_back, (hk_bytes, bytes))
+static int send_back(hk_bytes bytes, hk_result *result)
 {
-    void *copy = malloc(bytes.size);
+    return hk_result_set(result, bytes.data, bytes.size);
+}
 
-    if (copy)
-        memcpy(copy, bytes.data, bytes.size);
-    return (hk_bytes){copy, copy ? bytes.size : 0};
+/* What is shared is not copied: the name goes there and back. */
+HK_FN(size_t, look_at, (hk_shared, piece))
+{
+    return hk_shared_data(piece) ? piece.size : 0;
 }
 
 static hk_executor *pool_with(uint32_t workers, int64_t spin_ns)
@@ -87,41 +89,59 @@ void hocket_procrtt(int argc, char **args)
     hk_executor_free(pool);
 }
 
+static hk_future *send_copied(hk_executor *pool, const void *piece)
+{
+    return hk_submit(pool, send_back, piece, PIECE_BYTES);
+}
+
+static hk_future *send_shared(hk_executor *pool, const void *piece)
+{
+    return look_at_on(pool, *(const hk_shared *)piece);
+}
+
 static void receive(hk_future *future)
 {
     hk_bytes back;
 
-    if (!future)
-        return;
-    must(send_back_await(future, &back), "a piece");
-    if (back.size != PIECE_BYTES)
-        abort();
+    if (future)
+        must(hk_future_await(future, &back), "a piece");
     hk_future_free(future);
 }
 
-/* procbig: 1 GiB to the worker and back, in pieces, some in flight; in GiB/s. */
-void hocket_procbig(int argc, char **args)
+static void send_pieces(hk_executor *pool, const void *piece,
+                        hk_future *(*send)(hk_executor *, const void *))
 {
-    hk_executor *pool = pool_with(1, 0);
     hk_future *flying[IN_FLIGHT] = {NULL};
-    char *piece = malloc(PIECE_BYTES);
-    double start;
+    double start = bench_wall_now_ns();
 
-    (void)argc;
-    (void)args;
-    if (!piece)
-        bench_die("malloc");
-    memset(piece, 1, PIECE_BYTES);
-    warm_up(pool);
-    start = bench_wall_now_ns();
     for (int i = 0; i < PIECES; i++) {
         receive(flying[i % IN_FLIGHT]);
-        flying[i % IN_FLIGHT] = send_back_on(pool, (hk_bytes){piece, PIECE_BYTES});
+        flying[i % IN_FLIGHT] = send(pool, piece);
     }
     for (int i = 0; i < IN_FLIGHT; i++)
         receive(flying[i]);
-    printf("%.2f\n", 1e9 / (bench_wall_now_ns() - start));
-    free(piece);
+    printf("%.2f\n", (double)(PIECES * PIECE_BYTES) / (1 << 30) * 1e9 /
+                         (bench_wall_now_ns() - start));
+}
+
+/*
+ * procbig: to the worker and back in pieces of 1 MiB, some in flight; in GiB/s. The
+ * piece is copied into the job, by the job into its result, and read there.
+ * procbig shared: only the name of the memory goes there.
+ */
+void hocket_procbig(int argc, char **args)
+{
+    hk_executor *pool = pool_with(1, 0);
+    hk_shared shared;
+
+    must(hk_shared_alloc(PIECE_BYTES, &shared), "hk_shared_alloc");
+    memset(hk_shared_data(shared), 1, PIECE_BYTES);
+    warm_up(pool);
+    if (argc > 0 && !strcmp(args[0], "shared"))
+        send_pieces(pool, &shared, send_shared);
+    else
+        send_pieces(pool, hk_shared_data(shared), send_copied);
+    hk_shared_free(shared);
     hk_executor_free(pool);
 }
 

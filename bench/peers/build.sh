@@ -53,7 +53,7 @@ floors()
     # -mno-red-zone: the switch of coro.h pushes
     case $(uname -m) in x86_64) red=-mno-red-zone ;; *) red= ;; esac
     sources=
-    for name in floor switch spawn chan mutex timers wake files echo echo_epoll \
+    for name in floor switch spawn chan mutex timers wake files proc echo echo_epoll \
         echo_uring; do
         sources="$sources $floor/$name.c"
     done

@@ -17,14 +17,22 @@
  * anew in another worker, when it may be (attempts_max). All other jobs are not
  * concerned, and the worker is replaced.
  *
- * A job that is cancelled while it runs loses its worker: the process is killed. So a
- * scope's deadline ends also what never looks at anything.
+ * A job that is cancelled while it runs loses its worker: the process is killed
+ * (cancel_grace_ns: unless it returns soon). So a scope's deadline ends also what never
+ * looks at anything.
  *
- * Large arguments are copied once, into memory that all workers see. Large results are
- * not copied at all: the future's bytes are where the worker has put them. What should
- * not be copied in either direction lies in <hocket/shared.h>.
+ * Large arguments are copied once, into memory that all workers see (twice when the
+ * job may be started anew). A large result is copied once, by the worker:
+ * hk_result_set puts it where the future's bytes are then read. What should not be
+ * copied in either direction lies in <hocket/shared.h>.
  *
- * Inside a worker there is no process pool: a submit there fails with -EDEADLK.
+ * A job may submit jobs: to hk_processes(), which in a worker is the pool that it
+ * belongs to, and to hk_threads() and hk_tasks() of its own process. While jobs of the
+ * first kind are on their way the worker counts as waiting and gets no other job, and
+ * the pool starts one more, up to workers_max; when none is left that could run them,
+ * the submit fails with -EDEADLK at once. They go ahead of what waits in the queue, and
+ * are cancelled when the worker that asked for them dies. Functions of libraries that a
+ * worker has loaded by itself are -ENOENT there. Pools cannot be made in a worker.
  */
 #ifndef HOCKET_PROCESSES_H
 #define HOCKET_PROCESSES_H
@@ -68,7 +76,12 @@ typedef struct hk_process_options {
     bool sandbox;
     /* Each worker is bound to one of the processors, in turn. */
     bool bind_processors;
-    uint64_t reserved[8];
+    /* A running job that is cancelled is asked first: it runs in a scope, which is
+     * cancelled, so that its waiting calls and hk_cancelled return -ECANCELED. When it
+     * has not returned after this time, nanoseconds, its worker is killed. Default:
+     * killed at once. HK_KILL never asks. */
+    int64_t cancel_grace_ns;
+    uint64_t reserved[7];
 } hk_process_options;
 
 /* The pool that is always there, with default options. Its first job starts it. */

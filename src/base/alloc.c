@@ -5,6 +5,7 @@
 #include "base/assert.h"
 
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,8 @@ static struct {
     int error;
 } faults[FAULT_KINDS];
 
+uint32_t hki_faults_are_on;
+
 int hki_fault(int kind)
 {
     if (HKI_LIKELY(!__atomic_load_n(&faults[kind].counting, __ATOMIC_RELAXED)))
@@ -44,6 +47,7 @@ void hki_fault_arm(int kind, uint64_t nth, int error)
     __atomic_store_n(&faults[kind].error, error, __ATOMIC_RELAXED);
     __atomic_store_n(&faults[kind].calls, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&faults[kind].counting, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&hki_faults_are_on, 1, __ATOMIC_RELAXED);
 }
 
 uint64_t hki_fault_count(int kind)
@@ -103,6 +107,19 @@ void hki_free(void *block)
     free(block);
 }
 
+void *hki_alloc_kept(size_t size_bytes)
+{
+    size_t size = (size_bytes + 63) & ~(size_t)63;
+    void *block = hki_fault(0) ? NULL : aligned_alloc(64, size);
+
+    return block ? memset(block, 0, size) : NULL;
+}
+
+void hki_free_kept(void *block)
+{
+    free(block);
+}
+
 char *hki_strdup(const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -113,11 +130,24 @@ char *hki_strdup(const char *text)
     return copy;
 }
 
+static struct hki_tally *tallies; /* atomic */
+
+void hki_tally_register(struct hki_tally *tally)
+{
+    tally->next = __atomic_load_n(&tallies, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&tallies, &tally->next, tally, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
 uint64_t hki_alloc_bytes(void)
 {
     uint64_t bytes = 0;
 
     for (int i = 0; i < SHARDS; i++)
         bytes += __atomic_load_n(&shards[i].bytes, __ATOMIC_RELAXED);
+    for (const struct hki_tally *t = __atomic_load_n(&tallies, __ATOMIC_ACQUIRE); t;
+         t = t->next)
+        bytes += __atomic_load_n(&t->bytes, __ATOMIC_RELAXED);
     return bytes;
 }

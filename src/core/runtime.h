@@ -6,6 +6,7 @@
 #ifndef HKI_CORE_RUNTIME_H
 #define HKI_CORE_RUNTIME_H
 
+#include "core/log.h"
 #include "core/worker.h"
 
 #include <hocket/run.h>
@@ -23,10 +24,12 @@ struct hki_runtime {
     uint64_t number;                 /* of all runtimes there were; 1 is the first */
     uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
-    uint32_t worker_count;
+    uint32_t return_lock;      /* guards the threads of workers that are AWAY */
+    uint32_t worker_count;     /* atomic: grows in a runtime with a source */
     struct hki_worker *workers;
-    hk_options options; /* with the defaults filled in */
-    bool background;    /* serves plain threads or a pool; has no first task */
+    struct hki_source *source; /* immutable; NULL: its workers know but tasks */
+    hk_options options;        /* with the defaults filled in */
+    bool background;           /* serves plain threads or a pool; has no first task */
     struct hki_runtime *serving_next; /* of those; guarded in runtime.c */
 
     hk_scope root; /* of jobs that main starts without a scope: opened then */
@@ -34,6 +37,7 @@ struct hki_runtime {
     int result;         /* main's */
     uint32_t finished;  /* atomic: main has ended, or the background was told to stop */
     uint32_t abandoned; /* atomic: a background that ends with the process */
+    uint32_t cancelled; /* atomic: every task that is found is, too */
     uint32_t idle;      /* atomic: workers asleep, a hint for whom to wake */
 
     int64_t virtual_now_ns; /* worker 0 only; valid with options.virtual_clock */
@@ -44,12 +48,21 @@ struct hki_runtime {
     struct hki_task *slabs[HKI_TASK_SLABS_MAX];
 };
 
+/* Workers that there are or were. */
+static inline uint32_t hki_worker_count(const struct hki_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->worker_count, __ATOMIC_ACQUIRE);
+}
+
 /* The caller's runtime: its worker's, else the background one if it runs, else NULL. */
 struct hki_runtime *hki_runtime_current(void);
 
 /* Calls `visit` for each runtime with the registry locked. */
 void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx),
                         void *ctx);
+
+/* The worker was AWAY: gives it a thread again. Any thread. */
+void hki_runtime_bring_back(struct hki_worker *worker);
 
 /* The record in slot `slot`, or NULL. Any thread while the runtime is registered. */
 struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot);
@@ -75,9 +88,5 @@ const char *hki_thread_stays(const char *why);
 
 /* The time as this worker's tasks see it. */
 int64_t hki_worker_now(const struct hki_worker *worker);
-
-/* Internal log; formats one line. */
-void hki_log(hk_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -126,14 +126,83 @@ int hki_task_start(struct hki_worker *worker, struct hki_task *task)
     return 0;
 }
 
+/* ---- found work ---- */
+
+static void link_found(struct hki_worker *worker, struct hki_self *self)
+{
+    self->sibling_next = worker->found;
+    self->sibling_link = &worker->found;
+    if (worker->found)
+        worker->found->sibling_link = &self->sibling_next;
+    worker->found = self;
+}
+
+static void found_task_ended(struct hki_worker *worker, struct hki_self *self)
+{
+    hk_scope *scope = self->parent;
+
+    *self->sibling_link = self->sibling_next;
+    if (self->sibling_next)
+        self->sibling_next->sibling_link = self->sibling_link;
+    if (scope)
+        HKI_HB_RELEASE(scope); /* what it did is seen after the join */
+    if (self->flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, scope);
+}
+
+/* A record for the next piece of work, filled in; NULL: there is none. */
+static struct hki_task *find_task(struct hki_worker *worker)
+{
+    struct hki_task *task = record_get(worker);
+    struct hki_found found;
+
+    if (HKI_UNLIKELY(!task)) {
+        worker->is_full = true;
+        return NULL;
+    }
+    if (!worker->source->find(worker->source, &found)) {
+        task->next = worker->free_tasks;
+        worker->free_tasks = task;
+        return NULL;
+    }
+    fill_record(task, worker, found.name, found.fn, found.arg);
+    task->self.parent = found.scope;
+    link_found(worker, &task->self);
+    __atomic_store_n(&task->self.flags,
+                     HKI_TASK_LIVE | HKI_TASK_JOB | HKI_TASK_FOUND |
+                         (found.is_counted ? HKI_TASK_COUNTED : 0u),
+                     __ATOMIC_RELEASE);
+    HKI_COUNT(worker->tasks_spawned, 1);
+    return task;
+}
+
+struct hki_task *hki_task_find(struct hki_worker *worker)
+{
+    struct hki_stack *stack;
+    struct hki_task *task;
+
+    worker->is_full = hki_stack_get(&worker->stacks, &stack) < 0;
+    if (worker->is_full) /* what is found must run: another worker may have one */
+        return NULL;
+    task = find_task(worker);
+    if (!task) {
+        hki_stack_put(&worker->stacks, stack);
+        return NULL;
+    }
+    adopt_stack(task, stack);
+    task->sp = hki_context_make(stack, task_main);
+    return task;
+}
+
 /* Tells the parent, or the runtime, and gives the record back. Returns whether the
  * stack is free, too: a zombie keeps it until its cancel message has come. */
 static bool account_end(struct hki_worker *worker, struct hki_task *task, int result)
 {
-    HKI_COUNT(worker->tasks_ended, 1);
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
-    if (task->self.parent) {
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
+        found_task_ended(worker, &task->self);
+    } else if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, result);
     } else if (!worker->runtime->background) {
         worker->runtime->result = result;
@@ -185,6 +254,47 @@ static void check_end(struct hki_task *task)
         hki_check_ends(&task->self);
 }
 
+/*
+ * The current task, of found work, has ended and nobody else is ready: goes on as the
+ * next piece, in the same record and on the same stack. False: there is none.
+ */
+static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_stack_top *top = task->stack;
+    struct hki_found found;
+
+    if (worker->ready_head || worker->ticks <= 0)
+        return false;
+    HKI_HB_RELEASE(worker); /* as account_end */
+    if (task->self.parent)
+        HKI_HB_RELEASE(task->self.parent); /* as found_task_ended */
+    if (task->self.flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, task->self.parent);
+    if (!worker->source->find(worker->source, &found)) {
+        task->self.flags &= ~(uint32_t)HKI_TASK_COUNTED; /* it was told */
+        task->self.parent = NULL;
+        return false;
+    }
+    HKI_COUNT(worker->tasks_spawned, 1);
+    __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
+    task->self.attention = 0;
+    task->self.budget = HKI_BUDGET;
+    task->self.parent = found.scope;
+    __atomic_store_n(&task->self.flags,
+                     HKI_TASK_LIVE | HKI_TASK_STARTED | HKI_TASK_JOB | HKI_TASK_FOUND |
+                         (found.is_counted ? HKI_TASK_COUNTED : 0u),
+                     __ATOMIC_RELEASE);
+    task->name = found.name;
+    top->fn = found.fn;
+    top->arg = found.arg;
+    top->exceptions[0] = top->exceptions[1] = NULL;
+    if (found.scope && (hki_scope_flags_of(found.scope) & HKI_SCOPE_EFFECTIVE))
+        task->self.attention = HKI_CANCELLED;
+    HKI_HB_RELEASE(task);
+    hki_make_current(worker, task);
+    return true;
+}
+
 /* Ends the current task and makes the next one that needs a stack current on this one;
  * when there is none, leaves for good. */
 static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
@@ -194,6 +304,10 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
     struct hki_task *next;
 
     check_end(task);
+    HKI_COUNT(worker->tasks_ended, 1); /* before anybody is told, who may look */
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND) &&
+        becomes_next_found(worker, task))
+        return;
     if (!account_end(worker, task, result))
         leave_for_good(worker, stack);
 
@@ -203,6 +317,10 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
         adopt_stack(next, stack);
         hki_make_current(worker, next);
         return;
+    }
+    if (HKI_UNLIKELY(worker->source)) {
+        worker->source->turns_away(worker->source);
+        HKI_HB_RELEASE(worker->runtime); /* to who stops it */
     }
     hki_stack_put(&worker->stacks, stack);
     leave_for_good(worker, stack);
@@ -243,6 +361,7 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
      * must not catch them. */
     result = hki_call_as_first(top.fn, top.arg);
     check_end(task);
+    HKI_COUNT(worker->tasks_ended, 1);
     (void)account_end(worker, task, result);
 }
 
@@ -313,7 +432,7 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
 {
     if (!__atomic_load_n(&runtime->idle, __ATOMIC_SEQ_CST))
         return;
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         struct hki_worker *worker = &runtime->workers[i];
 
         if (__atomic_load_n(&worker->sleeping, __ATOMIC_RELAXED) != HKI_AWAKE) {
@@ -343,7 +462,7 @@ static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
         *out_id = hki_task_id_of(worker->runtime, task);
     if (HKI_LIKELY(scope) && hki_scope_add_task(scope, self, &task->self) &&
         (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
-        worker->runtime->worker_count > 1) {
+        hki_worker_count(worker->runtime) > 1) {
         share(worker, task);
         wake_an_idle_worker(worker->runtime);
     } else {
@@ -374,36 +493,6 @@ int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
 int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
 {
     return hk_spawn_named(scope, NULL, fn, arg, NULL);
-}
-
-/* The worker in whose queue a task from here waits: the caller's, if it is one of them,
- * else one after the other. */
-static struct hki_worker *queue_in(struct hki_runtime *runtime)
-{
-    static uint32_t last; /* atomic */
-
-    if (hki_worker_current && hki_worker_current->runtime == runtime)
-        return hki_worker_current;
-    return &runtime->workers[__atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) %
-                             runtime->worker_count];
-}
-
-int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
-                 hk_task_fn *fn, void *arg)
-{
-    struct hki_task *task = hki_runtime_take_record(runtime);
-    struct hki_worker *worker = queue_in(runtime);
-
-    if (!task)
-        return -ENOMEM;
-    fill_record(task, worker, name, fn, arg);
-    task->self.flags |= HKI_TASK_JOB | HKI_TASK_FAR | HKI_TASK_REMOTE;
-    if (scope)
-        hki_scope_add_remote(scope, &task->self);
-    __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
-    share(worker, task);
-    wake_an_idle_worker(runtime);
-    return 0;
 }
 
 /* A task that was spawned on a plain thread arrives at its worker. Until it starts, its

@@ -7,6 +7,7 @@
  */
 #include "core/worker.h"
 
+#include "base/spin.h"
 #include "core/deadlock.h"
 #include "core/ioop.h"
 #include "core/runtime.h"
@@ -29,6 +30,7 @@ int hki_worker_init(struct hki_worker *worker, struct hki_runtime *runtime,
     memset(worker, 0, sizeof(*worker));
     worker->runtime = runtime;
     worker->index = index;
+    worker->source = runtime->source;
     worker->random = runtime->options.seed + index;
     hki_stack_pool_init(&worker->stacks, runtime->options.stack_size_bytes,
                         runtime->options.stacks_max);
@@ -49,6 +51,10 @@ void hki_worker_notify(struct hki_worker *worker)
 
     if (state == HKI_AWAKE)
         return;
+    if (HKI_UNLIKELY(state == HKI_AWAY)) {
+        hki_runtime_bring_back(worker);
+        return;
+    }
     /* It may wake by itself before we come to wake it, and end: not without us. */
     __atomic_add_fetch(&worker->posters, 1, __ATOMIC_SEQ_CST);
     if (__atomic_compare_exchange_n(&worker->sleeping, &state, HKI_AWAKE, false,
@@ -57,6 +63,8 @@ void hki_worker_notify(struct hki_worker *worker)
             hki_futex_wake(&worker->sleeping, 1);
         else
             worker->poller_ops->wake(worker->poller);
+    } else if (HKI_UNLIKELY(state == HKI_AWAY)) {
+        hki_runtime_bring_back(worker);
     }
     __atomic_sub_fetch(&worker->posters, 1, __ATOMIC_RELEASE);
 }
@@ -128,8 +136,6 @@ static struct hki_task *take_shared(struct hki_worker *from, struct hki_worker *
         from->shared_head = task->next;
         __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
         __atomic_store_n(&from->shared_count, from->shared_count - 1, __ATOMIC_RELAXED);
-        if (task->self.flags & HKI_TASK_FAR)
-            HKI_COUNT(worker->tasks_spawned, 1);
     }
     hki_lock_release(&from->shared_lock);
     return task;
@@ -140,8 +146,8 @@ static bool find_shared(struct hki_worker *worker)
 {
     struct hki_runtime *runtime = worker->runtime;
 
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
-        uint32_t victim = (worker->index + i) % runtime->worker_count;
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
+        uint32_t victim = (worker->index + i) % hki_worker_count(runtime);
         struct hki_task *task = take_shared(&runtime->workers[victim], worker);
 
         if (task) {
@@ -154,9 +160,82 @@ static bool find_shared(struct hki_worker *worker)
 
 static bool any_shared(const struct hki_runtime *runtime)
 {
-    for (uint32_t i = 0; i < runtime->worker_count; i++)
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
         if (__atomic_load_n(&runtime->workers[i].shared_count, __ATOMIC_SEQ_CST))
             return true;
+    return false;
+}
+
+/* ---- found work: core/workers.h ---- */
+
+static void recheck_found(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_self *next;
+
+    (void)node;
+    /* From now on another canceller tells us anew. */
+    (void)__atomic_exchange_n(&worker->recheck_posted, 0, __ATOMIC_SEQ_CST);
+    for (struct hki_self *self = worker->found; self; self = next) {
+        next = self->sibling_next; /* none of them ends meanwhile: they do not run */
+        if (hki_workers_are_cancelled(worker->runtime))
+            hki_task_cancel_here(hki_task_of(self));
+        else
+            hki_cancel_spread_task(hki_task_of(self));
+    }
+}
+
+void hki_workers_recheck(struct hki_runtime *runtime)
+{
+    uint32_t count = __atomic_load_n(&runtime->worker_count, __ATOMIC_SEQ_CST);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct hki_worker *worker = &runtime->workers[i];
+
+        /* It has no tasks; those that it finds when it comes back look by themselves.
+         * */
+        if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) == HKI_AWAY)
+            continue;
+        if (__atomic_exchange_n(&worker->recheck_posted, 1, __ATOMIC_SEQ_CST))
+            continue;
+        worker->recheck.hki_run = recheck_found;
+        hki_worker_post(worker, &worker->recheck);
+    }
+}
+
+void hki_workers_notify(struct hki_runtime *runtime, uint32_t index)
+{
+    hki_worker_notify(&runtime->workers[index]);
+}
+
+uint32_t hki_workers_index(void)
+{
+    return hki_worker_current->index;
+}
+
+/* True: a task of it is ready. */
+static bool find_work(struct hki_worker *worker)
+{
+    struct hki_task *task = hki_task_find(worker);
+
+    if (task)
+        hki_ready_push(worker, task);
+    return task;
+}
+
+enum { SEARCH_LOOKS = 200 }; /* of 20 ns */
+
+/* Looks around for a few microseconds: waking up costs more. */
+static bool search(struct hki_worker *worker)
+{
+    struct hki_source *source = worker->source;
+
+    if (worker->is_full || !source->searches(source))
+        return false;
+    for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
+        if (source->has_work(source) || hki_worker_has_messages(worker))
+            return true;
+        hki_spin_pause(0);
+    }
     return false;
 }
 
@@ -271,6 +350,33 @@ static void sleep_on_futex(struct hki_worker *worker, int64_t until_ns)
         hki_deadlock_stirs(worker);
 }
 
+/* It has slept as long as it may: its thread ends, unless there is something that needs
+ * it, or somebody calls it now. */
+static bool goes_away(struct hki_worker *worker, int64_t until_ns)
+{
+    uint32_t asleep = HKI_SLEEPS_ON_FUTEX;
+
+    if (!worker->source || until_ns == HK_NEVER || hki_os_now_ns() < until_ns ||
+        worker->tasks_spawned != worker->tasks_ended || worker->zombies ||
+        worker->wheel.count || worker->ops_in_flight || worker->blocked_waiters.head ||
+        has_news(worker) || !worker->source->may_leave(worker->source))
+        return false;
+    worker->is_away =
+        __atomic_compare_exchange_n(&worker->sleeping, &asleep, HKI_AWAY, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    if (!worker->is_away)
+        worker->source->returns(worker->source);
+    return worker->is_away;
+}
+
+/* To be called when `sleeping` says so. */
+static bool work_lets_sleep(struct hki_worker *worker)
+{
+    struct hki_source *source = worker->source;
+
+    return !source || source->sleeps(source) || worker->is_full;
+}
+
 /* Sleeps until a message, a completion or the time `until_ns`. */
 static void sleep_until(struct hki_worker *worker, int64_t until_ns)
 {
@@ -280,7 +386,7 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
     __atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&worker->sleeping, io ? HKI_SLEEPS_IN_POLLER : HKI_SLEEPS_ON_FUTEX,
                      __ATOMIC_SEQ_CST);
-    if (!has_news(worker)) {
+    if (work_lets_sleep(worker) && !has_news(worker)) {
         if (!io) {
             sleep_on_futex(worker, until_ns);
         } else if (until_ns == HK_NEVER) {
@@ -291,8 +397,12 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
             take_completions(worker, left_ns > 0 ? left_ns : 0);
         }
     }
-    __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+    if (HKI_UNLIKELY(worker->source) && goes_away(worker, until_ns))
+        return;
+    __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
+    if (worker->source)
+        worker->source->wakes(worker->source);
     hki_watch_stirs();
 }
 
@@ -384,6 +494,25 @@ static void relieve_starved(struct hki_worker *worker)
     fail_starved(worker);
 }
 
+/* Work waits, and there was no memory for a stack: it tries again so soon. */
+#define FULL_NS (10 * HK_MILLISECOND)
+
+/* The next timer; with a source maybe sooner. */
+static int64_t sleep_end(struct hki_worker *worker)
+{
+    int64_t until_ns = hki_wheel_next(&worker->wheel, false), at_most_ns, now_ns;
+
+    if (HKI_LIKELY(!worker->source))
+        return until_ns;
+    at_most_ns = worker->source->sleeps_at_most(worker->source);
+    if (worker->is_full)
+        at_most_ns = FULL_NS;
+    if (at_most_ns == HK_NEVER)
+        return until_ns;
+    now_ns = hki_os_now_ns();
+    return until_ns - now_ns > at_most_ns ? now_ns + at_most_ns : until_ns;
+}
+
 static void rest(struct hki_worker *worker)
 {
     if (is_out_of_stacks(worker)) {
@@ -414,7 +543,9 @@ static void rest(struct hki_worker *worker)
         take_completions(worker, 0); /* there is more to give: look around, come back */
         return;
     }
-    sleep_until(worker, hki_wheel_next(&worker->wheel, false));
+    if (worker->source && search(worker))
+        return;
+    sleep_until(worker, sleep_end(worker));
 }
 
 /* ---- the loop ---- */
@@ -434,6 +565,9 @@ static void turn(struct hki_worker *worker)
     /* One of our own in each turn, or tasks that only yield would starve them. */
     if (!worker->ready_head || __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
         find_shared(worker);
+    /* Likewise one of the work in each turn. */
+    if (HKI_UNLIKELY(worker->source) && !find_work(worker) && worker->ready_head)
+        worker->source->turns_away(worker->source);
     if (worker->ready_head) {
         run_tasks(worker);
         if (worker->ops_in_flight && worker->ready_head)
@@ -447,6 +581,8 @@ static void turn(struct hki_worker *worker)
 
 static bool is_over(struct hki_worker *worker)
 {
+    if (HKI_UNLIKELY(worker->is_away))
+        return true;
     if (__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         return true;
     if (!__atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE))
@@ -466,6 +602,16 @@ static void end_operations(struct hki_worker *worker)
     } while (worker->ops_in_flight || hki_worker_has_messages(worker));
 }
 
+static void leave_thread(struct hki_worker *worker, struct hki_self *outer,
+                         const char *stayed)
+{
+    hki_deadlock_worker_ends(outer);
+    hki_signal_stack_close(&worker->signal_stack);
+    (void)hki_thread_stays(stayed);
+    hki_worker_current = NULL;
+    hki_self_current = outer;
+}
+
 void hki_worker_run(struct hki_worker *worker)
 {
     struct hki_self *outer = hki_self_current;
@@ -483,18 +629,23 @@ void hki_worker_run(struct hki_worker *worker)
     hki_signal_stack_open(&worker->signal_stack);
     hki_deadlock_worker_starts(outer);
     hki_halt_enter(worker);
+    if (HKI_UNLIKELY(worker->is_away)) {
+        worker->is_away = false;
+        worker->source->returns(worker->source);
+        worker->source->wakes(worker->source);
+    }
     while (!is_over(worker))
         turn(worker);
     hki_halt_leave(worker);
+    if (HKI_UNLIKELY(worker->is_away)) {
+        leave_thread(worker, outer, stayed);
+        return;
+    }
     hki_worker_close_inbox(worker);
     /* At the exit of the process nobody waits for a blocking call to return. */
     if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         end_operations(worker);
     while (__atomic_load_n(&worker->posters, __ATOMIC_SEQ_CST))
         hki_os_yield();
-    hki_deadlock_worker_ends(outer);
-    hki_signal_stack_close(&worker->signal_stack);
-    (void)hki_thread_stays(stayed);
-    hki_worker_current = NULL;
-    hki_self_current = outer;
+    leave_thread(worker, outer, stayed);
 }

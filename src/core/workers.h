@@ -35,6 +35,18 @@ bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope);
 void hki_guest_leave(struct hki_guest *guest);
 /* With the scope's lock. */
 void hki_guests_cancel(hk_scope *scope);
+/* Into the list of guest->scope, without counting it. With the scope's lock. */
+void hki_guest_link(struct hki_guest *guest);
+
+/*
+ * The jobs of a scope in a runtime for jobs (core/crew.c). The scope's join outlasts
+ * them, and its cancel makes the workers look which of their tasks it means. By who is
+ * inside of the scope or has a guest in it: 0 or -ENOMEM. The first does not count.
+ */
+int hki_crew_attach(hk_scope *scope, struct hki_runtime *runtime);
+int hki_crew_enter(hk_scope *scope, struct hki_runtime *runtime);
+/* So many have ended: their last access to the scope. */
+void hki_crew_leave(hk_scope *scope, struct hki_runtime *runtime, uint64_t jobs);
 
 /* Who runs this line, as hk_wait_kind.holders names it. */
 hk_holder hki_holder_here(void);
@@ -70,22 +82,76 @@ void hki_outside_ends(void);
 int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
 
 /*
- * A runtime of `workers` workers for jobs alone: no first task, no reports of tasks
- * that compute long. It ends with the process, or by hki_workers_stop. 0, or why it
- * could not be started.
+ * Where the workers of a runtime for jobs find work that is no task yet: whenever none
+ * of their own tasks is ready. A piece of work becomes a task of who found it, which
+ * takes no lock, and as a rule no switch: it starts on the stack of the task before.
+ * All but has_work are called on a worker of the runtime, between its tasks.
  */
-int hki_workers_start(uint32_t workers, struct hki_runtime **out);
+struct hki_found {
+    hk_task_fn *fn;
+    void *arg;
+    const char *name; /* for dumps; may be NULL */
+    hk_scope *scope;  /* the task is inside of it; may be NULL */
+    bool is_counted;  /* its end shall be told */
+};
+
+struct hki_source {
+    /* The next piece, if there is one. */
+    bool (*find)(struct hki_source *source, struct hki_found *out);
+    /* A task of counted work has ended; the next call is `ended`, `find` or
+     * `turns_away`. */
+    void (*ended)(struct hki_source *source, hk_scope *scope);
+    /* The worker goes on with something else. */
+    void (*turns_away)(struct hki_source *source);
+    /* True: the worker may look around a while for work before it sleeps. */
+    bool (*searches)(struct hki_source *source);
+    bool (*has_work)(const struct hki_source *source);
+    /* The worker is about to sleep, and says so to who may wake it. False: rather not,
+     * there is work. In any case `wakes` follows. */
+    bool (*sleeps)(struct hki_source *source);
+    void (*wakes)(struct hki_source *source);
+    /* How long a sleep for nothing in particular may be; then `may_leave` is asked
+     * whether the thread may end. It is as if the worker slept on: who wakes it starts
+     * a thread anew, where `returns` is called, and then `wakes`. */
+    int64_t (*sleeps_at_most)(struct hki_source *source);
+    bool (*may_leave)(struct hki_source *source);
+    void (*returns)(struct hki_source *source);
+};
+
+/*
+ * A runtime for jobs alone: no first task, no reports of tasks that compute long. It
+ * has room for `workers_max` workers, of which one runs at first. It ends with the
+ * process, or by hki_workers_stop. 0, or why it could not be started.
+ */
+int hki_workers_start(uint32_t workers_max, struct hki_source *source,
+                      struct hki_runtime **out);
+/* Starts the worker `index`, which is that of no other; one after the other, upwards.
+ * 0, or -EAGAIN: no thread. Any thread, one call at a time. */
+int hki_workers_launch(struct hki_runtime *runtime, uint32_t index);
+/* Wakes that worker if it sleeps. Any thread. */
+void hki_workers_notify(struct hki_runtime *runtime, uint32_t index);
+/* The index of the caller's worker, which is one of the runtime. */
+uint32_t hki_workers_index(void);
+/* Each worker looks soon which of the tasks that it found are cancelled by their scope.
+ * Any thread, also with a scope's lock. */
+void hki_workers_recheck(struct hki_runtime *runtime);
 /* Once none of its tasks is alive, or about to be. Blocks until its threads have ended;
  * not on one of them. */
 void hki_workers_stop(struct hki_runtime *runtime);
-/* As hk_task_cancel, of every task of it. Any task or thread. */
+/* As hk_task_cancel of every task that was or will be found. Any task or thread. */
 void hki_workers_cancel(struct hki_runtime *runtime);
-/* True when the caller runs on one of its workers. */
-bool hki_workers_are_here(const struct hki_runtime *runtime);
+/* True: that was called. */
+bool hki_workers_are_cancelled(const struct hki_runtime *runtime);
 
-/* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL.
- * Any task or thread. */
-int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
-                 hk_task_fn *fn, void *arg);
+/* hk_task_cancel with memory of the caller, for who must not fail. */
+struct hki_task_cancel {
+    hk_inbox_node node;
+    hk_task_id id;
+    struct hki_task *task;
+    /* It is not needed any more. Set by the caller; called once, by him or later. */
+    void (*dealt_with)(struct hki_task_cancel *request);
+};
+
+void hki_task_cancel_by(hk_task_id id, struct hki_task_cancel *request);
 
 #endif

@@ -21,7 +21,9 @@
 
 #include "base/assert.h"
 #include "sys/os_shm.h"
+#include "sys/os_thread.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hki_bell {
@@ -51,6 +53,30 @@ static inline void hki_bell_ring(struct hki_bell *bell)
         return;
     if (__atomic_exchange_n(&bell->armed, 0, __ATOMIC_SEQ_CST) != 0)
         hki_os_shared_wake(&bell->armed, 1);
+}
+
+/* What the workers of a pool see of the program: whom to tell of results. */
+struct hki_desk {
+    struct hki_bell courier; /* the pool's thread sleeps on it */
+    struct hki_bell waiter;  /* a thread that waits for a job sleeps on it */
+    uint32_t is_attended;    /* atomic: that thread looks for results, and the courier
+                              * need not know */
+    uint32_t processor;      /* atomic: where the program gave out jobs last */
+};
+
+/* Says where the caller runs: who runs there as well does not wait for it awake. */
+static inline void hki_say_processor(uint32_t *processor)
+{
+    uint32_t here = hki_os_processor_here();
+
+    if (__atomic_load_n(processor, __ATOMIC_RELAXED) != here)
+        __atomic_store_n(processor, here, __ATOMIC_RELAXED);
+}
+
+/* It would keep the other one from the processor. */
+static inline bool hki_shares_processor(const uint32_t *processor)
+{
+    return __atomic_load_n(processor, __ATOMIC_RELAXED) == hki_os_processor_here();
 }
 
 #endif

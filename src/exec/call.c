@@ -36,14 +36,18 @@ void hki_result_drop(hk_result *result)
 /* Room for `size` bytes, which are the result. NULL: no memory. */
 static void *reserve(hk_result *result, size_t size)
 {
-    void *room = size <= HKI_FUTURE_INLINE ? result->small : hki_alloc(size);
+    void *room = size <= HKI_FUTURE_INLINE ? result->small
+                 : result->room            ? result->room(size)
+                                           : hki_alloc(size);
 
     if (!room)
         return NULL;
     hki_result_drop(result);
     result->data = room;
     result->size = size;
-    result->release = room == result->small ? NULL : hki_release_heap;
+    result->release = room == result->small ? NULL
+                      : result->room        ? result->room_release
+                                            : hki_release_heap;
     return room;
 }
 

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The courier: a pool's one thread. He goes round his seats as long as anything
- * changes, then sleeps until a worker, the keeper, a submitter or a cancel rings, or
- * until it is time to look at something.
+ * The courier: a pool's one thread. When a worker, the keeper, a submitter or a cancel
+ * rings, or when it is time to look at something, he goes round his seats, and again as
+ * long as anything changes; but to collect a few results from a worker that goes on to
+ * work, which tells when it has no more, he does not stay.
  *
  * What workers write into the bell may be wrong, so while jobs are out he never sleeps
  * for longer than hki_seat_tick says.
  */
 #include "exec/process_pool.h"
 
-#include "exec/heap.h"
+#include "base/spin.h"
+#include "core/log.h"
 #include "sys/os.h"
 #include "sys/os_thread.h"
 #include "sys/os_worker.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define MS INT64_C(1000000)
 
@@ -24,35 +27,24 @@
 #define IDLE_LOOK_NS (100 * MS)
 #define REST_AFTER_NS (1000 * MS)
 
+/* He stays awake for so long when he is needed, though nothing changes. */
+#define STAY_NS (INT64_C(20) * 1000)
+
 /* ---- the queue ---- */
 
-/* Ends jobs that were cancelled in the queue, as far as there is room. */
-static bool end_dropped(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
-{
-    bool is_any = pool->dropped != NULL;
-
-    while (pool->dropped && !hki_ended_jobs_is_full(ended)) {
-        struct hki_job *job = pool->dropped;
-
-        pool->dropped = job->next;
-        hki_ended_jobs_add(ended, job, -ECANCELED);
-    }
-    return is_any;
-}
-
-/* One after the other: of the list of dropped ones there is only one. */
 static bool look_for_cancels(struct hki_process_pool *pool,
                              struct hki_ended_jobs *ended)
 {
-    if (pool->dropped)
-        return end_dropped(pool, ended);
+    struct hki_job *job, *next;
+
     if (!__atomic_exchange_n(&pool->has_cancels, 0, __ATOMIC_SEQ_CST))
         return false;
-    pool->dropped = hki_job_queue_take_dropped(&pool->queue);
+    for (job = hki_job_queue_take_dropped(&pool->queue); job; job = next) {
+        next = job->next;
+        hki_ended_jobs_add(ended, job, -ECANCELED);
+    }
     for (uint32_t i = 0; i < pool->options.workers_max; i++)
-        if (!hki_seat_look_for_cancels(&pool->seats[i], ended))
-            __atomic_store_n(&pool->has_cancels, 1, __ATOMIC_RELAXED); /* again */
-    (void)end_dropped(pool, ended);
+        hki_seat_look_for_cancels(&pool->seats[i], ended);
     return true;
 }
 
@@ -67,26 +59,14 @@ static bool has_workers(const struct hki_process_pool *pool)
 /* Without any worker, and with no hope for one soon, jobs must not wait for ever. */
 static bool fail_queue(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    bool is_any = false;
+    struct hki_job *job;
 
-    if (pool->stats.degraded == 0 || has_workers(pool))
+    if (pool->queue.count == 0 || pool->stats.degraded == 0 || has_workers(pool))
         return false;
-    while (pool->queue.count > 0 && !hki_ended_jobs_is_full(ended)) {
-        hki_ended_jobs_add(ended, hki_job_queue_pop(&pool->queue),
-                           pool->stats.degraded);
-        is_any = true;
-    }
-    return is_any;
-}
-
-static void wake_submitters(struct hki_process_pool *pool)
-{
-    uint64_t room = pool->options.queue_max;
-    hk_waiter *waiter;
-
-    room = pool->queue.count < room ? room - pool->queue.count : 0;
-    while (room-- > 0 && (waiter = hk_waiter_pop(&pool->submitters)))
-        hk_wake(waiter, 0);
+    while ((job = hki_job_queue_pop(&pool->queue)))
+        hki_ended_jobs_add(ended, job, pool->stats.degraded);
+    pool->is_try_due = true;
+    return true;
 }
 
 /* ---- replacing ---- */
@@ -126,18 +106,17 @@ static bool end_workers(struct hki_process_pool *pool)
 /* ---- the round ---- */
 
 /* With the lock. True: something changed, look again. */
-static bool look(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+static bool look(struct hki_process_pool *pool, struct hki_ended_jobs *ended, bool all)
 {
     bool is_changed = look_for_cancels(pool, ended);
 
     for (uint32_t i = 0; i < pool->options.workers_max; i++) {
-        is_changed |= hki_seat_look(&pool->seats[i], ended);
+        is_changed |= hki_seat_look(&pool->seats[i], ended, all);
         if (is_worn(&pool->seats[i]))
             hki_seat_dismiss(&pool->seats[i]);
     }
     is_changed |= fail_queue(pool, ended);
     hki_dispatch(pool);
-    wake_submitters(pool);
     return is_changed;
 }
 
@@ -146,7 +125,7 @@ static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
     int64_t now_ns = hki_os_now_ns(), next_ns = INT64_MAX;
 
-    if (pool->queue.count > 0) {
+    if (pool->queue.count > 0 || pool->is_try_due) {
         hki_seats_start(pool, now_ns);
         if (pool->next_start_ns > now_ns)
             next_ns = pool->next_start_ns;
@@ -158,28 +137,91 @@ static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
     }
     if (pool->jobs > 0)
         pool->active_ns = now_ns;
-    pool->is_resting = now_ns - pool->active_ns >= REST_AFTER_NS;
-    if (!pool->is_resting && next_ns > now_ns + IDLE_LOOK_NS)
+    if (now_ns - pool->active_ns < REST_AFTER_NS && next_ns > now_ns + IDLE_LOOK_NS)
         next_ns = now_ns + IDLE_LOOK_NS;
+    pool->look_ns = next_ns;
+    pool->must_ring = false;
     return next_ns;
 }
 
-/* One round. True: another one at once. */
-static bool go_round(struct hki_process_pool *pool, struct hki_ended_jobs *ended,
-                     int64_t *out_next_ns)
+/* Many short jobs wait, and no other thread comes by and hands them out: a worker has
+ * done all it has before the courier would be awake again. */
+static bool is_needed(struct hki_process_pool *pool)
 {
+    bool is_alone = !pool->has_helper && pool->submits == pool->submits_seen;
+
+    pool->submits_seen = pool->submits;
+    return is_alone && pool->queue.count > 0 && pool->mean_ns > 0 &&
+           pool->mean_ns <= HKI_TINY_JOB_NS;
+}
+
+/* What the log is to know, once the lock is given back. */
+struct news {
+    bool is_any;
+    int degraded;
+    char step[sizeof(((hk_process_stats *)0)->step)];
+};
+
+static void take_news(struct hki_process_pool *pool, struct news *news)
+{
+    news->degraded = pool->stats.degraded;
+    news->is_any = news->degraded != pool->degraded_in_log;
+    pool->degraded_in_log = news->degraded;
+    memcpy(news->step, pool->stats.step, sizeof(news->step));
+}
+
+static void write_log(const struct hki_process_pool *pool, const struct news *news)
+{
+    if (!news->is_any)
+        return;
+    if (news->degraded)
+        hki_log(
+            HK_LOG_WARNING,
+            "pool '%s' is degraded, its jobs fail: no worker can be started: %s: %s",
+            pool->head.name, news->step, hk_error_text(news->degraded));
+    else
+        hki_log(HK_LOG_WARNING, "pool '%s' has workers again", pool->head.name);
+}
+
+/* One round; for all results, or where there are many. True: another one at once. */
+static bool go_round(struct hki_process_pool *pool, bool all, int64_t *out_next_ns,
+                     bool *out_is_needed)
+{
+    struct hki_ended_jobs ended = {NULL, NULL, 0};
+    struct news news;
     bool is_changed;
 
     hk_lock_acquire(&pool->lock);
-    is_changed = look(pool, ended);
-    *out_next_ns = tick(pool, ended);
+    is_changed = look(pool, &ended, all);
+    *out_next_ns = tick(pool, &ended);
+    *out_is_needed = is_needed(pool);
     if (pool->is_ending)
         (void)end_workers(pool); /* looked at again when nothing changes any more */
+    take_news(pool, &news);
     hk_lock_release(&pool->lock);
-    is_changed |= ended->count > 0;
-    if (ended->count > 0)
-        hki_ended_jobs_tell(pool, ended);
+    write_log(pool, &news);
+    is_changed |= ended.count > 0;
+    if (ended.count > 0)
+        hki_ended_jobs_tell(pool, &ended);
     return is_changed;
+}
+
+/* Goes round until nothing changes. */
+static void go_round_and_round(struct hki_process_pool *pool)
+{
+    int64_t next_ns, changed_ns = hki_os_now_ns();
+    bool all = true, is_needed = true;
+
+    while (is_needed) {
+        if (go_round(pool, all, &next_ns, &is_needed)) {
+            changed_ns = hki_os_now_ns();
+            is_needed = true;
+        } else if (is_needed) {
+            hki_spin_pause(0);
+            is_needed = hki_os_now_ns() - changed_ns < STAY_NS;
+        }
+        all = false;
+    }
 }
 
 /* The pool may be gone afterwards. */
@@ -200,20 +242,20 @@ static bool has_finished(struct hki_process_pool *pool)
 static void *courier_main(void *arg)
 {
     struct hki_process_pool *pool = arg;
-    struct hki_ended_jobs ended = {.count = 0};
+    struct hki_bell *bell = &pool->desk->courier;
     int64_t next_ns;
+    bool unused;
 
     hki_os_thread_name("hocket-courier");
     for (;;) {
-        if (go_round(pool, &ended, &next_ns))
-            continue;
+        go_round_and_round(pool);
         if (has_finished(pool))
             return NULL;
-        hki_bell_arm(pool->bell);
-        if (go_round(pool, &ended, &next_ns))
-            hki_bell_disarm(pool->bell);
+        hki_bell_arm(bell);
+        if (go_round(pool, false, &next_ns, &unused))
+            hki_bell_disarm(bell);
         else
-            hki_bell_sleep(pool->bell, next_ns);
+            hki_bell_sleep(bell, next_ns);
     }
 }
 

@@ -17,13 +17,26 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PREFETCH_NS = 200 * 1000, DEPTH_MAX = HKI_CHANNEL_SLOTS / 2 };
+enum {
+    PREFETCH_NS = 200 * 1000,
+    DEPTH_MAX = HKI_CHANNEL_SLOTS - 8,
+    MEAN_NS_MAX = 1000 * 1000 * 1000, /* so that twice as much fits */
+};
+
+/* The courier comes by himself that soon, and no job waits for him for longer: while a
+ * worker has several jobs, and while it has one. */
+#define SOON_NS (INT64_C(2) * 1000000)
+#define LATER_NS (INT64_C(150) * 1000000)
+
+/* That many results are worth a look at a worker's slots. */
+enum { MANY_RESULTS = 8 };
+/* So many are looked at at a time, in turn: what it costs does not grow with a pool. */
+enum { SEATS_PER_LOOK = 8 };
 
 /* ---- sending ---- */
 
-static uint32_t slot_index(const struct hki_channel *channel, uint32_t position)
+static uint32_t slot_index(uint32_t position)
 {
-    (void)channel;
     return position % HKI_CHANNEL_SLOTS;
 }
 
@@ -36,7 +49,7 @@ static bool send_modules(struct hki_seat *seat, uint32_t wanted)
     while (seat->modules < wanted) {
         if (hki_channel_room(channel) < 2)
             return false;
-        seat->jobs[slot_index(channel, channel->filled)] = NULL;
+        seat->jobs[slot_index(channel->filled)] = NULL;
         hki_letter_write_load(hki_channel_slot(channel),
                               hki_os_module_path(++seat->modules));
         hki_channel_send(channel);
@@ -54,8 +67,33 @@ static bool has_jobs_left(const struct hki_seat *seat)
 static bool can_take(const struct hki_seat *seat)
 {
     return seat->state == HKI_SEAT_READY && !seat->has_ended &&
-           seat->jobs_now < seat->depth && has_jobs_left(seat) &&
-           hki_channel_room(&seat->link->channel) > 1;
+           seat->requests_now == 0 && seat->jobs_now < seat->depth &&
+           has_jobs_left(seat) && hki_channel_room(&seat->link->channel) > 1;
+}
+
+struct hki_seat *hki_seat_of(const struct hki_process_pool *pool,
+                             const struct hki_job *job, uint32_t *out_index)
+{
+    struct hki_job **place = job->own[HKI_OWN_PLACE];
+    struct hki_seat *seat;
+
+    if (!place || *place != job)
+        return NULL;
+    seat = &pool->seats[(size_t)((char *)place - (char *)pool->seats) / sizeof(*seat)];
+    *out_index =
+        slot_index((uint32_t)(place - seat->jobs) - seat->link->channel.emptied);
+    return seat;
+}
+
+/* He must see in time when the worker is stopped, and when a short job's result lies
+ * there while the worker has gone on with a long one. */
+static void call_courier_in_time(struct hki_seat *seat)
+{
+    struct hki_process_pool *pool = seat->pool;
+    int64_t limit_ns = seat->jobs_now > 1 ? SOON_NS : LATER_NS;
+
+    if (seat->jobs_now <= 2 && pool->look_ns > seat->progress_ns + limit_ns)
+        pool->must_ring = true;
 }
 
 /* False: not now. */
@@ -67,9 +105,11 @@ static bool send_job(struct hki_seat *seat, struct hki_job *job)
         return false;
     if (seat->jobs_now++ == 0)
         seat->progress_ns = hki_os_now_ns();
-    seat->jobs[slot_index(channel, channel->filled)] = job;
+    job->own[HKI_OWN_PLACE] = &seat->jobs[slot_index(channel->filled)];
+    seat->jobs[slot_index(channel->filled)] = job;
     hki_letter_write_job(hki_channel_slot(channel), job);
     hki_channel_send(channel);
+    call_courier_in_time(seat);
     return true;
 }
 
@@ -96,6 +136,23 @@ static bool may_start(struct hki_job *job)
            hki_job_start(job);
 }
 
+bool hki_dispatch_at_once(struct hki_process_pool *pool, struct hki_job *job)
+{
+    struct hki_seat *seat = pool->queue.count == 0 ? best_seat(pool) : NULL;
+
+    return seat && may_start(job) && send_job(seat, job);
+}
+
+static void wake_submitters(struct hki_process_pool *pool)
+{
+    uint64_t room = pool->options.queue_max;
+    hk_waiter *waiter;
+
+    room = pool->queue.count < room ? room - pool->queue.count : 0;
+    while (room-- > 0 && (waiter = hk_waiter_pop(&pool->submitters)))
+        hk_wake(waiter, 0);
+}
+
 void hki_dispatch(struct hki_process_pool *pool)
 {
     struct hki_seat *seat;
@@ -110,46 +167,77 @@ void hki_dispatch(struct hki_process_pool *pool)
             hki_panic("no memory to keep a job");
         break;
     }
+    wake_submitters(pool);
 }
 
 /* ---- receiving ---- */
 
-void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int error)
+void hki_ended_jobs_add(struct hki_ended_jobs *ended, struct hki_job *job, int rc)
 {
-    HKI_ASSERT(!hki_ended_jobs_is_full(ended), "there is room for the job");
-    ended->jobs[ended->count++] = (struct hki_ended_job){
-        .job = job,
-        .letter = {.status = error},
-    };
+    hki_letter_set_outcome(job, rc);
+    hki_request_ended(job);
+    job->next = NULL;
+    if (ended->last)
+        ended->last->next = job;
+    else
+        ended->first = job;
+    ended->last = job;
+    ended->count++;
 }
 
-static void add_result(struct hki_seat *seat, struct hki_ended_jobs *ended,
-                       struct hki_job *job, const struct hki_letter *letter)
+/* The last reference to a future with a result in a worker's zone has gone. */
+static void release_result(void *data, size_t size, void *ctx)
 {
-    struct hki_ended_job *entry = &ended->jobs[ended->count++];
+    struct hki_link *link = ctx;
 
-    entry->job = job;
-    entry->letter = *letter;
-    entry->link = NULL;
-    if (letter->head) {
-        entry->link = seat->link;
-        __atomic_fetch_add(&seat->link->refs, 1, __ATOMIC_RELAXED);
-    } else if (letter->length > 0) {
-        memcpy(entry->bytes, letter->bytes, letter->length);
+    (void)size;
+    hki_channel_give_back(&link->channel, data);
+    hki_link_unref(link);
+}
+
+/* Puts a result into the job's future, which nobody reads before it is done. */
+static int store_result(struct hki_seat *seat, struct hki_job *job,
+                        const struct hki_letter *letter)
+{
+    hk_future *future = &job->future;
+
+    if (letter->status < 0)
+        return letter->status;
+    if (letter->place == HKI_PLACE_SLOT) {
+        int rc = hki_future_store(future, letter->bytes, letter->length);
+
+        return rc < 0 ? rc : letter->status;
     }
+    __atomic_fetch_add(&seat->link->refs, 1, __ATOMIC_RELAXED);
+    future->data = (void *)(uintptr_t)letter->bytes;
+    future->size = letter->length;
+    future->release = release_result;
+    future->release_ctx = seat->link;
+    return letter->status;
 }
 
-/* Smoothed over 8 jobs. */
+/* No job took longer than the sample; but one that seems to be long may have been
+ * short, and the worker without a processor, or without a job. So the mean falls at
+ * once and rises slowly, most of all when the worker has nothing more to do. */
+static uint32_t mean_with(const struct hki_seat *seat, uint32_t sample_ns)
+{
+    uint32_t mean_ns = seat->mean_ns, more_ns;
+
+    if (mean_ns == 0 || sample_ns <= mean_ns)
+        return sample_ns + 1;
+    more_ns = sample_ns - mean_ns < mean_ns ? sample_ns - mean_ns : mean_ns;
+    return mean_ns + (seat->jobs_now > 0 ? more_ns : more_ns / 32);
+}
+
 static void measure(struct hki_seat *seat, uint32_t jobs)
 {
     int64_t now_ns = hki_os_now_ns();
     int64_t each_ns = (now_ns - seat->progress_ns) / jobs;
-    uint32_t sample = each_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)each_ns;
 
-    seat->mean_ns = seat->jobs_done == jobs
-                        ? sample
-                        : seat->mean_ns - seat->mean_ns / 8 + sample / 8;
-    seat->depth = PREFETCH_NS / (seat->mean_ns + 1) + 1;
+    seat->mean_ns =
+        mean_with(seat, each_ns < MEAN_NS_MAX ? (uint32_t)each_ns : MEAN_NS_MAX);
+    seat->pool->mean_ns = seat->mean_ns;
+    seat->depth = PREFETCH_NS / seat->mean_ns + 1;
     if (seat->depth > DEPTH_MAX)
         seat->depth = DEPTH_MAX;
     seat->progress_ns = now_ns;
@@ -161,27 +249,53 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended)
     struct hki_letter letter;
     uint32_t jobs = 0;
     bool is_any = false;
+    int rc;
 
-    while (!hki_ended_jobs_is_full(ended)) {
-        struct hki_job *job = seat->jobs[slot_index(channel, channel->emptied)];
-        int rc = hki_channel_receive(channel, &letter);
+    while ((rc = hki_channel_receive(channel, &letter)) > 0) {
+        struct hki_job **job = &seat->jobs[slot_index(channel->emptied)];
 
-        if (rc < 0)
-            hki_seat_kill(seat, HKI_KILL_JUNK);
-        if (rc <= 0)
-            break;
-        if (job) {
-            add_result(seat, ended, job, &letter);
-            seat->jobs_now--;
+        if (*job) {
+            hki_ended_jobs_add(ended, *job, store_result(seat, *job, &letter));
+            if (seat->asked == *job)
+                seat->asked = NULL;
+            *job = NULL;
             jobs++;
         }
         is_any = true;
         hki_channel_release(channel);
     }
+    if (rc < 0)
+        hki_seat_kill(seat, HKI_KILL_JUNK);
+    seat->jobs_now -= jobs;
     seat->jobs_done += jobs;
     if (jobs > 0)
         measure(seat, jobs);
+    if (!has_jobs_left(seat) || seat->pool->options.recycle_above_bytes)
+        seat->pool->must_ring = true; /* perhaps it is to be replaced */
     return is_any;
+}
+
+bool hki_collect_many(struct hki_seat *seat, struct hki_ended_jobs *ended)
+{
+    const struct hki_channel *channel = &seat->link->channel;
+    uint32_t in_use = channel->filled - channel->emptied;
+
+    return in_use > 0 &&
+           hki_channel_has_done(channel,
+                                in_use < MANY_RESULTS ? in_use : MANY_RESULTS) &&
+           hki_collect(seat, ended);
+}
+
+void hki_collect_where_many(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
+{
+    uint32_t seats = pool->options.workers_max;
+
+    for (uint32_t i = 0; i < seats && i < SEATS_PER_LOOK; i++) {
+        struct hki_seat *seat = &pool->seats[pool->looked_at++ % seats];
+
+        if (seat->state == HKI_SEAT_READY)
+            (void)hki_collect_many(seat, ended);
+    }
 }
 
 /* ---- taking back ---- */
@@ -192,10 +306,10 @@ void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended)
     struct hki_channel *channel = &seat->link->channel;
 
     for (uint32_t i = channel->filled - channel->emptied; i-- > 0;) {
-        uint32_t index = slot_index(channel, channel->emptied + i);
+        uint32_t index = slot_index(channel->emptied + i);
         struct hki_job *job = seat->jobs[index];
 
-        if (!job || hki_ended_jobs_is_full(ended) || !hki_channel_revoke(channel, i))
+        if (!job || !hki_channel_revoke(channel, i))
             continue;
         seat->jobs[index] = NULL;
         seat->jobs_now--;
@@ -206,25 +320,42 @@ void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended)
 
 /* ---- telling ---- */
 
-/* The last reference to a future with a result in a worker's zone has gone. */
-static void release_result(void *data, size_t size, void *ctx)
+static void tell(struct hki_job *job)
 {
-    (void)size;
-    hki_zone_head_release((struct hki_zone_head *)data - 1);
-    hki_link_unref(ctx);
-}
-
-static void tell(struct hki_ended_job *entry)
-{
-    struct hki_job *job = entry->job;
+    struct hki_request *request = job->own[HKI_OWN_REQUEST];
+    hk_future *future = &job->future;
 
     hki_letter_discard(job);
-    if (entry->link)
-        hki_job_done_in_place(job, entry->letter.status,
-                              (void *)(uintptr_t)entry->letter.bytes,
-                              entry->letter.length, release_result, entry->link);
-    else
-        hki_job_done(job, entry->letter.status, entry->bytes, entry->letter.length);
+    hki_job_done_in_place(job, hki_letter_outcome(job), future->data, future->size,
+                          future->release, future->release_ctx);
+    if (request)
+        hki_request_forget(request, future);
+}
+
+static bool is_watched(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->future.state, __ATOMIC_RELAXED) & HKI_FUTURE_WATCHED;
+}
+
+/* Those for which somebody waits come last: who is woken finds the others done, and
+ * need not be woken for each of them. */
+static void tell_all(struct hki_job *job)
+{
+    struct hki_job *watched = NULL, **tail = &watched, *next;
+
+    for (; job; job = next) {
+        next = job->next;
+        if (is_watched(job)) {
+            *tail = job;
+            tail = &job->next;
+        } else {
+            tell(job);
+        }
+    }
+    for (*tail = NULL; watched; watched = next) {
+        next = watched->next;
+        tell(watched);
+    }
 }
 
 void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
@@ -232,8 +363,7 @@ void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *e
     hk_waiter_queue joiners = {NULL, NULL};
     hk_waiter *waiter;
 
-    for (size_t i = 0; i < ended->count; i++)
-        tell(&ended->jobs[i]);
+    tell_all(ended->first);
     hk_lock_acquire(&pool->lock);
     pool->jobs -= ended->count;
     if (ended->count > 0 && pool->jobs == 0) {
@@ -241,8 +371,10 @@ void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *e
         joiners = pool->joiners;
         pool->joiners = (hk_waiter_queue){NULL, NULL};
     }
+    if (pool->has_helper) /* he may sleep, and wait for one of these */
+        hki_bell_ring(&pool->desk->waiter);
     hk_lock_release(&pool->lock);
     while ((waiter = hk_waiter_pop(&joiners)))
         hk_wake(waiter, 0);
-    ended->count = 0;
+    *ended = (struct hki_ended_jobs){NULL, NULL, 0};
 }

@@ -11,16 +11,11 @@
 
 #include <hocket/scope.h>
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---- the state ---- */
-
-void hki_future_init(hk_future *future, const struct hki_future_kind *kind,
-                     uint32_t refs)
-{
-    *future = (hk_future){.refs = refs, .kind = kind};
-}
 
 void hki_future_fini(hk_future *future)
 {
@@ -43,9 +38,9 @@ void hki_release_heap(void *data, size_t size, void *ctx)
 
 int hki_future_store(hk_future *future, const void *data, size_t size)
 {
-    void *place = future->small;
+    void *place = (char *)future + future->kind->small;
 
-    if (size > HKI_FUTURE_INLINE) {
+    if (size > HKI_FUTURE_INLINE || !future->kind->small) {
         place = hki_alloc(size);
         if (!place)
             return -ENOMEM;
@@ -287,7 +282,9 @@ void hk_future_free(hk_future *future)
     if (!future || !__atomic_load_n(&future->refs, __ATOMIC_RELAXED))
         return;
     HKI_HB_RELEASE(&future->refs);
-    if (__atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    /* The last one need not say so. */
+    if (__atomic_load_n(&future->refs, __ATOMIC_ACQUIRE) != 1 &&
+        __atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     HKI_HB_ACQUIRE(&future->refs);
     hki_lock_outlast(
@@ -296,6 +293,11 @@ void hk_future_free(hk_future *future)
 }
 
 /* ---- promises ---- */
+
+struct promise {
+    hk_future future; /* first */
+    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE];
+};
 
 static void promise_free(hk_future *future)
 {
@@ -306,6 +308,7 @@ static void promise_free(hk_future *future)
 static const struct hki_future_kind promise_kind = {
     .name = "a promise",
     .free = promise_free,
+    .small = offsetof(struct promise, small),
 };
 
 static const struct hki_future_kind static_kind = {.name = "no memory"};
@@ -323,12 +326,12 @@ hk_future *hki_future_no_memory(void)
 
 hk_future *hk_future_new(void)
 {
-    hk_future *future = hki_alloc(sizeof(*future));
+    struct promise *promise = hki_alloc(sizeof(*promise));
 
-    if (!future)
+    if (!promise)
         return hki_future_no_memory();
-    hki_future_init(future, &promise_kind, 1);
-    return future;
+    hki_future_init(&promise->future, &promise_kind, 1);
+    return &promise->future;
 }
 
 static void check_promise(const hk_future *future, const char *call)

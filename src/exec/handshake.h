@@ -38,11 +38,12 @@ struct hki_handshake {
     uint32_t build_id_size;
     unsigned char build_id[HKI_BUILD_ID_MAX];
     uint64_t heap_bytes;
-    uint64_t bell_offset; /* of the program's bell, in the heap */
+    uint64_t desk_offset; /* of the pool's desk, in the heap */
     int64_t spin_ns;
     uint64_t cpus[HKI_CPUS_MAX / 64];
     struct hki_os_limits limits;
     uint32_t is_sandboxed;
+    uint32_t asks_to_cancel; /* before it kills */
 
     /* ---- written by the worker ---- */
     uint32_t answer; /* atomic; hki_answer */

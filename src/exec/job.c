@@ -7,9 +7,11 @@
 #include "base/list.h"
 #include "base/spin.h"
 #include "exec/job_memory.h"
+#include "exec/task_job.h"
 
 #include <hocket/run.h>
 
+#include <stddef.h>
 #include <string.h>
 
 static struct hki_job *job_of(hk_future *future)
@@ -19,14 +21,23 @@ static struct hki_job *job_of(hk_future *future)
 
 /* ---- the record ---- */
 
+static size_t size_of_job(bool is_whole, size_t image_size)
+{
+    return (is_whole ? sizeof(struct hki_job) : offsetof(struct hki_job, id)) +
+           image_size;
+}
+
 static void job_free(hk_future *future)
 {
     struct hki_job *job = job_of(future);
+    size_t size = size_of_job(job->is_whole, job->has_image ? 0 : job->image_size);
 
     hki_future_fini(future);
     if (job->fini)
         job->fini(job);
-    hki_job_memory_give(job, sizeof(*job) + job->image_size);
+    if (job->has_image && job->image)
+        job->image_free(job->image);
+    hki_job_memory_give(job, size);
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
@@ -51,6 +62,7 @@ static const struct hki_future_kind job_kind = {
     .holders = holders,
     .cancel = cancel_future,
     .free = job_free,
+    .small = offsetof(struct hki_job, small),
 };
 
 bool hki_future_is_job(const hk_future *future)
@@ -84,8 +96,9 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
         strcpy(job->key, options->key);
     }
     job->priority = options->priority;
-    job->attempts_max = options->attempts_max ? options->attempts_max : 1;
-    job->name = options->name;
+    if (options->attempts_max)
+        job->attempts_max = (uint8_t)options->attempts_max;
+    job->work.name = options->name;
     job->nowait = options->nowait;
     job->is_detached = options->detached;
 }
@@ -105,16 +118,64 @@ static uint64_t next_id(void)
     return id;
 }
 
-struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
+/* Each by itself: a compiler would zero so many bytes by a loop that takes longer. */
+static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
-    static const hk_job_options none;
-    const hk_job_options *options = &none;
+    hki_future_init(&job->future, &job_kind, 2);
+    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
+    job->work.run = NULL;
+    job->work.scope = NULL;
+    job->work.name = NULL;
+    job->executor = on;
+    job->phase = HKI_JOB_QUEUED;
+    job->cancelled = 0;
+    job->fn = NULL;
+    job->plain = NULL;
+    job->runner = NULL;
+    job->task = 0;
+    job->image_size = image_size;
+    job->fini = NULL;
+    job->priority = 0;
+    job->attempt = 0;
+    job->attempts_max = 1;
+    job->is_task_cancelled = 0;
+    job->nowait = job->is_detached = job->is_counted = false;
+    job->is_whole = job->has_image = false;
+}
+
+static void fill_in_rest(struct hki_job *job)
+{
+    size_t size = sizeof(*job) - offsetof(struct hki_job, id);
+
+    memset((char *)job + offsetof(struct hki_job, id), 0, size);
+    job->is_whole = true;
+    job->id = next_id();
+    job->guest.cancel = guest_cancelled;
+}
+
+/* NULL: the arguments go behind the record. */
+static void *executor_image(const hk_executor *on, const hk_job_options *options,
+                            size_t size)
+{
+    return on->ops->image_new && (!options || options->attempts_max <= 1)
+               ? on->ops->image_new(size)
+               : NULL;
+}
+
+static void take_image(struct hki_job *job, void *image)
+{
+    job->has_image = true;
+    job->image = image;
+    job->image_free = job->executor->ops->image_free;
+}
+
+static struct hki_job *job_new(hk_executor *on, size_t image_size, bool is_whole)
+{
+    const hk_job_options *options = NULL;
     struct hki_job *job;
+    void *image;
 
     if (image_size > SIZE_MAX / 2)
-        return NULL;
-    job = hki_job_memory_take(sizeof(*job) + image_size);
-    if (!job)
         return NULL;
     if (!on->ops) {
         const hk_executor_view *view = (const hk_executor_view *)(const void *)on;
@@ -122,31 +183,62 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
         options = &view->hki_options;
         on = view->hki_on;
     }
-    *job = (struct hki_job){
-        .executor = on,
-        .image = (unsigned char *)(job + 1),
-        .image_size = image_size,
-        .id = next_id(),
-        .guest.cancel = guest_cancelled,
-    };
-    hki_future_init(&job->future, &job_kind, 2);
-    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
-    take_options(job, options);
+    is_whole |= !on->ops->has_tasks || (options && options->key);
+    image = executor_image(on, options, image_size);
+    job = hki_job_memory_take(size_of_job(is_whole, image ? 0 : image_size));
+    if (!job) {
+        if (image)
+            on->ops->image_free(image);
+        return NULL;
+    }
+    fill_in(job, on, image_size);
+    if (is_whole)
+        fill_in_rest(job);
+    if (image)
+        take_image(job, image);
+    if (options)
+        take_options(job, options);
     return job;
+}
+
+struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
+{
+    return job_new(on, image_size, false);
+}
+
+struct hki_job *hki_job_new_whole(hk_executor *on, size_t image_size)
+{
+    return job_new(on, image_size, true);
 }
 
 /* ---- submitting ---- */
 
-static void count(uint64_t *counter)
+enum counted { SUBMITTED, STARTED, DONE, FAILED, CANCELLED, DROPPED };
+
+_Static_assert(sizeof(struct hki_job_counts) == (DROPPED + 1) * sizeof(uint64_t),
+               "one counter for each");
+
+/* One more. On a thread of the pool in counters that it alone writes. */
+static inline void count(hk_executor *executor, enum counted which)
 {
-    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+    struct hki_work_seat *seat = hki_work_seat_here;
+
+    if (HKI_LIKELY(seat && seat->executor == executor)) {
+        uint64_t *own = (uint64_t *)(void *)&seat->counts + which;
+
+        __atomic_store_n(own, __atomic_load_n(own, __ATOMIC_RELAXED) + 1,
+                         __ATOMIC_RELAXED);
+    } else {
+        __atomic_fetch_add((uint64_t *)(void *)&executor->counts + which, 1,
+                           __ATOMIC_RELAXED);
+    }
 }
 
 /* False: its scope is cancelled. */
 bool hki_job_joins_scope(struct hki_job *job)
 {
-    if (job->scope)
-        return hki_guest_enter(&job->guest, job->scope);
+    if (job->work.scope)
+        return hki_guest_enter(&job->guest, job->work.scope);
     job->is_counted = true;
     hki_background_job_begins();
     return true;
@@ -161,8 +253,8 @@ static int submit(struct hki_job *job)
         return rc;
     if (__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE))
         return -EPIPE;
-    job->scope = job->is_detached ? NULL : hki_scope_around();
-    if ((!job->scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
+    job->work.scope = job->is_detached ? NULL : hki_scope_around();
+    if ((!job->work.scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
         return -ECANCELED;
     return executor->ops->submit(executor, job,
                                  job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
@@ -170,20 +262,25 @@ static int submit(struct hki_job *job)
 
 void hki_job_counts(struct hki_job *job)
 {
-    count(&job->executor->submitted);
+    if (!job->executor->ops->counts_submits)
+        count(job->executor, SUBMITTED);
 }
 
 hk_future *hki_job_submit(struct hki_job *job)
 {
     int rc;
 
-    if (!job->name)
-        job->name = job->fn ? job->fn->name : "job";
-    job->guest.name = job->name;
+    if (!job->work.name)
+        job->work.name = job->fn ? job->fn->name : "job";
+    if (job->is_whole)
+        job->guest.name = job->work.name;
     hki_job_counts(job);
     rc = submit(job);
-    if (rc < 0)
+    if (HKI_UNLIKELY(rc < 0)) {
+        if (job->executor->ops->counts_submits)
+            count(job->executor, SUBMITTED);
         hki_job_done(job, rc, NULL, 0);
+    }
     return &job->future;
 }
 
@@ -228,8 +325,8 @@ void hki_job_help(hk_future *future)
     const struct hki_job *job = job_of(future);
     hk_executor *executor;
 
-    if (!hki_future_is_job(future) || hk_worker_count() > 0)
-        return; /* a loop has better things to do */
+    if (!hki_future_is_job(future) || !job->is_whole || hk_worker_count() > 0)
+        return; /* a loop has better things to do, and threads need no help */
     executor = hki_job_hold_executor(job);
     if (!executor)
         return;
@@ -239,6 +336,13 @@ void hki_job_help(hk_future *future)
 }
 
 /* ---- running ---- */
+
+/* True: nobody has its future but its executor, so nobody can wait for it, or cancel
+ * it. Only a cancel of a scope can reach a whole job all the same. */
+static bool is_forgotten(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->future.refs, __ATOMIC_ACQUIRE) == 1 && !job->is_whole;
+}
 
 static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
 {
@@ -250,9 +354,14 @@ static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
 
 bool hki_job_start(struct hki_job *job)
 {
-    if (!leave_queue(job, HKI_JOB_STARTED))
+    if (is_forgotten(job)) {
+        if (HKI_UNLIKELY(job->phase != HKI_JOB_QUEUED))
+            return false;
+        job->phase = HKI_JOB_STARTED;
+    } else if (!leave_queue(job, HKI_JOB_STARTED)) {
         return false;
-    count(&job->executor->started);
+    }
+    count(job->executor, STARTED);
     job->attempt++;
     return true;
 }
@@ -264,10 +373,8 @@ static void count_end(struct hki_job *job, int rc)
     hk_executor *executor = job->executor;
 
     if (__atomic_load_n(&job->phase, __ATOMIC_RELAXED) != HKI_JOB_STARTED)
-        count(&executor->dropped);
-    count(rc >= 0        ? &executor->done
-          : rc == -EIDRM ? &executor->cancelled
-                         : &executor->failed);
+        count(executor, DROPPED);
+    count(executor, rc >= 0 ? DONE : rc == -EIDRM ? CANCELLED : FAILED);
 }
 
 /* The result, if there is one, lies in the future already. */
@@ -278,9 +385,15 @@ static void finish(struct hki_job *job, int rc)
     if (rc == -ECANCELED)
         rc = -EIDRM;
     count_end(job, rc);
-    hki_future_finish(&job->future, rc);
-    hki_guest_leave(&job->guest);
-    hk_future_free(&job->future);
+    if (is_forgotten(job)) {
+        HKI_HB_ACQUIRE(&job->future.refs);
+        job_free(&job->future);
+    } else {
+        hki_future_finish(&job->future, rc);
+        if (job->is_whole)
+            hki_guest_leave(&job->guest);
+        hk_future_free(&job->future);
+    }
     if (is_counted)
         hki_background_job_ends();
 }
@@ -314,12 +427,27 @@ void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
 
 void hki_job_run(struct hki_job *job)
 {
-    hk_result result = {.small = job->future.small};
+    hk_result result = {.small = job->small};
     int rc;
 
     __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELEASE);
-    rc = hki_job_call(job->fn, job->plain, job->image, job->image_size, &result);
+    rc =
+        hki_job_call(job->fn, job->plain, hki_job_image(job), job->image_size, &result);
     hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
+}
+
+int hki_task_job_run(void *arg)
+{
+    struct hki_job *job = arg;
+
+    /* Before the start: who comes too late to drop it finds the id. */
+    if (!is_forgotten(job))
+        __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
+    if (hk_cancelled() < 0 || !hki_job_start(job))
+        hki_job_done(job, -ECANCELED, NULL, 0);
+    else
+        hki_job_run(job);
+    return 0;
 }
 
 /* ---- cancelling ---- */
@@ -394,8 +522,8 @@ int hk_future_error(const hk_future *future, hk_job_error *out)
     if (!hki_future_is_job(future))
         return 0;
     out->attempts = job->attempt;
-    out->job = job->name;
-    if (job->death.died) {
+    out->job = job->work.name;
+    if (job->is_whole && job->death.died) {
         out->signal = job->death.signal;
         out->exit_status = job->death.signal ? -1 : job->death.exit_status;
     }

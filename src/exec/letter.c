@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/letter.h"
 
+#include "exec/clerk.h"
 #include "exec/heap.h"
 #include "exec/worker.h"
 #include "sys/os_module.h"
@@ -14,12 +15,14 @@
 
 enum { OFFSET_BITS = 48 };
 
-/* job->own[0] is its block in the heap, [1] its function in a letter's words. */
-enum { OWN_BLOCK, OWN_FUNCTION };
-
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "a letter's words fit");
 
 /* ---- in the program ---- */
+
+static uint64_t words_of(uint32_t module, uint64_t offset)
+{
+    return (uint64_t)module << OFFSET_BITS | offset;
+}
 
 int hki_letter_function(const void *function, uint64_t *out)
 {
@@ -28,7 +31,23 @@ int hki_letter_function(const void *function, uint64_t *out)
     int rc = hki_os_module_of(function, &module, &offset);
 
     if (rc == 0)
-        *out = (uint64_t)module << OFFSET_BITS | offset;
+        *out = words_of(module, offset);
+    return rc;
+}
+
+static const void *function_of(const struct hki_job *job)
+{
+    return job->fn ? (const void *)job->fn : (const void *)job->plain;
+}
+
+int hki_letter_function_here(const struct hki_job *job, uint64_t *out)
+{
+    uint32_t module;
+    uint64_t offset;
+    int rc = hki_os_module_of_loaded(function_of(job), &module, &offset);
+
+    if (rc == 0)
+        *out = words_of(module, offset);
     return rc;
 }
 
@@ -39,23 +58,30 @@ uint32_t hki_letter_module(uint64_t function)
 
 uint32_t hki_letter_job_module(const struct hki_job *job)
 {
-    return hki_letter_module((uint64_t)(uintptr_t)job->own[OWN_FUNCTION]);
+    return hki_letter_module((uint64_t)(uintptr_t)job->own[HKI_OWN_FUNCTION]);
+}
+
+void *hki_letter_image(size_t size)
+{
+    return size > HKI_SLOT_INLINE_BYTES ? hki_heap_alloc(size) : NULL;
 }
 
 int hki_letter_prepare(struct hki_job *job)
 {
-    const void *function = job->fn ? (const void *)job->fn : (const void *)job->plain;
-    uint64_t words = 0;
-    int rc = hki_letter_function(function, &words);
+    uint64_t function = 0;
+    int rc = hki_letter_function(function_of(job), &function);
 
-    if (rc < 0)
-        return rc;
-    job->own[OWN_FUNCTION] = (void *)(uintptr_t)words;
-    job->own[OWN_BLOCK] = NULL;
-    if (job->image_size <= HKI_SLOT_INLINE_BYTES)
+    return rc < 0 ? rc : hki_letter_prepare_for(job, function);
+}
+
+int hki_letter_prepare_for(struct hki_job *job, uint64_t function)
+{
+    job->own[HKI_OWN_FUNCTION] = (void *)(uintptr_t)function;
+    job->own[HKI_OWN_BLOCK] = job->has_image ? job->image : NULL;
+    if (job->own[HKI_OWN_BLOCK] || job->image_size <= HKI_SLOT_INLINE_BYTES)
         return 0;
-    job->own[OWN_BLOCK] = hki_heap_alloc(job->image_size);
-    if (!job->own[OWN_BLOCK])
+    job->own[HKI_OWN_BLOCK] = hki_heap_alloc(job->image_size);
+    if (!job->own[HKI_OWN_BLOCK])
         return -ENOMEM;
     hki_letter_renew(job);
     return 0;
@@ -63,30 +89,42 @@ int hki_letter_prepare(struct hki_job *job)
 
 void hki_letter_renew(struct hki_job *job)
 {
-    if (job->own[OWN_BLOCK])
-        memcpy(job->own[OWN_BLOCK], job->image, job->image_size);
+    if (job->own[HKI_OWN_BLOCK] && !job->has_image)
+        memcpy(job->own[HKI_OWN_BLOCK], hki_job_image(job), job->image_size);
 }
 
 void hki_letter_discard(struct hki_job *job)
 {
-    if (job->own[OWN_BLOCK])
-        hki_heap_free(job->own[OWN_BLOCK]);
-    job->own[OWN_BLOCK] = NULL;
+    if (job->own[HKI_OWN_BLOCK])
+        hki_heap_free(job->own[HKI_OWN_BLOCK]);
+    job->own[HKI_OWN_BLOCK] = NULL;
+    job->image = NULL; /* that was its block */
+}
+
+void hki_letter_set_outcome(struct hki_job *job, int rc)
+{
+    job->own[HKI_OWN_OUTCOME] = (void *)(intptr_t)rc;
+}
+
+int hki_letter_outcome(const struct hki_job *job)
+{
+    return (int)(intptr_t)job->own[HKI_OWN_OUTCOME];
 }
 
 void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
 {
-    void *block = job->own[OWN_BLOCK];
+    void *block = job->own[HKI_OWN_BLOCK];
 
     slot->what = job->fn ? HKI_LETTER_FN : HKI_LETTER_PLAIN;
-    slot->function = (uint64_t)(uintptr_t)job->own[OWN_FUNCTION];
+    slot->function = (uint64_t)(uintptr_t)job->own[HKI_OWN_FUNCTION];
     slot->attempt = (uint16_t)job->attempt;
     slot->length = job->image_size;
+    __atomic_store_n(&slot->cancel, 0, __ATOMIC_RELAXED);
     slot->place = block ? HKI_PLACE_HEAP : HKI_PLACE_SLOT;
     if (block)
         slot->offset = hki_heap_offset(block);
     else if (job->image_size > 0)
-        memcpy(slot->bytes, job->image, job->image_size);
+        memcpy(slot->bytes, hki_job_image(job), job->image_size);
 }
 
 void hki_letter_write_load(struct hki_slot *slot, const char *path)
@@ -106,8 +144,21 @@ void hki_letter_write_exit(struct hki_slot *slot)
 
 /* ---- in the worker ---- */
 
-static _Alignas(16) unsigned char small[HKI_FUTURE_INLINE];
+static _Alignas(16) unsigned char small[HKI_SLOT_INLINE_BYTES];
 static hk_result result;
+
+static void *room_for_result(size_t size)
+{
+    return size <= sizeof(small) ? small : hki_worker_room(size);
+}
+
+static void release_room(void *data, size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    if (data != small)
+        hki_worker_room_free(data);
+}
 
 static void release_result(void *ctx)
 {
@@ -115,22 +166,51 @@ static void release_result(void *ctx)
     hki_result_drop(&result);
 }
 
+static int call(const struct hki_letter *letter, void *function)
+{
+    bool is_fn = letter->what == HKI_LETTER_FN;
+    hk_job_fn *plain;
+
+    memcpy(&plain, &function, sizeof(plain));
+    return hki_job_call(is_fn ? function : NULL, is_fn ? NULL : plain,
+                        (unsigned char *)(uintptr_t)letter->bytes, letter->length,
+                        &result);
+}
+
+/* In a scope, which is cancelled when the job is to end. */
+static int call_in_scope(const struct hki_letter *letter, void *function,
+                         const struct hki_slot *slot)
+{
+    hk_scope scope;
+    int rc = hki_clerk_start();
+
+    if (rc < 0)
+        return rc;
+    hk_scope_open(&scope);
+    hki_clerk_job_begins(slot, &scope);
+    rc = call(letter, function);
+    hki_clerk_job_ends();
+    (void)hk_scope_join(&scope); /* the job has said how it ended */
+    return rc;
+}
+
 static void run_job(const struct hki_letter *letter, struct hki_reply *reply)
 {
     uint64_t offset = letter->function & ((UINT64_C(1) << OFFSET_BITS) - 1);
     void *function = hki_os_module_address(hki_letter_module(letter->function), offset);
-    bool is_fn = letter->what == HKI_LETTER_FN;
-    hk_job_fn *plain;
+    const struct hki_slot *slot = hki_worker_asked_in();
 
     if (!function) {
         reply->status = -ENOENT;
         return;
     }
-    memcpy(&plain, &function, sizeof(plain));
-    result = (hk_result){.small = small};
-    reply->status = hki_job_call(is_fn ? function : NULL, is_fn ? NULL : plain,
-                                 (unsigned char *)(uintptr_t)letter->bytes,
-                                 letter->length, &result);
+    result = (hk_result){
+        .small = small,
+        .room = room_for_result,
+        .room_release = release_room,
+    };
+    reply->status =
+        slot ? call_in_scope(letter, function, slot) : call(letter, function);
     reply->data = result.data;
     reply->size = result.size;
     reply->release = release_result;

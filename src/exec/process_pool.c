@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "exec/clerk.h"
 #include "exec/heap.h"
 #include "exec/letter.h"
 #include "exec/worker.h"
@@ -18,7 +19,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { WORKERS_MAX = 1024, QUEUE_MAX = 65536 };
+enum { WORKERS_MAX = 1024, QUEUE_MAX = 65536, SUBMITS_PER_LOOK = 8 };
 
 static struct hki_process_pool *pool_of(hk_executor *executor)
 {
@@ -58,9 +59,9 @@ static int await_room(struct hki_process_pool *pool)
     return rc;
 }
 
-/* With the lock. */
-static int put_in_queue(struct hki_process_pool *pool, struct hki_job *job,
-                        enum hki_submit_how how)
+/* With the lock. To a worker, or into the queue. */
+static int take_job(struct hki_process_pool *pool, struct hki_job *job,
+                    enum hki_submit_how how)
 {
     int rc = hki_courier_start(pool);
 
@@ -69,30 +70,39 @@ static int put_in_queue(struct hki_process_pool *pool, struct hki_job *job,
         rc = how == HKI_SUBMIT_NOWAIT ? -EAGAIN : await_room(pool);
     if (rc == 0 && __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED))
         rc = -EPIPE;
-    return rc < 0 ? rc : hki_job_queue_push(&pool->queue, job, false);
+    if (rc == 0 && !hki_dispatch_at_once(pool, job))
+        rc = hki_job_queue_push(&pool->queue, job, false);
+    if (rc == 0 && pool->jobs++ == 0)
+        hki_outside_begins();
+    return rc;
 }
 
 static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
 {
     struct hki_process_pool *pool = pool_of(executor);
+    struct hki_ended_jobs ended = {NULL, NULL, 0};
     bool must_ring;
-    int rc = hki_is_worker() ? -EDEADLK : hki_letter_prepare(job);
+    int rc = hki_letter_prepare(job);
 
     if (rc < 0)
         return rc;
     hk_lock_acquire(&pool->lock);
-    rc = put_in_queue(pool, job, how);
-    if (rc == 0) {
-        if (pool->jobs++ == 0)
-            hki_outside_begins();
+    rc = take_job(pool, job, how);
+    if (pool->submits++ % SUBMITS_PER_LOOK == 0) {
+        /* This thread is awake, and the courier not. */
+        hki_say_processor(&pool->desk->processor);
+        hki_collect_where_many(pool, &ended);
         hki_dispatch(pool);
     }
-    must_ring = pool->queue.count > 0 || pool->is_resting;
+    must_ring = pool->must_ring || hki_seats_can_start(pool);
+    pool->must_ring = false;
     hk_lock_release(&pool->lock);
+    if (must_ring)
+        hki_bell_ring(&pool->desk->courier);
+    if (ended.count > 0)
+        hki_ended_jobs_tell(pool, &ended);
     if (rc < 0)
         hki_letter_discard(job);
-    else if (must_ring)
-        hki_bell_ring(pool->bell); /* a worker is to be started, or to be watched */
     return rc;
 }
 
@@ -100,10 +110,11 @@ static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 {
     struct hki_process_pool *pool = pool_of(executor);
 
-    (void)job;
+    if (hki_is_worker())
+        return hki_clerk_cancel(job, how);
     (void)how; /* it stands in job->cancelled */
     __atomic_store_n(&pool->has_cancels, 1, __ATOMIC_SEQ_CST);
-    hki_bell_ring(pool->bell);
+    hki_bell_ring(&pool->desk->courier);
     return 0;
 }
 
@@ -193,17 +204,17 @@ static void end_courier(struct hki_process_pool *pool)
     if (!has_courier)
         hk_wake(&waiter, 0);
     else
-        hki_bell_ring(pool->bell);
+        hki_bell_ring(&pool->desk->courier);
     (void)hk_park(&waiter, NULL); /* uninterruptible, and soon */
 }
 
 static void pool_fini(struct hki_process_pool *pool)
 {
-    if (pool->bell)
-        hki_heap_free(pool->bell);
+    if (pool->desk)
+        hki_heap_free(pool->desk);
     hki_job_queue_fini(&pool->queue);
     hki_free(pool->seats);
-    pool->bell = NULL;
+    pool->desk = NULL;
     pool->seats = NULL;
 }
 
@@ -243,6 +254,8 @@ static const struct hki_executor_ops process_ops = {
     .crosses = true,
     .submit = submit,
     .cancel = cancel,
+    .image_new = hki_letter_image,
+    .image_free = hki_heap_free,
     .help = hki_pool_help,
     .close = close_pool,
     .join = join,
@@ -279,7 +292,7 @@ static int take_options(struct hki_process_pool *pool,
     if (own->queue_max == 0)
         own->queue_max = QUEUE_MAX;
     if (own->workers_max > WORKERS_MAX || own->spin_ns < 0 ||
-        own->init_input.size > sizeof(pool->init_input))
+        own->cancel_grace_ns < 0 || own->init_input.size > sizeof(pool->init_input))
         return -EINVAL;
     if (own->init_input.size > 0)
         memcpy(pool->init_input, own->init_input.data, own->init_input.size);
@@ -298,9 +311,10 @@ static void fill_handshake(struct hki_process_pool *pool)
         .magic = HKI_HANDSHAKE_MAGIC,
         .parent = hki_os_process_id(),
         .heap_bytes = hki_heap_size_bytes(),
-        .bell_offset = hki_heap_offset(pool->bell),
+        .desk_offset = hki_heap_offset(pool->desk),
         .spin_ns = options->spin_ns,
         .is_sandboxed = options->sandbox,
+        .asks_to_cancel = options->cancel_grace_ns > 0,
         .limits =
             {
                 .memory_bytes = options->memory_max_bytes,
@@ -323,13 +337,13 @@ static int pool_init(struct hki_process_pool *pool, const hk_process_options *op
         rc = hki_heap_start();
     if (rc < 0)
         return rc;
-    pool->bell = hki_heap_alloc(sizeof(*pool->bell));
+    pool->desk = hki_heap_alloc(sizeof(*pool->desk));
     pool->seats = hki_alloc(pool->options.workers_max * sizeof(*pool->seats));
-    if (!pool->bell || !pool->seats) {
+    if (!pool->desk || !pool->seats) {
         pool_fini(pool);
         return -ENOMEM;
     }
-    *pool->bell = (struct hki_bell){0};
+    *pool->desk = (struct hki_desk){.is_attended = 0};
     for (uint32_t i = 0; i < pool->options.workers_max; i++)
         pool->seats[i].pool = pool;
     hki_os_signal_mask(&pool->mask);
@@ -372,6 +386,8 @@ static const struct hki_executor_ops shared_ops = {
     .crosses = true,
     .submit = submit_shared,
     .cancel = cancel,
+    .image_new = hki_letter_image,
+    .image_free = hki_heap_free,
     .help = hki_pool_help,
     .stats = stats,
 };
@@ -390,8 +406,6 @@ static int start_shared(void)
 
     if (__atomic_load_n(&is_started, __ATOMIC_ACQUIRE))
         return 0;
-    if (hki_is_worker())
-        return -EDEADLK;
     if (!hki_os_workers_take_over())
         return -ENOSYS;
     hk_lock_acquire(&lock);
@@ -406,8 +420,11 @@ static int start_shared(void)
 static int submit_shared(hk_executor *executor, struct hki_job *job,
                          enum hki_submit_how how)
 {
-    int rc = start_shared();
+    int rc;
 
+    if (hki_is_worker())
+        return hki_clerk_submit(job, how);
+    rc = start_shared();
     return rc < 0 ? rc : submit(executor, job, how);
 }
 
@@ -428,16 +445,12 @@ static struct hki_process_pool *process_pool_of(hk_executor *executor)
 
 static pid_t worker_of(struct hki_process_pool *pool, const struct hki_job *job)
 {
-    for (uint32_t i = 0; i < pool->options.workers_max; i++) {
-        struct hki_seat *seat = &pool->seats[i];
-        struct hki_channel *channel = seat->link ? &seat->link->channel : NULL;
+    uint32_t index;
+    struct hki_seat *seat = hki_seat_of(pool, job, &index);
 
-        for (uint32_t at = 0; channel && at != channel->filled - channel->emptied; at++)
-            if (seat->jobs[(channel->emptied + at) % HKI_CHANNEL_SLOTS] == job &&
-                hki_channel_is_running(channel, at))
-                return hki_keeper_pid(&seat->child);
-    }
-    return 0;
+    return seat && hki_channel_is_running(&seat->link->channel, index)
+               ? hki_keeper_pid(&seat->child)
+               : 0;
 }
 
 pid_t hk_future_worker(const hk_future *future)

@@ -71,7 +71,7 @@ static void child_ended(struct hki_child *child, int error, int status)
     seat->end_error = error;
     seat->end_status = status;
     seat->has_ended = true;
-    hki_bell_ring(pool->bell);
+    hki_bell_ring(&pool->desk->courier);
     hk_lock_release(&pool->lock);
 }
 
@@ -92,7 +92,9 @@ static int make_link(struct hki_seat *seat)
     seat->link = hki_alloc(sizeof(*seat->link));
     if (!seat->link)
         return -ENOMEM;
-    seat->link->refs = 1;
+    *seat->link = (struct hki_link){.refs = 1, .seat = seat};
+    for (int i = 0; i < HKI_CHANNEL_REQUESTS; i++)
+        seat->link->requests[i].link = seat->link;
     do
         fd = hki_channel_create(&seat->link->channel, size);
     while (fd == -ENOMEM && (size /= 2) >= ZONE_BYTES_MIN);
@@ -141,10 +143,11 @@ static int start(struct hki_seat *seat, int64_t now_ns)
 
 void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns)
 {
-    uint64_t wanted = pool->queue.count;
+    uint64_t wanted = pool->queue.count + pool->is_try_due;
 
     if (now_ns < pool->next_start_ns || pool->is_ending)
         return;
+    pool->is_try_due = false;
     for (uint32_t i = 0; i < pool->options.workers_max && wanted > 0; i++)
         wanted -= pool->seats[i].state == HKI_SEAT_STARTING;
     for (uint32_t i = 0; i < pool->options.workers_max && wanted > 0; i++) {
@@ -161,6 +164,16 @@ void hki_seats_start(struct hki_process_pool *pool, int64_t now_ns)
         if (pool->starts_failed_in_row > 0)
             return; /* one try at a time */
     }
+}
+
+bool hki_seats_can_start(const struct hki_process_pool *pool)
+{
+    if (pool->queue.count == 0)
+        return false;
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        if (pool->seats[i].state == HKI_SEAT_EMPTY)
+            return true;
+    return false;
 }
 
 static void become_ready(struct hki_seat *seat)
@@ -300,26 +313,20 @@ static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
     hki_ended_jobs_add(ended, job, -EOWNERDEAD);
 }
 
-/* False: `ended` is full, again. */
-static bool deal_with_jobs(struct hki_seat *seat, struct hki_ended_jobs *ended)
+static void deal_with_jobs(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_channel *channel = &seat->link->channel;
 
-    while (hki_collect(seat, ended))
-        ; /* what it had done before it died was done */
+    (void)hki_collect(seat, ended); /* what it had done before it died was done */
     hki_take_back(seat, ended);
     for (uint32_t i = channel->emptied; i != channel->filled; i++) {
-        uint32_t index = i % HKI_CHANNEL_SLOTS;
+        struct hki_job **job = &seat->jobs[i % HKI_CHANNEL_SLOTS];
 
-        if (hki_ended_jobs_is_full(ended))
-            return false;
-        if (seat->jobs[index]) {
-            lose(seat, ended, seat->jobs[index]);
-            seat->jobs[index] = NULL;
-            seat->jobs_now--;
-        }
+        if (*job)
+            lose(seat, ended, *job);
+        *job = NULL;
     }
-    return !hki_ended_jobs_is_full(ended);
+    seat->jobs_now = 0;
 }
 
 static void tell_failed_start(struct hki_seat *seat)
@@ -347,24 +354,27 @@ static void bury(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_process_pool *pool = seat->pool;
 
-    if (!deal_with_jobs(seat, ended))
-        return;
+    deal_with_jobs(seat, ended);
     if (seat->state == HKI_SEAT_STARTING)
         tell_failed_start(seat);
     else if (seat->state == HKI_SEAT_LEAVING)
         pool->stats.recycled++;
+    hki_requests_abandon(seat->link);
     hki_link_unref(seat->link);
     *seat = (struct hki_seat){.pool = pool};
 }
 
-bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended)
+bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all)
 {
     bool is_changed;
 
     if (seat->state == HKI_SEAT_EMPTY)
         return false;
     is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
-                                                  : hki_collect(seat, ended);
+                 : all                            ? hki_collect(seat, ended)
+                                                  : hki_collect_many(seat, ended);
+    if (seat->state != HKI_SEAT_STARTING)
+        is_changed |= hki_requests_look(seat, ended);
     if (!seat->has_ended)
         return is_changed;
     bury(seat, ended);
@@ -381,31 +391,45 @@ bool hki_has_dead_worker(const struct hki_process_pool *pool)
 
 /* ---- while it works ---- */
 
-/* The victim is the job that it has now; nothing else can begin, for all else was taken
- * back. */
-static void kill_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
-                          const struct hki_job *victim)
-{
-    struct hki_channel *channel = &seat->link->channel;
-
-    hki_take_back(seat, ended);
-    for (uint32_t i = channel->emptied; i != channel->filled; i++)
-        if (seat->jobs[i % HKI_CHANNEL_SLOTS] == victim &&
-            hki_channel_is_running(channel, i - channel->emptied))
-            hki_seat_kill(seat, HKI_KILL_CANCEL);
-}
-
 static uint32_t how_cancelled(const struct hki_job *job)
 {
     return job ? __atomic_load_n(&job->cancelled, __ATOMIC_ACQUIRE) : 0;
 }
 
-bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended)
+static void ask_to_cancel(struct hki_seat *seat, const struct hki_job *victim,
+                          uint32_t index)
+{
+    if (seat->asked == victim)
+        return;
+    seat->asked = victim;
+    seat->asked_until_ns = hki_os_now_ns() + seat->pool->options.cancel_grace_ns;
+    hki_channel_ask_to_cancel(&seat->link->channel, index);
+}
+
+/* The victim is the job that it has now; nothing else can begin, for all else was taken
+ * back. */
+static void end_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                         const struct hki_job *victim)
+{
+    uint32_t index;
+
+    hki_take_back(seat, ended);
+    if (hki_seat_of(seat->pool, victim, &index) != seat ||
+        !hki_channel_is_running(&seat->link->channel, index))
+        return;
+    if (seat->pool->options.cancel_grace_ns > 0 &&
+        how_cancelled(victim) == 1 + HK_CANCEL)
+        ask_to_cancel(seat, victim, index);
+    else
+        hki_seat_kill(seat, HKI_KILL_CANCEL);
+}
+
+void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_channel *channel;
 
     if (seat->state != HKI_SEAT_READY || seat->jobs_now == 0)
-        return true;
+        return;
     channel = &seat->link->channel;
     for (uint32_t i = channel->emptied; i != channel->filled; i++) {
         uint32_t index = i % HKI_CHANNEL_SLOTS;
@@ -413,22 +437,21 @@ bool hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
 
         if (how_cancelled(job) == 0)
             continue;
-        if (hki_ended_jobs_is_full(ended))
-            return false;
         if (hki_channel_revoke(channel, i - channel->emptied)) {
             seat->jobs[index] = NULL;
             seat->jobs_now--;
             hki_ended_jobs_add(ended, job, -ECANCELED);
         } else if (how_cancelled(job) > HK_CANCEL) {
-            kill_if_begun(seat, ended, job);
+            end_if_begun(seat, ended, job);
         }
     }
-    return true;
 }
 
 static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
                             int64_t now_ns)
 {
+    int64_t next_ns;
+
     if (now_ns - seat->looked_ns >= LOOK_NS) {
         seat->looked_ns = now_ns;
         if (hki_keeper_has_stopped(&seat->child)) {
@@ -440,7 +463,12 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
         seat->depth = 1;
         hki_take_back(seat, ended);
     }
-    return seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
+    if (seat->asked && now_ns >= seat->asked_until_ns)
+        hki_seat_kill(seat, HKI_KILL_CANCEL);
+    next_ns = seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
+    if (seat->asked && !seat->killed && seat->asked_until_ns < next_ns)
+        next_ns = seat->asked_until_ns;
+    return next_ns;
 }
 
 int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,

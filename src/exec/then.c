@@ -27,7 +27,7 @@ struct then {
 
 static struct then *then_of(struct hki_job *job)
 {
-    return (struct then *)(void *)job->image;
+    return (struct then *)(void *)hki_job_image(job);
 }
 
 static void forget_future(struct then *then)
@@ -138,7 +138,7 @@ static hk_executor waiting = {.ops = &waiting_ops, .name = "then"};
  * while the scope is open. */
 static int find_home(const struct hki_job *job, struct hki_worker **out)
 {
-    return job->scope ? hki_worker_here(out) : hki_background_worker(out);
+    return job->work.scope ? hki_worker_here(out) : hki_background_worker(out);
 }
 
 /* 0: it waits. Once it belongs to its scope it may be cancelled and end, on a loop of
@@ -149,7 +149,7 @@ static int begin(struct hki_job *job, struct then *then, hk_future *future)
 
     if (rc < 0)
         return rc;
-    job->scope = job->is_detached ? NULL : hki_scope_around();
+    job->work.scope = job->is_detached ? NULL : hki_scope_around();
     rc = find_home(job, &then->home);
     if (rc < 0)
         return rc;
@@ -164,7 +164,7 @@ static int begin(struct hki_job *job, struct then *then, hk_future *future)
 
 hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn, void *ctx)
 {
-    struct hki_job *job = hki_job_new(on, sizeof(struct then));
+    struct hki_job *job = hki_job_new_whole(on, sizeof(struct then));
     struct then *then;
     int rc;
 
@@ -185,8 +185,8 @@ hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn, void *ctx
     job->plain = call_then;
     job->fini = then_fini;
     job->executor = &waiting;
-    if (!job->name)
-        job->name = job->guest.name = "then";
+    if (!job->work.name)
+        job->work.name = job->guest.name = "then";
     rc = begin(job, then, future);
     if (rc < 0)
         fail(job, rc);

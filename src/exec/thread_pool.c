@@ -1,39 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of threads. A pool is a runtime of its own, whose tasks are the jobs, and yet
- * children of their submitters' scopes, wherever those are. So a job that waits leaves
- * its thread to others.
+ * Pools of threads. A job is a piece of work (exec/work.h): a task of the thread that
+ * finds it, so one that waits leaves its thread to others; and one of the crew of its
+ * submitter's scope (core/crew.c), so the scope joins and cancels it.
  *
- * The queue is bounded by a semaphore: a submit takes a permit, the start of the job
- * gives it back. Jobs of the pool itself submit beyond the bound: if they waited for
- * room, which only a start makes, they could use up all stacks and none could start.
- *
- * job->own[1] tells whether the job has a permit.
+ * The queue is bounded, but not for jobs of the pool itself: if they waited for room,
+ * which only a start makes, they could use up all stacks and none could start.
  */
 #include "exec/task_job.h"
 
 #include "base/alloc.h"
-#include "base/annotate.h"
+#include "base/list.h"
 #include "sys/os.h"
 #include "sys/os_thread.h"
-
-#include <hocket/sem.h>
 
 enum {
     THREADS_MAX = 256, /* as many workers as a runtime can have */
     QUEUE_MAX = 65536,
 };
 
+#define IDLE_NS (5 * HK_SECOND)
+
 struct pool {
     hk_executor head; /* first */
     hk_thread_pool_options options;
-    struct hki_runtime *runtime; /* atomic; of the pool that is always there: NULL
-                                  * until it is used */
-    hk_sem room;
-    bool can_end;  /* it is not the one that is always there: jobs are counted */
-    hk_lock lock;  /* guards the next two */
-    uint64_t jobs; /* submitted and not ended */
-    hk_waiter_queue joiners; /* wait for that to be 0 */
+    struct hki_work_pool *work;  /* atomic; of the pool that is always there: NULL
+                                 * until it is used */
+    struct hki_runtime *runtime; /* of that */
+    uint32_t is_terminated;      /* atomic: what has not started never will */
 };
 
 static struct pool *pool_of(hk_executor *executor)
@@ -41,157 +35,79 @@ static struct pool *pool_of(hk_executor *executor)
     return (struct pool *)(void *)executor;
 }
 
-/* ---- counting: for join ---- */
-
-/* With the lock: so a join after a close knows of all that came before. */
-static int one_more(struct pool *pool)
-{
-    bool is_closed;
-
-    if (!pool->can_end)
-        return 0;
-    hk_lock_acquire(&pool->lock);
-    is_closed = __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED);
-    pool->jobs += !is_closed;
-    hk_lock_release(&pool->lock);
-    return is_closed ? -EPIPE : 0;
-}
-
-static void one_less(struct pool *pool)
-{
-    hk_waiter *w;
-
-    if (!pool->can_end)
-        return;
-    hk_lock_acquire(&pool->lock);
-    if (--pool->jobs == 0)
-        while ((w = hk_waiter_pop(&pool->joiners)))
-            hk_wake(w, 0);
-    hk_lock_release(&pool->lock);
-}
-
 /* ---- jobs ---- */
 
-/* The pool outlives its tasks: its end waits for its threads. */
-static int run(void *arg)
+static void run(struct hki_work *work)
 {
-    struct hki_job *job = arg;
+    struct hki_job *job = hki_container_of(work, struct hki_job, work);
     struct pool *pool = pool_of(job->executor);
 
-    if (job->own[1])
-        hk_sem_release(&pool->room, 1);
-    (void)hki_task_job_run(job);
-    one_less(pool);
-    return 0;
-}
-
-static int take_room(struct pool *pool, struct hki_job *job, enum hki_submit_how how)
-{
-    int rc = 0;
-
-    if (how == HKI_SUBMIT_BEYOND || hki_workers_are_here(pool->runtime))
-        return 0;
-    rc = how == HKI_SUBMIT_NOWAIT ? hk_sem_try_acquire(&pool->room)
-                                  : hk_sem_acquire(&pool->room);
-    if (rc < 0)
-        return rc;
-    job->own[1] = job;
-    return 0;
-}
-
-static int spawn(struct pool *pool, struct hki_job *job)
-{
-    int rc = one_more(pool);
-
-    if (rc < 0)
-        return rc;
-    rc = hki_spawn_in(pool->runtime, job->scope, job->name, run, job);
-    if (rc < 0)
-        one_less(pool);
-    return rc;
+    if (HKI_UNLIKELY(__atomic_load_n(&pool->is_terminated, __ATOMIC_SEQ_CST)))
+        hki_job_done(job, -ECANCELED, NULL, 0);
+    else
+        (void)hki_task_job_run(job);
 }
 
 static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
 {
     struct pool *pool = pool_of(executor);
-    int rc = take_room(pool, job, how);
+    hk_scope *scope = job->work.scope;
+    int rc = 0;
 
-    if (rc == 0)
-        rc = spawn(pool, job);
-    if (rc < 0 && job->own[1])
-        hk_sem_release(&pool->room, 1);
+    job->work.run = run;
+    job->work.is_counted = true;
+    if (scope)
+        rc = hki_crew_enter(scope, pool->runtime);
+    if (rc < 0)
+        return rc;
+    rc = hki_work_submit(pool->work, &job->work, job->priority, how);
+    if (HKI_UNLIKELY(rc < 0) && scope)
+        hki_crew_leave(scope, pool->runtime, 1);
     return rc;
 }
 
 /* ---- the end ---- */
 
-/* Whoever has seen it open is counted now. Who waits for room finds it closed when his
- * turn comes, which it does. */
 static void close_pool(hk_executor *executor)
 {
-    struct pool *pool = pool_of(executor);
-
-    hk_lock_acquire(&pool->lock);
-    hk_lock_release(&pool->lock);
-}
-
-static const hk_wait_kind join_kind = {.name = "the jobs of a thread pool"};
-
-static hk_verdict abort_join(hk_waiter *w)
-{
-    struct pool *pool = (struct pool *)w->data;
-    bool removed;
-
-    hk_lock_acquire(&pool->lock);
-    removed = hk_waiter_remove(&pool->joiners, w);
-    hk_lock_release(&pool->lock);
-    return removed ? HK_ABORTED : HK_PENDING;
+    hki_work_close(pool_of(executor)->work);
 }
 
 static int join(hk_executor *executor)
 {
-    struct pool *pool = pool_of(executor);
-    int rc = hk_cancelled();
-    hk_waiter w;
-
-    if (rc < 0)
-        return rc;
-    hk_lock_acquire(&pool->lock);
-    if (pool->jobs == 0) {
-        hk_lock_release(&pool->lock);
-        return hk_budget();
-    }
-    hk_waiter_init(&w, &join_kind, pool);
-    w.data = pool;
-    hk_waiter_push(&pool->joiners, &w);
-    hk_lock_release(&pool->lock);
-    return hk_park(&w, abort_join);
+    return hki_work_join(pool_of(executor)->work);
 }
 
 static void terminate(hk_executor *executor)
 {
-    hki_workers_cancel(pool_of(executor)->runtime);
+    struct pool *pool = pool_of(executor);
+
+    /* First: a job that does not see it is seen as a task. */
+    __atomic_store_n(&pool->is_terminated, 1, __ATOMIC_SEQ_CST);
+    hki_workers_cancel(pool->runtime);
 }
 
 static void fini(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
 
-    hki_workers_stop(pool->runtime);
+    hki_work_pool_free(pool->work);
     hki_free(pool);
 }
 
 static void stats(hk_executor *executor, hk_executor_stats *out)
 {
     struct pool *pool = pool_of(executor);
+    const struct hki_work_pool *work = __atomic_load_n(&pool->work, __ATOMIC_ACQUIRE);
 
-    if (__atomic_load_n(&pool->runtime, __ATOMIC_ACQUIRE))
-        out->workers = pool->options.threads;
+    if (work)
+        out->workers = hki_work_stats(work, out);
 }
 
 static const struct hki_executor_ops pool_ops = {
     .kind = "threads",
     .has_tasks = true,
+    .counts_submits = true,
     .submit = submit,
     .cancel = hki_task_job_cancel,
     .close = close_pool,
@@ -205,19 +121,33 @@ static const struct hki_executor_ops pool_ops = {
 
 static int start(struct pool *pool)
 {
-    hk_thread_pool_options *options = &pool->options;
+    const hk_thread_pool_options *options = &pool->options;
+    uint32_t processors = hki_os_cpu_count();
+    struct hki_work_options work = {
+        .threads = options->threads,
+        .threads_max = options->threads_max ? options->threads_max : THREADS_MAX,
+        .threads_min = options->threads_min,
+        .idle_ns = IDLE_NS,
+        .queue_max = options->queue_max ? options->queue_max : QUEUE_MAX,
+        .executor = &pool->head,
+    };
 
-    if (!options->threads) {
-        uint32_t processors = hki_os_cpu_count();
+    struct hki_work_pool *made;
+    int rc;
 
-        options->threads = processors < THREADS_MAX ? processors : THREADS_MAX;
-    }
-    if (!options->queue_max)
-        options->queue_max = QUEUE_MAX;
-    if (options->threads > THREADS_MAX)
+    if (!work.threads)
+        work.threads = processors < THREADS_MAX ? processors : THREADS_MAX;
+    if (!work.threads_min)
+        work.threads_min = work.threads;
+    if (work.threads > work.threads_max || work.threads_max > THREADS_MAX ||
+        work.threads_min > work.threads)
         return -EINVAL;
-    hk_sem_init(&pool->room, options->queue_max);
-    return hki_workers_start(options->threads, &pool->runtime);
+    rc = hki_work_pool_new(&work, &made);
+    if (rc < 0)
+        return rc;
+    pool->runtime = hki_work_runtime(made);
+    __atomic_store_n(&pool->work, made, __ATOMIC_RELEASE);
+    return 0;
 }
 
 int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
@@ -229,7 +159,6 @@ int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
         return -ENOMEM;
     if (options)
         pool->options = *options;
-    pool->can_end = true;
     hki_executor_init(&pool->head, &pool_ops,
                       pool->options.name ? pool->options.name : "threads");
     rc = start(pool);
@@ -242,32 +171,52 @@ int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
 
 /* ---- the pool that is always there ---- */
 
+static struct pool *the_shared_pool(void);
+
+int hki_work_pool_default(struct hki_work_pool **out)
+{
+    static hk_lock starting;
+    struct pool *pool = the_shared_pool();
+    struct hki_work_pool *work = __atomic_load_n(&pool->work, __ATOMIC_ACQUIRE);
+    int rc = 0;
+
+    if (HKI_UNLIKELY(!work)) {
+        hk_lock_acquire(&starting);
+        rc = pool->work ? 0 : start(pool);
+        work = pool->work;
+        hk_lock_release(&starting);
+    }
+    if (rc == 0)
+        *out = work;
+    return rc;
+}
+
 static int submit_shared(hk_executor *executor, struct hki_job *job,
                          enum hki_submit_how how)
 {
-    static hk_lock starting;
-    struct pool *pool = pool_of(executor);
-    int rc = 0;
+    struct hki_work_pool *work;
+    int rc = hki_work_pool_default(&work);
 
-    if (!__atomic_load_n(&pool->runtime, __ATOMIC_ACQUIRE)) {
-        hk_lock_acquire(&starting);
-        rc = pool->runtime ? 0 : start(pool);
-        hk_lock_release(&starting);
-    }
     return rc < 0 ? rc : submit(executor, job, how);
 }
 
 static const struct hki_executor_ops shared_ops = {
     .kind = "threads",
     .has_tasks = true,
+    .counts_submits = true,
     .submit = submit_shared,
     .cancel = hki_task_job_cancel,
     .stats = stats,
 };
 
-hk_executor *hk_threads(void)
+static struct pool *the_shared_pool(void)
 {
     static struct pool shared = {.head = {.ops = &shared_ops, .name = "threads"}};
 
-    return &shared.head;
+    return &shared;
+}
+
+hk_executor *hk_threads(void)
+{
+    return &the_shared_pool()->head;
 }

@@ -23,12 +23,23 @@ static struct {
     bool is_worker;
     struct hki_channel channel;
     struct hki_zone zone;
-    struct hki_zone_head *lent; /* results that the program may still need */
+    const struct hki_slot *slot; /* of the job that runs */
+    bool asks_to_cancel;
 } self;
 
 bool hki_is_worker(void)
 {
     return self.is_worker;
+}
+
+const struct hki_slot *hki_worker_asked_in(void)
+{
+    return self.asks_to_cancel ? self.slot : NULL;
+}
+
+struct hki_channel *hki_worker_channel(void)
+{
+    return &self.channel;
 }
 
 /* ---- starting ---- */
@@ -63,9 +74,8 @@ static int map_memory(struct hki_handshake *hands)
     if (rc == 0)
         rc = hki_zone_init(&self.zone, hki_channel_zone(&self.channel),
                            hki_channel_zone_bytes(&self.channel));
-    self.channel.program_bell =
-        hki_heap_bytes(hands->bell_offset, sizeof(struct hki_bell));
-    return rc == 0 && !self.channel.program_bell ? -EINVAL : rc;
+    self.channel.desk = hki_heap_bytes(hands->desk_offset, sizeof(struct hki_desk));
+    return rc == 0 && !self.channel.desk ? -EINVAL : rc;
 }
 
 static int bind_processors(struct hki_handshake *hands)
@@ -96,8 +106,8 @@ static void answer(struct hki_handshake *hands, uint32_t what, int error)
 {
     __atomic_store_n(&hands->error, error, __ATOMIC_RELAXED);
     __atomic_exchange_n(&hands->answer, what, __ATOMIC_SEQ_CST);
-    if (self.channel.program_bell) /* else the program learns it by our end */
-        hki_bell_ring(self.channel.program_bell);
+    if (self.channel.desk) /* else the program learns it by our end */
+        hki_bell_ring(&self.channel.desk->courier);
 }
 
 static bool start(struct hki_handshake *hands)
@@ -120,38 +130,54 @@ static bool start(struct hki_handshake *hands)
 /* Frees the results that the program does not need any more. */
 static void reclaim(void)
 {
-    struct hki_zone_head **link = &self.lent, *head;
+    void *room = hki_channel_take_given_back(&self.channel), *next;
 
-    while ((head = *link)) {
-        if (__atomic_load_n(&head->is_released, __ATOMIC_ACQUIRE)) {
-            *link = head->next;
-            hki_zone_free(&self.zone, head);
-        } else {
-            link = &head->next;
-        }
+    for (; room; room = next) {
+        next = hki_channel_next_given_back(&self.channel, room);
+        hki_worker_room_free(room);
     }
 }
 
-static void put_in_zone(struct hki_slot *slot, const struct hki_reply *reply)
+void *hki_worker_room(size_t size)
 {
     struct hki_zone_head *head;
 
     reclaim();
-    head = hki_zone_alloc(&self.zone, sizeof(*head) + reply->size);
-    if (!head) {
+    head = hki_zone_alloc(&self.zone, sizeof(*head) + size);
+    return head ? head + 1 : NULL;
+}
+
+void hki_worker_room_free(void *room)
+{
+    hki_zone_free(&self.zone, (struct hki_zone_head *)room - 1);
+}
+
+static bool is_in_zone(const void *data)
+{
+    const unsigned char *zone = hki_channel_zone(&self.channel), *at = data;
+
+    return at >= zone && at < zone + hki_channel_zone_bytes(&self.channel);
+}
+
+/* A result that does not fit into its slot: as it lies there, or a copy. */
+static void put_in_zone(struct hki_slot *slot, struct hki_reply *reply)
+{
+    void *room = (void *)(uintptr_t)reply->data;
+
+    if (is_in_zone(room)) {
+        reply->release = NULL; /* the program's, now */
+    } else if ((room = hki_worker_room(reply->size))) {
+        memcpy(room, reply->data, reply->size);
+    } else {
         slot->status = -ENOMEM;
         slot->length = 0;
         return;
     }
-    *head = (struct hki_zone_head){.next = self.lent};
-    self.lent = head;
-    memcpy(head + 1, reply->data, reply->size);
     slot->place = HKI_PLACE_ZONE;
-    slot->offset =
-        (uint64_t)((unsigned char *)(head + 1) - hki_channel_zone(&self.channel));
+    slot->offset = (uint64_t)((unsigned char *)room - hki_channel_zone(&self.channel));
 }
 
-static void put_result(struct hki_slot *slot, const struct hki_reply *reply)
+static void put_result(struct hki_slot *slot, struct hki_reply *reply)
 {
     slot->status = reply->status;
     slot->length = reply->size;
@@ -175,6 +201,7 @@ static void run(struct hki_slot *slot)
     };
     struct hki_reply reply = {.status = 0};
 
+    self.slot = slot;
     hki_run_letter(&letter, &reply);
     put_result(slot, &reply);
     if (reply.release)
@@ -207,6 +234,7 @@ int hki_worker_main(void)
     self.is_worker = true;
     if (!start(hands))
         return EXIT_CANNOT_START;
+    self.asks_to_cancel = hands->asks_to_cancel;
     HKI_ASSERT(hki_run_letter, "a worker knows how to run jobs");
     work(hands->spin_ns);
 }

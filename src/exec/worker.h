@@ -29,6 +29,18 @@ typedef void hki_run_letter_fn(const struct hki_letter *letter,
                                struct hki_reply *reply);
 extern hki_run_letter_fn *hki_run_letter;
 
+/* The slot of the job that runs, when it may be asked to end before it is killed; else
+ * NULL. */
+const struct hki_slot *hki_worker_asked_in(void);
+
+/* Room for a result in memory that the program sees: it is sent from there without a
+ * copy. NULL: no memory. Given back by hki_worker_room_free, unless it was sent. */
+void *hki_worker_room(size_t size);
+void hki_worker_room_free(void *room);
+
+/* Its channel. */
+struct hki_channel *hki_worker_channel(void);
+
 /* True in a worker process. */
 bool hki_is_worker(void);
 

@@ -83,19 +83,26 @@ static int number_of(const char *path, uint32_t *out)
     return 0;
 }
 
-int hki_os_module_of(const void *address, uint32_t *out_module, uint64_t *out_offset)
+static bool is_in_program(uintptr_t at, uint32_t *out_module, uint64_t *out_offset)
 {
     struct extent program = program_extent();
+
+    if (at < program.first || at >= program.end)
+        return false;
+    *out_module = HKI_MODULE_PROGRAM;
+    *out_offset = at - program.bias;
+    return true;
+}
+
+int hki_os_module_of(const void *address, uint32_t *out_module, uint64_t *out_offset)
+{
     uintptr_t at = (uintptr_t)address;
     struct link_map *map;
     Dl_info info;
     int rc;
 
-    if (at >= program.first && at < program.end) {
-        *out_module = HKI_MODULE_PROGRAM;
-        *out_offset = at - program.bias;
+    if (is_in_program(at, out_module, out_offset))
         return 0;
-    }
     if (!dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) || !map->l_name[0])
         return -ENOENT;
     hki_lock_acquire(&modules.lock);
@@ -121,6 +128,26 @@ void hki_os_module_load(const char *path)
     if (library && dlinfo(library, RTLD_DI_LINKMAP, &map) == 0)
         modules.libraries[modules.count].bias = map->l_addr;
     modules.count++;
+}
+
+int hki_os_module_of_loaded(const void *address, uint32_t *out_module,
+                            uint64_t *out_offset)
+{
+    uintptr_t at = (uintptr_t)address;
+    struct link_map *map;
+    Dl_info info;
+
+    if (is_in_program(at, out_module, out_offset))
+        return 0;
+    if (!dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP))
+        return -ENOENT;
+    for (uint32_t i = 0; i < modules.count; i++)
+        if (modules.libraries[i].bias == map->l_addr) {
+            *out_module = i + 1;
+            *out_offset = at - map->l_addr;
+            return 0;
+        }
+    return -ENOENT;
 }
 
 void *hki_os_module_address(uint32_t module, uint64_t offset)

@@ -29,6 +29,11 @@ const char *hki_os_module_path(uint32_t module);
  * loaded has its number as well. One thread. */
 void hki_os_module_load(const char *path);
 
+/* In the other process: as hki_os_module_of, but only in what it was told to load. Any
+ * thread. */
+int hki_os_module_of_loaded(const void *address, uint32_t *out_module,
+                            uint64_t *out_offset);
+
 /* In the other process: the address; NULL: there is no such library. One thread. */
 void *hki_os_module_address(uint32_t module, uint64_t offset);
 

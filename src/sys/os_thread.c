@@ -84,3 +84,10 @@ unsigned hki_os_cpu_count(void)
         count = CPU_COUNT(&set);
     return count > 0 ? (unsigned)count : 1;
 }
+
+uint32_t hki_os_processor_here(void)
+{
+    int number = sched_getcpu(); /* -1, on a kernel without: then all share one */
+
+    return (uint32_t)number;
+}

@@ -29,4 +29,7 @@ int hki_os_thread_start(const struct hki_thread_spec *spec, void *(*fn)(void *),
 /* Processors that this process may run on, at least 1. */
 unsigned hki_os_cpu_count(void);
 
+/* The processor that the caller runs on, which may be another one by now. */
+uint32_t hki_os_processor_here(void);
+
 #endif

@@ -81,7 +81,7 @@ __attribute__((constructor)) static void construct(void)
 struct one {
     struct hki_child child;
     struct hki_channel channel;
-    struct hki_bell *bell;
+    struct hki_desk *desk;
     uint32_t has_ended; /* atomic */
     int error, status;
 };
@@ -89,7 +89,7 @@ struct one {
 static void on_end(struct hki_child *child, int error, int status)
 {
     struct one *one = hki_container_of(child, struct one, child);
-    struct hki_bell *bell = one->bell;
+    struct hki_bell *bell = &one->desk->courier;
 
     one->error = error;
     one->status = status;
@@ -103,7 +103,8 @@ static void start_one(struct one *one)
 
     *one = (struct one){.child.ended = on_end};
     assert_int_equal(hki_heap_start(), 0);
-    one->bell = hki_heap_alloc(sizeof(*one->bell));
+    one->desk = hki_heap_alloc(sizeof(*one->desk));
+    hki_bell_disarm(&one->desk->courier); /* all else was zero from the beginning */
     one->child.channel_fd = hki_channel_create(&one->channel, ZONE_BYTES);
     assert_true(one->child.channel_fd >= 0);
     one->child.channel = &one->channel;
@@ -113,7 +114,7 @@ static void start_one(struct one *one)
         .magic = HKI_HANDSHAKE_MAGIC,
         .parent = hki_os_process_id(),
         .heap_bytes = hki_heap_size_bytes(),
-        .bell_offset = hki_heap_offset(one->bell),
+        .desk_offset = hki_heap_offset(one->desk),
     };
     hands->build_id_size = (uint32_t)hki_os_program_build_id(hands->build_id);
     assert_int_equal(hki_keeper_start(&one->child), 0);
@@ -127,11 +128,11 @@ static bool has_ended(const struct one *one)
 static void await_end(struct one *one)
 {
     while (!has_ended(one)) {
-        hki_bell_arm(one->bell);
+        hki_bell_arm(&one->desk->courier);
         if (has_ended(one))
-            hki_bell_disarm(one->bell);
+            hki_bell_disarm(&one->desk->courier);
         else
-            hki_bell_sleep(one->bell, INT64_MAX);
+            hki_bell_sleep(&one->desk->courier, INT64_MAX);
     }
 }
 
@@ -146,11 +147,11 @@ static int await_reply(struct one *one, struct hki_letter *reply)
             rc = hki_channel_receive(&one->channel, reply);
         if (rc != 0 || is_over)
             return rc;
-        hki_bell_arm(one->bell);
+        hki_bell_arm(&one->desk->courier);
         rc = hki_channel_receive(&one->channel, reply);
         if (rc == 0 && !has_ended(one))
-            hki_bell_sleep(one->bell, INT64_MAX);
-        hki_bell_disarm(one->bell);
+            hki_bell_sleep(&one->desk->courier, INT64_MAX);
+        hki_bell_disarm(&one->desk->courier);
     }
 }
 
@@ -159,7 +160,7 @@ static void end_one(struct one *one)
     hki_keeper_kill(&one->child);
     await_end(one);
     hki_channel_destroy(&one->channel);
-    hki_heap_free(one->bell);
+    hki_heap_free(one->desk);
 }
 
 static void send(struct one *one, int what, const void *bytes, size_t length)
@@ -240,8 +241,8 @@ static void bytes_of_every_size_come_back(void **state)
         assert_int_equal(await_reply(&one, &reply), 1);
         assert_int_equal(reply.length, sizes[i]);
         assert_int_equal(memcmp(reply.bytes, block, sizes[i]), 0);
-        if (reply.head)
-            hki_zone_head_release(reply.head);
+        if (reply.place == HKI_PLACE_ZONE)
+            hki_channel_give_back(&one.channel, reply.bytes);
         hki_channel_release(&one.channel);
         hki_heap_free(block);
     }

@@ -74,16 +74,6 @@ HK_FN(hk_rc, allocate, (size_t, size))
     return rc;
 }
 
-HK_FN(int, submit_from_worker)
-{
-    hk_future *future = add_on(hk_processes(), 1, 2);
-    long sum;
-    int rc = add_await(future, &sum);
-
-    hk_future_free(future);
-    return rc;
-}
-
 static int double_it(hk_bytes input, hk_result *result)
 {
     int number;
@@ -349,19 +339,6 @@ static void terminate_ends_what_runs_and_what_waits(void **state)
     hk_executor_free(pool);
 }
 
-static void a_worker_cannot_submit_to_process_pools(void **state)
-{
-    hk_executor *pool = pool_with(1);
-    hk_future *future = submit_from_worker_on(pool);
-    int rc;
-
-    (void)state;
-    assert_int_equal(submit_from_worker_await(future, &rc), 0);
-    assert_int_equal(rc, -EDEADLK);
-    hk_future_free(future);
-    hk_executor_free(pool);
-}
-
 static int use_as_task(void *arg)
 {
     hk_executor *pool = arg;
@@ -422,7 +399,6 @@ int main(void)
         cmocka_unit_test(jobs_of_a_higher_priority_start_first),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),
-        cmocka_unit_test(a_worker_cannot_submit_to_process_pools),
         cmocka_unit_test(tasks_use_it_as_threads_do),
         cmocka_unit_test(the_pool_that_is_always_there_works),
     };
