@@ -494,6 +494,16 @@ void hki_self_exhausted(struct hki_self *self)
     (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
 }
 
+void hki_workers_breathe(void)
+{
+    struct hki_self *self = hki_self();
+
+    if (self->kind != HKI_SELF_TASK)
+        return;
+    self->worker->ticks = 0;
+    hki_self_exhausted(self);
+}
+
 int hk_budget(void)
 {
     hki_spend(hki_self());

@@ -208,6 +208,7 @@ int hk_join(hk_forked *forked)
     rc = HKI_LIKELY(top == work_of(forked)) ? call(forked, self)
                                             : join_taken(forked, top, self);
     forked->hki_run = NULL;
+    hki_spend(self);
     if (HKI_UNLIKELY(forked->hki_flags & ENTERED) && hki_work_here())
         hki_work_leave();
     return rc;
@@ -239,7 +240,6 @@ static int run_in_the_pool(hk_task_fn *fn, void *arg)
     hki_fork_named(&forked, fn, arg, "parallel");
     rc = hk_join(&forked);
     (void)hk_scope_join(&scope);
-    (void)hk_budget();
     return rc;
 }
 
@@ -259,6 +259,7 @@ int hk_parallel_run(hk_task_fn *fn, void *arg)
     hki_forks_check(self, forks);
     if (enters && hki_work_here())
         hki_work_leave();
+    hki_spend(self);
     return rc;
 }
 

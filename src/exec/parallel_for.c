@@ -18,12 +18,17 @@
 #include "exec/work.h"
 
 #include "base/alloc.h"
+#include "sys/os.h"
 
 enum {
     LINE_BYTES = 64,
     LANES_FEW = 8,       /* lie on the caller's stack */
     AUTOMATIC_SHARE = 64, /* chunks of a share, when the library chooses */
+    CHUNKS_FIRST = 3, /* before the first look at the clock */
+    CHUNKS_MOST = 1024,
 };
+
+#define BREATHE_NS (500 * HK_MICROSECOND)
 
 /* Chunks that were claimed and not begun: first in the low half, last + 1 in the high
  * one. Its owner moves the first on, thieves lower the last; both by compare-and-swap.
@@ -46,6 +51,17 @@ struct loop {
     _Alignas(LINE_BYTES) uint32_t shares_claimed; /* atomic */
     uint32_t entered;                             /* atomic: lanes in use */
     int error; /* atomic: the first; no chunk is begun when it is set */
+};
+
+/* One that takes part. On a worker it lets the loop of that have a turn from time to
+ * time, or no cancel would reach it and no deadline pass there. The clock is looked at
+ * so seldom that it costs nothing. */
+struct participant {
+    struct hki_self *self;
+    struct lane *lane;
+    uint32_t chunks_left; /* until it looks at the clock */
+    uint32_t chunks_most;
+    int64_t breathed_ns;
 };
 
 struct invitation {
@@ -152,14 +168,32 @@ static void fail(struct loop *loop, int rc)
         hk_scope_cancel(loop->scope);
 }
 
+static void look_at_clock(struct participant *me)
+{
+    int64_t now_ns = hki_os_now_ns();
+
+    if (me->breathed_ns == 0)
+        me->breathed_ns = now_ns; /* a short loop never comes to need it */
+    if (now_ns - me->breathed_ns >= BREATHE_NS) {
+        hki_workers_breathe();
+        me->breathed_ns = hki_os_now_ns();
+        me->chunks_most = me->chunks_most / 4 + 1;
+    } else if (me->chunks_most < CHUNKS_MOST) {
+        me->chunks_most *= 2;
+    }
+    me->chunks_left = me->chunks_most;
+}
+
 /* There is more to be done: shall it be? */
-static bool goes_on(struct loop *loop, struct hki_self *self)
+static bool goes_on(struct loop *loop, struct participant *me)
 {
     int rc;
 
     if (HKI_UNLIKELY(__atomic_load_n(&loop->error, __ATOMIC_RELAXED)))
         return false;
-    rc = hki_enter(self);
+    if (HKI_UNLIKELY(me->chunks_left-- == 0))
+        look_at_clock(me);
+    rc = hki_enter(me->self);
     if (HKI_UNLIKELY(rc < 0))
         fail(loop, rc);
     return rc == 0;
@@ -178,12 +212,13 @@ static void run_chunks(struct loop *loop, uint32_t first, uint32_t count)
         fail(loop, rc);
 }
 
-static void run_lane(struct loop *loop, struct lane *lane, struct hki_self *self)
+static void run_lane(struct loop *loop, struct participant *me)
 {
+    struct lane *lane = me->lane;
     uint32_t first, count;
 
     while (lane_left(__atomic_load_n(&lane->chunks, __ATOMIC_RELAXED)) > 0) {
-        if (!goes_on(loop, self))
+        if (!goes_on(loop, me))
             return;
         count = take_front(loop, lane, &first);
         if (HKI_LIKELY(count > 0))
@@ -195,15 +230,20 @@ static void run_lane(struct loop *loop, struct lane *lane, struct hki_self *self
 static void work(struct loop *loop)
 {
     struct hki_self *self = hki_self();
-    uint32_t me = __atomic_fetch_add(&loop->entered, 1, __ATOMIC_RELAXED);
-    struct lane *lane = &loop->lanes[me];
+    uint32_t index = __atomic_fetch_add(&loop->entered, 1, __ATOMIC_RELAXED);
+    struct participant me = {
+        .self = self,
+        .lane = &loop->lanes[index],
+        .chunks_left = CHUNKS_FIRST,
+        .chunks_most = 1,
+    };
     uint16_t forks = self->forks;
 
-    while (claim_share(loop, lane))
-        run_lane(loop, lane, self);
+    while (claim_share(loop, me.lane))
+        run_lane(loop, &me);
     if (loop->schedule != HK_SCHEDULE_STATIC)
-        while (!__atomic_load_n(&loop->error, __ATOMIC_RELAXED) && steal(loop, me))
-            run_lane(loop, lane, self);
+        while (!__atomic_load_n(&loop->error, __ATOMIC_RELAXED) && steal(loop, index))
+            run_lane(loop, &me);
     hki_forks_check(self, forks);
 }
 
