@@ -153,8 +153,7 @@ static void park_until_done(hk_forked *forked)
  * its older forks have been stolen before this one, so its deque is empty. */
 static void park_elsewhere(hk_forked *forked, const struct hki_self *self)
 {
-    struct hki_work_pool *here =
-        self->kind == HKI_SELF_THREAD ? hki_work_here() : NULL;
+    struct hki_work_pool *here = self->kind == HKI_SELF_THREAD ? hki_work_here() : NULL;
 
     if (here)
         hki_work_leave();

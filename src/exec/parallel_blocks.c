@@ -19,8 +19,7 @@ int hki_blocks_init(struct hki_blocks *blocks, int64_t begin, int64_t end,
     blocks->elements = elements;
     blocks->grain = grain ? (uint64_t)grain : (elements - 1) / BLOCKS_MAX + 1;
     blocks->pieces = (elements - 1) / blocks->grain + 1;
-    blocks->count =
-        blocks->pieces < BLOCKS_MAX ? (uint32_t)blocks->pieces : BLOCKS_MAX;
+    blocks->count = blocks->pieces < BLOCKS_MAX ? (uint32_t)blocks->pieces : BLOCKS_MAX;
     blocks->size = size;
     blocks->neutral = neutral;
     if (size > SIZE_MAX / BLOCKS_MAX - LINE_BYTES)

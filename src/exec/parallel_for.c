@@ -22,9 +22,9 @@
 
 enum {
     LINE_BYTES = 64,
-    LANES_FEW = 8,       /* lie on the caller's stack */
+    LANES_FEW = 8,        /* lie on the caller's stack */
     AUTOMATIC_SHARE = 64, /* chunks of a share, when the library chooses */
-    CHUNKS_FIRST = 3, /* before the first look at the clock */
+    CHUNKS_FIRST = 3,     /* before the first look at the clock */
     CHUNKS_MOST = 1024,
 };
 

@@ -49,12 +49,13 @@ struct merge {
 /* ---- by one thread ---- */
 
 /* Merges so many items; `size` is a constant where this is expanded. */
-__attribute__((always_inline)) static inline void
-merge_of_size(const struct merge *merge, size_t size)
+__attribute__((always_inline)) static inline void merge_of_size(
+    const struct merge *merge, size_t size)
 {
     hk_compare_fn *compare = merge->sort->compare;
     void *ctx = merge->sort->ctx;
-    const unsigned char *left = merge->left, *left_end = left + merge->left_count * size;
+    const unsigned char *left = merge->left,
+                        *left_end = left + merge->left_count * size;
     const unsigned char *right = merge->right;
     const unsigned char *right_end = right + merge->right_count * size;
     unsigned char *out = merge->out;
@@ -82,8 +83,8 @@ static void merge_here(const struct merge *merge)
 }
 
 /* Sorts few items where they are; `size` as above, at most INSERT_BYTES. */
-__attribute__((always_inline)) static inline void
-insert_of_size(const struct sort *sort, unsigned char *items, size_t count, size_t size)
+__attribute__((always_inline)) static inline void insert_of_size(
+    const struct sort *sort, unsigned char *items, size_t count, size_t size)
 {
     unsigned char held[INSERT_BYTES];
 
@@ -135,7 +136,8 @@ static void sort_here(const struct sort *sort, unsigned char *items,
 
     merge.right = merge.left + half * size;
     sort_here(sort, items, spare, half, !into_spare);
-    sort_here(sort, items + half * size, spare + half * size, count - half, !into_spare);
+    sort_here(sort, items + half * size, spare + half * size, count - half,
+              !into_spare);
     merge_here(&merge);
 }
 

@@ -93,8 +93,7 @@ struct hki_work *hki_work_take(void)
 
 struct hki_work_pool *hki_work_here(void)
 {
-    return participates ||
-                   (shared.runtime && hki_workers_are_here(shared.runtime))
+    return participates || (shared.runtime && hki_workers_are_here(shared.runtime))
                ? &shared
                : NULL;
 }

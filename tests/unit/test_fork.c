@@ -40,7 +40,8 @@ static int forks_and_returns(void *forked)
     return 0;
 }
 
-PANIC_TEST(a_fork_is_joined_before_its_function_returns, "without joining what it forked")
+PANIC_TEST(a_fork_is_joined_before_its_function_returns,
+           "without joining what it forked")
 {
     hk_forked forked;
 
@@ -195,7 +196,7 @@ static int fork_many(void *unused)
     CHECK_EQ(hk_join_all(forked, COUNT), 0);
     for (int i = 0; i < COUNT; i++)
         hk_fork(&forked[i], give_error,
-                i == 100 ? &codes[0]
+                i == 100  ? &codes[0]
                 : i > 200 ? &codes[1]
                           : &zero);
     CHECK_EQ(hk_join_all(forked, COUNT), -EIO);

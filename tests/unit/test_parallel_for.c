@@ -95,9 +95,9 @@ static int loop_over_everything(void *unused)
     CHECK_EQ(hk_parallel_for(INT64_MIN, INT64_MAX, 0, count_elements, &count), 0);
     CHECK(count == UINT64_MAX);
     count = 0;
-    CHECK_EQ(hk_parallel_for(INT64_MIN, INT64_MAX, INT64_MAX / 2, count_elements,
-                             &count),
-             0);
+    CHECK_EQ(
+        hk_parallel_for(INT64_MIN, INT64_MAX, INT64_MAX / 2, count_elements, &count),
+        0);
     CHECK(count == UINT64_MAX);
     count = 0;
     CHECK_EQ(hk_parallel_for(INT64_MAX - 1, INT64_MAX, 1, count_elements, &count), 0);
@@ -137,9 +137,9 @@ static void enter_body(void)
     int now = __atomic_add_fetch(&thread_count, 1, __ATOMIC_SEQ_CST);
     int most = __atomic_load_n(&thread_most, __ATOMIC_RELAXED);
 
-    while (now > most && !__atomic_compare_exchange_n(&thread_most, &most, now, false,
-                                                      __ATOMIC_RELAXED,
-                                                      __ATOMIC_RELAXED))
+    while (now > most &&
+           !__atomic_compare_exchange_n(&thread_most, &most, now, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }
 
@@ -402,7 +402,8 @@ static int cancel_endless(void *unused)
 
     (void)unused;
     hk_scope_open(&s);
-    CHECK_EQ(hk_parallel_for(0, INT64_MAX, INT64_C(1) << 32, cancel_at_once, &s), -ECANCELED);
+    CHECK_EQ(hk_parallel_for(0, INT64_MAX, INT64_C(1) << 32, cancel_at_once, &s),
+             -ECANCELED);
     CHECK_EQ(hk_parallel_for(0, 100, 1, never_begun, NULL), -ECANCELED);
     CHECK_EQ(hk_parallel_for(0, 0, 1, never_begun, NULL), -ECANCELED);
     return hk_scope_join(&s);

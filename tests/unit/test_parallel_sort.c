@@ -102,7 +102,7 @@ static int sort_it(void *arg)
 static void items_of_all_sizes_are_sorted(void **state)
 {
     static const size_t sizes[] = {1, 3, 4, 8, 12, 16, 24, 64, 65, SIZE_MAX_HERE};
-    static const size_t counts[] = {0,    1,    2,     15,    16,   17,
+    static const size_t counts[] = {0,    1,    2,    15,    16,   17,
                                     1000, 4096, 4097, 20000, 70001};
     struct shape shape = {.seed = seed_of_run(11) | 1};
 
