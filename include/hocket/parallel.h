@@ -209,12 +209,14 @@ typedef struct hk_forked {
     void (*hki_run)(struct hki_work *work);
     void *hki_scope;
     const char *hki_name;
+    bool hki_is_counted;
+    uint8_t hki_flags;
+    uint16_t hki_depth;
+    int32_t hki_result;
     hk_task_fn *hki_fn;
     void *hki_arg;
     const void *hki_owner;
     uintptr_t hki_state; /* atomic; values in exec/fork.c */
-    int32_t hki_result;
-    uint32_t hki_flags;
     uint64_t hki_reserved[2];
 } hk_forked;
 

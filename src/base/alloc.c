@@ -103,6 +103,19 @@ void hki_free(void *block)
     free(block);
 }
 
+void *hki_alloc_kept(size_t size_bytes)
+{
+    size_t size = (size_bytes + 63) & ~(size_t)63;
+    void *block = hki_fault(0) ? NULL : aligned_alloc(64, size);
+
+    return block ? memset(block, 0, size) : NULL;
+}
+
+void hki_free_kept(void *block)
+{
+    free(block);
+}
+
 char *hki_strdup(const char *text)
 {
     size_t size = strlen(text) + 1;

@@ -17,6 +17,10 @@ void *hki_realloc(void *old, size_t size_bytes);
 void hki_free(void *block);
 char *hki_strdup(const char *text);
 
+/* Likewise, but aligned to 64 bytes and not counted: for what is kept like a cache. */
+void *hki_alloc_kept(size_t size_bytes);
+void hki_free_kept(void *block);
+
 /* Bytes that are allocated now. */
 uint64_t hki_alloc_bytes(void);
 /* For caches, which are not counted: so many go out of one, or (negative) into it. */

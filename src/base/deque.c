@@ -8,7 +8,7 @@
 static struct hki_deque_ring *ring_new(size_t size)
 {
     struct hki_deque_ring *ring =
-        hki_alloc(sizeof(*ring) + size * sizeof(ring->items[0]));
+        hki_alloc_kept(sizeof(*ring) + size * sizeof(ring->items[0]));
 
     if (ring) {
         ring->smaller = NULL;
@@ -29,7 +29,7 @@ void hki_deque_fini(struct hki_deque *deque)
         struct hki_deque_ring *ring = deque->ring;
 
         deque->ring = ring->smaller;
-        hki_free(ring);
+        hki_free_kept(ring);
     }
 }
 

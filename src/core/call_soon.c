@@ -19,7 +19,7 @@ hk_worker hk_worker_at(uint32_t index)
 {
     const struct hki_worker *worker = hki_worker_current;
 
-    if (!worker || index >= worker->runtime->worker_count)
+    if (!worker || index >= hki_worker_count(worker->runtime))
         return (hk_worker){0};
     return (hk_worker){worker->runtime->number << INDEX_BITS | index};
 }
@@ -56,8 +56,8 @@ static struct hki_worker *find_open(struct hki_runtime *runtime, hk_worker name)
 {
     uint32_t index = (uint32_t)name.value & ((1u << INDEX_BITS) - 1);
 
-    if (runtime->number != name.value >> INDEX_BITS || index >= runtime->worker_count ||
-        runtime->workers[index].is_closed)
+    if (runtime->number != name.value >> INDEX_BITS ||
+        index >= hki_worker_count(runtime) || runtime->workers[index].is_closed)
         return NULL;
     return &runtime->workers[index];
 }

@@ -88,7 +88,7 @@ static void count_runtime(struct hki_runtime *runtime, void *ctx)
     struct people *people = ctx;
 
     people->tasks += hki_dump_count_tasks(runtime);
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         const struct hki_worker *worker = &runtime->workers[i];
 
         /* A runtime that starts or ends has a thread which is awake. */
@@ -159,7 +159,7 @@ static bool is_stuck_worker(struct hki_worker *worker)
 static bool are_workers_stuck(struct hki_runtime *pinned)
 {
     for (struct hki_runtime *r = pinned; r; r = r->pinned_next)
-        for (uint32_t i = 0; i < r->worker_count; i++)
+        for (uint32_t i = 0; i < hki_worker_count(r); i++)
             if (!is_stuck_worker(&r->workers[i]))
                 return false;
     return true;
@@ -420,7 +420,7 @@ static void nudge_worker(struct hki_runtime *runtime, void *ctx)
 {
     bool *done = ctx;
 
-    for (uint32_t i = 0; i < runtime->worker_count && !*done; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime) && !*done; i++) {
         if (!hki_halt_runs(&runtime->workers[i]))
             continue;
         hki_worker_notify(&runtime->workers[i]);

@@ -148,7 +148,7 @@ static bool show_task(struct dump *dump, const struct hki_task *task)
     begin_line(dump);
     hki_report_add(dump->report, "task '%s' (id %llx", task_name(dump, task),
                    (unsigned long long)hki_task_id_of(dump->runtime, task).value);
-    if (dump->runtime->worker_count > 1)
+    if (hki_worker_count(dump->runtime) > 1)
         hki_report_add(dump->report, ", worker %u", worker->index);
     hki_report_add(dump->report, ") ");
     if (!hki_halt_is_still(worker)) {
@@ -375,7 +375,7 @@ __attribute__((no_sanitize("thread"))) uint64_t hki_dump_count_tasks(
 {
     uint64_t count = 0;
 
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         const volatile struct hki_worker *w = &runtime->workers[i];
 
         count += w->tasks_spawned - w->tasks_ended;
@@ -433,11 +433,11 @@ static void show_runtime(struct hki_report *report, struct hki_runtime *runtime,
         dump.now_ns = hki_worker_now(&runtime->workers[0]);
     hki_report_add(report, "%s %u: %u worker%s on %s, %llu task%s\n",
                    runtime->background ? "background runtime" : "runtime",
-                   runtime->serial, runtime->worker_count,
-                   runtime->worker_count == 1 ? "" : "s",
+                   runtime->serial, hki_worker_count(runtime),
+                   hki_worker_count(runtime) == 1 ? "" : "s",
                    runtime->workers[0].poller_ops->name, (unsigned long long)tasks,
                    tasks == 1 ? "" : "s");
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         show_worker(&dump, &runtime->workers[i]);
         if (!hki_halt_is_still(&runtime->workers[i]))
             dump.all_stand = false;

@@ -141,7 +141,7 @@ static bool has_answered(const struct hki_worker *worker)
 static bool have_all_answered(const struct hki_runtime *pinned)
 {
     for (const struct hki_runtime *r = pinned; r; r = r->pinned_next)
-        for (uint32_t i = 0; i < r->worker_count; i++)
+        for (uint32_t i = 0; i < hki_worker_count(r); i++)
             if (!has_answered(&r->workers[i]))
                 return false;
     return true;
@@ -179,7 +179,7 @@ struct hki_runtime *hki_halt_all(void)
     pthread_mutex_lock(&session);
     hki_runtimes_visit(pin_and_link, &pinned);
     for (struct hki_runtime *r = pinned; r; r = r->pinned_next)
-        for (uint32_t i = 0; i < r->worker_count; i++)
+        for (uint32_t i = 0; i < hki_worker_count(r); i++)
             if (&r->workers[i] != own)
                 ask(&r->workers[i]);
     await_answers(pinned);
@@ -202,7 +202,7 @@ void hki_halt_release(struct hki_runtime *pinned)
     while (pinned) {
         struct hki_runtime *next = pinned->pinned_next;
 
-        for (uint32_t i = 0; i < pinned->worker_count; i++)
+        for (uint32_t i = 0; i < hki_worker_count(pinned); i++)
             if (&pinned->workers[i] != own)
                 let_go(&pinned->workers[i]);
         hki_runtime_unpin(pinned);

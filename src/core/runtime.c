@@ -233,6 +233,7 @@ static void *worker_thread(void *arg)
     return NULL;
 }
 
+/* Until the worker's loop can run. */
 static int launch_worker(struct hki_worker *worker)
 {
     struct launch launch = {.worker = worker};
@@ -273,7 +274,9 @@ static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to
 
 /* ---- making and ending a runtime ---- */
 
-static int runtime_new(const hk_options *options, struct hki_runtime **out)
+/* With room for `workers_max` workers, of which options.workers are there. */
+static int runtime_new(const hk_options *options, uint32_t workers_max,
+                       struct hki_source *source, struct hki_runtime **out)
 {
     struct hki_runtime *runtime;
     hk_options filled = {0};
@@ -288,8 +291,11 @@ static int runtime_new(const hk_options *options, struct hki_runtime **out)
     if (!runtime)
         return -ENOMEM;
     runtime->options = filled;
+    runtime->source = source;
     runtime->worker_count = filled.workers;
-    runtime->workers = aligned_alloc(64, filled.workers * sizeof(struct hki_worker));
+    if (workers_max < filled.workers)
+        workers_max = filled.workers;
+    runtime->workers = aligned_alloc(64, workers_max * sizeof(struct hki_worker));
     if (!runtime->workers) {
         free(runtime);
         return -ENOMEM;
@@ -306,7 +312,7 @@ static void runtime_free(struct hki_runtime *runtime)
 {
     registry_remove(runtime);
     hki_runtime_await_unpinned(runtime);
-    for (uint32_t i = 0; i < runtime->worker_count; i++)
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
         hki_worker_fini(&runtime->workers[i]);
     for (uint32_t i = 0; i < runtime->slab_count; i++)
         free(runtime->slabs[i]);
@@ -317,7 +323,7 @@ static void runtime_free(struct hki_runtime *runtime)
 /* Starts workers from..end; on failure those that run are stopped again. */
 static int launch_workers(struct hki_runtime *runtime, uint32_t from)
 {
-    for (uint32_t i = from; i < runtime->worker_count; i++) {
+    for (uint32_t i = from; i < hki_worker_count(runtime); i++) {
         int rc = launch_worker(&runtime->workers[i]);
 
         if (rc < 0) {
@@ -341,16 +347,16 @@ static int run_first_worker(struct hki_runtime *runtime, hk_task_fn *main, void 
         goto no_workers;
     task = hki_task_new(worker, "main", main, arg);
     if (!task) {
-        stop_workers(runtime, 1, runtime->worker_count);
+        stop_workers(runtime, 1, hki_worker_count(runtime));
         rc = -ENOMEM;
         goto no_workers;
     }
     hki_ready_push(worker, task);
     hki_watch_start(runtime);
-    hki_log(HK_LOG_INFO, "%u worker%s on %s", runtime->worker_count,
-            runtime->worker_count == 1 ? "" : "s", worker->poller_ops->name);
+    hki_log(HK_LOG_INFO, "%u worker%s on %s", hki_worker_count(runtime),
+            hki_worker_count(runtime) == 1 ? "" : "s", worker->poller_ops->name);
     hki_worker_run(worker);
-    stop_workers(runtime, 1, runtime->worker_count);
+    stop_workers(runtime, 1, hki_worker_count(runtime));
     hki_watch_stop(runtime);
     rc = runtime->result;
 no_workers:
@@ -392,7 +398,7 @@ static void process_exits(void)
     for (struct hki_runtime *r = serving; r; r = r->serving_next) {
         /* Its tasks may belong to threads that still run: the memory stays. */
         __atomic_store_n(&r->abandoned, 1, __ATOMIC_RELEASE);
-        stop_workers(r, 0, r->worker_count);
+        stop_workers(r, 0, hki_worker_count(r));
         hki_watch_stop(r);
     }
     pthread_mutex_unlock(&background_lock);
@@ -430,7 +436,7 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
     hki_os_occupy_standard();
     hki_fence_prepare();
     hk_ledger_read(&before);
-    rc = runtime_new(options, &runtime);
+    rc = runtime_new(options, 0, NULL, &runtime);
     if (rc < 0)
         return rc;
     check = runtime->options.check_ledger;
@@ -446,7 +452,8 @@ int hk_run(hk_task_fn *main, void *arg, const hk_options *options)
 }
 
 /* With the lock. */
-static int start_serving(const hk_options *options, struct hki_runtime **out)
+static int start_serving(const hk_options *options, uint32_t workers_max,
+                         struct hki_source *source, struct hki_runtime **out)
 {
     struct hki_runtime *runtime;
     int rc = hki_process_check();
@@ -455,7 +462,7 @@ static int start_serving(const hk_options *options, struct hki_runtime **out)
         return rc;
     hki_os_occupy_standard();
     hki_fence_prepare();
-    rc = runtime_new(options, &runtime);
+    rc = runtime_new(options, workers_max, source, &runtime);
     if (rc < 0)
         return rc;
     runtime->background = true;
@@ -478,21 +485,38 @@ int hki_background_worker(struct hki_worker **out)
     int rc;
 
     pthread_mutex_lock(&background_lock);
-    rc = background ? hki_process_check() : start_serving(NULL, &background);
+    rc = background ? hki_process_check() : start_serving(NULL, 0, NULL, &background);
     if (rc == 0)
         *out = &background->workers[0];
     pthread_mutex_unlock(&background_lock);
     return rc;
 }
 
-int hki_workers_start(uint32_t workers, struct hki_runtime **out)
+/* ---- runtimes for jobs ---- */
+
+int hki_workers_start(uint32_t workers_max, struct hki_source *source,
+                      struct hki_runtime **out)
 {
-    const hk_options options = {.workers = workers, .stall_ns = -1};
+    const hk_options options = {.workers = 1, .stall_ns = -1};
     int rc;
 
     pthread_mutex_lock(&background_lock);
-    rc = start_serving(&options, out);
+    rc = start_serving(&options, workers_max, source, out);
     pthread_mutex_unlock(&background_lock);
+    return rc;
+}
+
+int hki_workers_launch(struct hki_runtime *runtime, uint32_t index)
+{
+    struct hki_worker *worker = &runtime->workers[index];
+    int rc;
+
+    hki_worker_init(worker, runtime, index);
+    /* Before it can take work: who cancels a scope then knows of it. */
+    __atomic_store_n(&runtime->worker_count, index + 1, __ATOMIC_SEQ_CST);
+    rc = launch_worker(worker);
+    if (rc < 0)
+        __atomic_store_n(&runtime->worker_count, index, __ATOMIC_SEQ_CST);
     return rc;
 }
 
@@ -503,7 +527,7 @@ static void stop_serving(struct hki_runtime *runtime)
     while (*link != runtime)
         link = &(*link)->serving_next;
     *link = runtime->serving_next;
-    stop_workers(runtime, 0, runtime->worker_count);
+    stop_workers(runtime, 0, hki_worker_count(runtime));
     hki_watch_stop(runtime);
     hki_sigpipe_restore();
     runtime_free(runtime);
@@ -559,7 +583,7 @@ uint64_t hki_random(void)
 
 uint32_t hk_worker_count(void)
 {
-    return hki_worker_current ? hki_worker_current->runtime->worker_count : 0;
+    return hki_worker_current ? hki_worker_count(hki_worker_current->runtime) : 0;
 }
 
 uint32_t hk_worker_index(void)

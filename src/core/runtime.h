@@ -23,10 +23,11 @@ struct hki_runtime {
     uint64_t number;                 /* of all runtimes there were; 1 is the first */
     uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
-    uint32_t worker_count;
+    uint32_t worker_count;     /* atomic: grows in a runtime with a source */
     struct hki_worker *workers;
-    hk_options options; /* with the defaults filled in */
-    bool background;    /* serves plain threads or a pool; has no first task */
+    struct hki_source *source; /* immutable; NULL: its workers know but tasks */
+    hk_options options;        /* with the defaults filled in */
+    bool background;           /* serves plain threads or a pool; has no first task */
     struct hki_runtime *serving_next; /* of those; guarded in runtime.c */
 
     hk_scope root; /* of jobs that main starts without a scope: opened then */
@@ -43,6 +44,12 @@ struct hki_runtime {
     uint32_t slab_count;           /* atomic */
     struct hki_task *slabs[HKI_TASK_SLABS_MAX];
 };
+
+/* Workers that there are or were. */
+static inline uint32_t hki_worker_count(const struct hki_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->worker_count, __ATOMIC_ACQUIRE);
+}
 
 /* The caller's runtime: its worker's, else the background one if it runs, else NULL. */
 struct hki_runtime *hki_runtime_current(void);

@@ -26,9 +26,9 @@ void hk_stats_read(hk_stats *out)
     out->calls_abandoned = hki_calls_abandoned();
     if (!runtime)
         return;
-    out->workers = runtime->worker_count;
+    out->workers = hki_worker_count(runtime);
     out->poller = runtime->workers[0].poller_ops->name;
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         const struct hki_worker *w = &runtime->workers[i];
 
         out->tasks_spawned += peek(&w->tasks_spawned);
@@ -49,7 +49,7 @@ static void add_runtime(struct hki_runtime *runtime, void *ctx)
 {
     hk_ledger *ledger = ctx;
 
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         const struct hki_worker *w = &runtime->workers[i];
 
         ledger->tasks += peek(&w->tasks_spawned) - peek(&w->tasks_ended);

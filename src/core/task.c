@@ -126,6 +126,71 @@ int hki_task_start(struct hki_worker *worker, struct hki_task *task)
     return 0;
 }
 
+/* ---- found work ---- */
+
+static void link_found(struct hki_worker *worker, struct hki_self *self)
+{
+    self->sibling_next = worker->found;
+    self->sibling_link = &worker->found;
+    if (worker->found)
+        worker->found->sibling_link = &self->sibling_next;
+    worker->found = self;
+}
+
+static void found_task_ended(struct hki_worker *worker, struct hki_self *self)
+{
+    hk_scope *scope = self->parent;
+
+    *self->sibling_link = self->sibling_next;
+    if (self->sibling_next)
+        self->sibling_next->sibling_link = self->sibling_link;
+    if (scope)
+        HKI_HB_RELEASE(scope); /* what it did is seen after the join */
+    worker->source->ended(worker->source, scope);
+}
+
+/* A record for the next piece of work, filled in; NULL: there is none. */
+static struct hki_task *find_task(struct hki_worker *worker)
+{
+    struct hki_task *task = record_get(worker);
+    struct hki_found found;
+
+    if (HKI_UNLIKELY(!task)) {
+        worker->is_full = true;
+        return NULL;
+    }
+    if (!worker->source->find(worker->source, &found)) {
+        task->next = worker->free_tasks;
+        worker->free_tasks = task;
+        return NULL;
+    }
+    fill_record(task, worker, found.name, found.fn, found.arg);
+    task->self.parent = found.scope;
+    link_found(worker, &task->self);
+    __atomic_store_n(&task->self.flags, HKI_TASK_LIVE | HKI_TASK_JOB | HKI_TASK_FOUND,
+                     __ATOMIC_RELEASE);
+    HKI_COUNT(worker->tasks_spawned, 1);
+    return task;
+}
+
+struct hki_task *hki_task_find(struct hki_worker *worker)
+{
+    struct hki_stack *stack;
+    struct hki_task *task;
+
+    worker->is_full = hki_stack_get(&worker->stacks, &stack) < 0;
+    if (worker->is_full) /* what is found must run: another worker may have one */
+        return NULL;
+    task = find_task(worker);
+    if (!task) {
+        hki_stack_put(&worker->stacks, stack);
+        return NULL;
+    }
+    adopt_stack(task, stack);
+    task->sp = hki_context_make(stack, task_main);
+    return task;
+}
+
 /* Tells the parent, or the runtime, and gives the record back. Returns whether the
  * stack is free, too: a zombie keeps it until its cancel message has come. */
 static bool account_end(struct hki_worker *worker, struct hki_task *task, int result)
@@ -133,7 +198,9 @@ static bool account_end(struct hki_worker *worker, struct hki_task *task, int re
     HKI_COUNT(worker->tasks_ended, 1);
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
-    if (task->self.parent) {
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
+        found_task_ended(worker, &task->self);
+    } else if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, result);
     } else if (!worker->runtime->background) {
         worker->runtime->result = result;
@@ -203,6 +270,14 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
         adopt_stack(next, stack);
         hki_make_current(worker, next);
         return;
+    }
+    if (HKI_UNLIKELY(worker->source)) {
+        if (!next && worker->ticks > 0 && (next = find_task(worker))) {
+            adopt_stack(next, stack);
+            hki_make_current(worker, next);
+            return;
+        }
+        worker->source->turns_away(worker->source);
     }
     hki_stack_put(&worker->stacks, stack);
     leave_for_good(worker, stack);
@@ -313,7 +388,7 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
 {
     if (!__atomic_load_n(&runtime->idle, __ATOMIC_SEQ_CST))
         return;
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         struct hki_worker *worker = &runtime->workers[i];
 
         if (__atomic_load_n(&worker->sleeping, __ATOMIC_RELAXED) != HKI_AWAKE) {
@@ -343,7 +418,7 @@ static inline int spawn(hk_scope *scope, struct hki_self *self, uint16_t flags,
         *out_id = hki_task_id_of(worker->runtime, task);
     if (HKI_LIKELY(scope) && hki_scope_add_task(scope, self, &task->self) &&
         (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
-        worker->runtime->worker_count > 1) {
+        hki_worker_count(worker->runtime) > 1) {
         share(worker, task);
         wake_an_idle_worker(worker->runtime);
     } else {
@@ -385,7 +460,7 @@ static struct hki_worker *queue_in(struct hki_runtime *runtime)
     if (hki_worker_current && hki_worker_current->runtime == runtime)
         return hki_worker_current;
     return &runtime->workers[__atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) %
-                             runtime->worker_count];
+                             hki_worker_count(runtime)];
 }
 
 int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
@@ -501,6 +576,7 @@ void hki_workers_breathe(void)
     if (self->kind != HKI_SELF_TASK)
         return;
     self->worker->ticks = 0;
+    self->worker->breathes = true;
     hki_self_exhausted(self);
 }
 

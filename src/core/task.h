@@ -30,6 +30,8 @@ enum hki_task_flags {
     HKI_TASK_LENDS = 1 << 5, /* waits in a join while a child runs on its stack */
     HKI_TASK_JOB = 1 << 6,   /* its result is nothing to its scope */
     HKI_TASK_FAR = 1 << 7,   /* spawned from outside: who takes it counts it */
+    /* Made of found work: no child of its scope, but in its worker's list. */
+    HKI_TASK_FOUND = 1 << 8,
 };
 
 struct hki_task {
@@ -109,6 +111,10 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner);
  * once it is woken with a child of that scope next in the ready queue, it runs it.
  */
 bool hki_task_can_lend(const struct hki_task *joiner);
+
+/* A task, with a stack, of the next piece of work; NULL: there is none, or no room for
+ * it. On a worker of a runtime with a source. */
+struct hki_task *hki_task_find(struct hki_worker *worker);
 
 /* hk_task_cancel, on the task's worker. */
 void hki_task_cancel_here(struct hki_task *task);

@@ -136,7 +136,7 @@ static void look_at_runtime(struct hki_runtime *runtime, void *ctx)
         return;
     if (stall_ns / 2 < look->period_ns)
         look->period_ns = stall_ns / 2;
-    for (uint32_t i = 0; i < runtime->worker_count; i++)
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
         look_at(look, &runtime->workers[i], stall_ns);
 }
 
@@ -207,7 +207,7 @@ static void look_for_awake(struct hki_runtime *runtime, void *ctx)
     if (runtime->options.stall_ns < 0)
         return;
     crowd->watched = true;
-    for (uint32_t i = 0; i < runtime->worker_count; i++)
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
         if (is_awake(&runtime->workers[i]))
             crowd->awake = true;
 }

@@ -7,6 +7,7 @@
  */
 #include "core/worker.h"
 
+#include "base/spin.h"
 #include "core/deadlock.h"
 #include "core/ioop.h"
 #include "core/runtime.h"
@@ -29,6 +30,7 @@ int hki_worker_init(struct hki_worker *worker, struct hki_runtime *runtime,
     memset(worker, 0, sizeof(*worker));
     worker->runtime = runtime;
     worker->index = index;
+    worker->source = runtime->source;
     worker->random = runtime->options.seed + index;
     hki_stack_pool_init(&worker->stacks, runtime->options.stack_size_bytes,
                         runtime->options.stacks_max);
@@ -140,8 +142,8 @@ static bool find_shared(struct hki_worker *worker)
 {
     struct hki_runtime *runtime = worker->runtime;
 
-    for (uint32_t i = 0; i < runtime->worker_count; i++) {
-        uint32_t victim = (worker->index + i) % runtime->worker_count;
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
+        uint32_t victim = (worker->index + i) % hki_worker_count(runtime);
         struct hki_task *task = take_shared(&runtime->workers[victim], worker);
 
         if (task) {
@@ -154,9 +156,75 @@ static bool find_shared(struct hki_worker *worker)
 
 static bool any_shared(const struct hki_runtime *runtime)
 {
-    for (uint32_t i = 0; i < runtime->worker_count; i++)
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
         if (__atomic_load_n(&runtime->workers[i].shared_count, __ATOMIC_SEQ_CST))
             return true;
+    return false;
+}
+
+/* ---- found work: core/workers.h ---- */
+
+static void recheck_found(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_self *next;
+
+    (void)node;
+    /* From now on another canceller tells us anew. */
+    (void)__atomic_exchange_n(&worker->recheck_posted, 0, __ATOMIC_SEQ_CST);
+    for (struct hki_self *self = worker->found; self; self = next) {
+        next = self->sibling_next; /* none of them ends meanwhile: they do not run */
+        hki_cancel_spread_task(hki_task_of(self));
+    }
+}
+
+void hki_workers_recheck(struct hki_runtime *runtime)
+{
+    uint32_t count = __atomic_load_n(&runtime->worker_count, __ATOMIC_SEQ_CST);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct hki_worker *worker = &runtime->workers[i];
+
+        if (__atomic_exchange_n(&worker->recheck_posted, 1, __ATOMIC_SEQ_CST))
+            continue;
+        worker->recheck.hki_run = recheck_found;
+        hki_worker_post(worker, &worker->recheck);
+    }
+}
+
+void hki_workers_notify(struct hki_runtime *runtime, uint32_t index)
+{
+    hki_worker_notify(&runtime->workers[index]);
+}
+
+uint32_t hki_workers_index(void)
+{
+    return hki_worker_current->index;
+}
+
+/* True: a task of it is ready. */
+static bool find_work(struct hki_worker *worker)
+{
+    struct hki_task *task = hki_task_find(worker);
+
+    if (task)
+        hki_ready_push(worker, task);
+    return task;
+}
+
+enum { SEARCH_LOOKS = 200 }; /* of 20 ns */
+
+/* Looks around for a few microseconds: waking up costs more. */
+static bool search(struct hki_worker *worker)
+{
+    struct hki_source *source = worker->source;
+
+    if (worker->is_full || !source->searches(source))
+        return false;
+    for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
+        if (source->has_work(source) || hki_worker_has_messages(worker))
+            return true;
+        hki_spin_pause(0);
+    }
     return false;
 }
 
@@ -271,6 +339,14 @@ static void sleep_on_futex(struct hki_worker *worker, int64_t until_ns)
         hki_deadlock_stirs(worker);
 }
 
+/* To be called when `sleeping` says so. */
+static bool work_lets_sleep(struct hki_worker *worker)
+{
+    struct hki_source *source = worker->source;
+
+    return !source || source->sleeps(source) || worker->is_full;
+}
+
 /* Sleeps until a message, a completion or the time `until_ns`. */
 static void sleep_until(struct hki_worker *worker, int64_t until_ns)
 {
@@ -280,7 +356,7 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
     __atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&worker->sleeping, io ? HKI_SLEEPS_IN_POLLER : HKI_SLEEPS_ON_FUTEX,
                      __ATOMIC_SEQ_CST);
-    if (!has_news(worker)) {
+    if (work_lets_sleep(worker) && !has_news(worker)) {
         if (!io) {
             sleep_on_futex(worker, until_ns);
         } else if (until_ns == HK_NEVER) {
@@ -293,6 +369,8 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
     }
     __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+    if (worker->source)
+        worker->source->wakes(worker->source);
     hki_watch_stirs();
 }
 
@@ -384,8 +462,13 @@ static void relieve_starved(struct hki_worker *worker)
     fail_starved(worker);
 }
 
+/* Work waits, and there was no memory for a stack: it tries again so soon. */
+#define FULL_NS (10 * HK_MILLISECOND)
+
 static void rest(struct hki_worker *worker)
 {
+    int64_t until_ns;
+
     if (is_out_of_stacks(worker)) {
         relieve_starved(worker);
         return;
@@ -414,7 +497,12 @@ static void rest(struct hki_worker *worker)
         take_completions(worker, 0); /* there is more to give: look around, come back */
         return;
     }
-    sleep_until(worker, hki_wheel_next(&worker->wheel, false));
+    if (worker->source && search(worker))
+        return;
+    until_ns = hki_wheel_next(&worker->wheel, false);
+    if (worker->is_full && until_ns - hki_os_now_ns() > FULL_NS)
+        until_ns = hki_os_now_ns() + FULL_NS;
+    sleep_until(worker, until_ns);
 }
 
 /* ---- the loop ---- */
@@ -434,6 +522,11 @@ static void turn(struct hki_worker *worker)
     /* One of our own in each turn, or tasks that only yield would starve them. */
     if (!worker->ready_head || __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
         find_shared(worker);
+    /* Likewise one of the work in each turn. */
+    if (HKI_UNLIKELY(worker->source) && !worker->breathes && !find_work(worker) &&
+        worker->ready_head)
+        worker->source->turns_away(worker->source);
+    worker->breathes = false;
     if (worker->ready_head) {
         run_tasks(worker);
         if (worker->ops_in_flight && worker->ready_head)

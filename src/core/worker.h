@@ -67,6 +67,10 @@ struct hki_worker {
     uint64_t random;                   /* state of hki_random */
     const struct hki_chooser *chooser; /* NULL: everything in its usual order */
     struct hki_wheel wheel;
+    struct hki_source *source; /* immutable; NULL: there is no work but tasks */
+    struct hki_self *found;    /* tasks made of found work, by their sibling links */
+    bool breathes; /* the next turn is for a task that computes: no new work */
+    bool is_full;  /* the last look for work found no stack or record for it */
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */
@@ -75,7 +79,9 @@ struct hki_worker {
     uint32_t shared_lock; /* guards the next two */
     struct hki_task *shared_head, *shared_tail; /* unstarted, for anyone */
     uint32_t shared_count;                      /* atomic: a look without the lock */
-    bool is_closed; /* for hk_call_soon; guarded by the registry's lock */
+    bool is_closed;          /* for hk_call_soon; guarded by the registry's lock */
+    uint32_t recheck_posted; /* atomic: that message is on its way */
+    hk_inbox_node recheck;
     struct hki_halt halt;
     struct hki_watch_note watch;
     struct hki_signal_stack signal_stack; /* the worker's thread's */

@@ -70,11 +70,62 @@ void hki_outside_ends(void);
 int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
 
 /*
- * A runtime of `workers` workers for jobs alone: no first task, no reports of tasks
- * that compute long. It ends with the process, or by hki_workers_stop. 0, or why it
- * could not be started.
+ * Where the workers of a runtime for jobs find work that is no task yet: whenever none
+ * of their own tasks is ready. A piece of work becomes a task of who found it, which
+ * takes no lock, and as a rule no switch: it starts on the stack of the task before.
+ * All but has_work are called on a worker of the runtime, between its tasks.
  */
-int hki_workers_start(uint32_t workers, struct hki_runtime **out);
+struct hki_found {
+    hk_task_fn *fn;
+    void *arg;
+    const char *name; /* for dumps; may be NULL */
+    hk_scope *scope; /* the task is inside of it; it stays until `ended`. May be NULL */
+};
+
+struct hki_source {
+    /* The next piece, if there is one. */
+    bool (*find)(struct hki_source *source, struct hki_found *out);
+    /* A task that was found has ended; the next call is `find` or `turns_away`. */
+    void (*ended)(struct hki_source *source, hk_scope *scope);
+    /* The worker goes on with something else. */
+    void (*turns_away)(struct hki_source *source);
+    /* True: the worker may look around a while for work before it sleeps. */
+    bool (*searches)(struct hki_source *source);
+    bool (*has_work)(const struct hki_source *source);
+    /* The worker is about to sleep, and says so to who may wake it. False: rather not,
+     * there is work. In any case `wakes` follows. */
+    bool (*sleeps)(struct hki_source *source);
+    void (*wakes)(struct hki_source *source);
+};
+
+/*
+ * A plain thread that computes in place of a worker gives the place back while it
+ * waits: `is_left` is called on it when it begins to (true), and when it goes on.
+ */
+struct hki_place {
+    void (*is_left)(struct hki_place *place, bool now);
+};
+
+/* The calling plain thread has `place` from now on; NULL: no more. */
+void hki_thread_has_place(struct hki_place *place);
+
+/*
+ * A runtime for jobs alone: no first task, no reports of tasks that compute long. It has
+ * room for `workers_max` workers, of which one runs at first. It ends with the process,
+ * or by hki_workers_stop. 0, or why it could not be started.
+ */
+int hki_workers_start(uint32_t workers_max, struct hki_source *source,
+                      struct hki_runtime **out);
+/* Starts the worker `index`, which is that of no other; one after the other, upwards.
+ * 0, or -EAGAIN: no thread. Any thread, one call at a time. */
+int hki_workers_launch(struct hki_runtime *runtime, uint32_t index);
+/* Wakes that worker if it sleeps. Any thread. */
+void hki_workers_notify(struct hki_runtime *runtime, uint32_t index);
+/* The index of the caller's worker, which is one of the runtime. */
+uint32_t hki_workers_index(void);
+/* Each worker looks soon which of the tasks that it found are cancelled by their scope.
+ * Any thread, also with a scope's lock. */
+void hki_workers_recheck(struct hki_runtime *runtime);
 /* Once none of its tasks is alive, or about to be. Blocks until its threads have ended;
  * not on one of them. */
 void hki_workers_stop(struct hki_runtime *runtime);

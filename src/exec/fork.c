@@ -25,11 +25,10 @@
 
 enum { FORKED, DONE };
 
-/* hki_flags: the two bits, and above the forks of the owner that were there before. */
+/* hki_flags. */
 enum {
     PUSHED = 1 << 0,  /* else it is run by the join, as the pool could not take it */
     ENTERED = 1 << 1, /* with it a plain thread has begun to take part in the pool */
-    DEPTH_SHIFT = 16,
 };
 
 enum { SPINS = 100 }; /* of 20 ns, for what is nearly done, before the joiner parks */
@@ -74,7 +73,13 @@ static void run_stolen(struct hki_work *work)
         hk_wake((hk_waiter *)waiter, 0);
 }
 
-/* ---- taking part ---- */
+/* ---- where it goes ---- */
+
+/* Where the caller has a deque; NULL: nowhere. */
+static struct hki_work_pool *pool_here(void)
+{
+    return hki_work_seat_here ? hki_work_seat_here->pool : NULL;
+}
 
 static bool take_part(void)
 {
@@ -83,28 +88,29 @@ static bool take_part(void)
     return hki_work_pool_default(&pool) == 0 && hki_work_participate(pool) == 0;
 }
 
-/* ---- fork ---- */
+static bool push_to(struct hki_work_pool *pool, hk_forked *forked)
+{
+    return (!forked->hki_scope || hki_work_attach(pool, forked->hki_scope) == 0) &&
+           hki_work_push(pool, work_of(forked)) == 0;
+}
 
-static bool push_from_outside(hk_forked *forked, struct hki_self *self)
+static bool push_from_outside(hk_forked *forked, const struct hki_self *self)
 {
     struct hki_work_pool *pool;
 
     if (self->kind != HKI_SELF_THREAD)
-        return hki_work_pool_default(&pool) == 0 &&
-               hki_work_push(pool, work_of(forked)) == 0;
+        return hki_work_pool_default(&pool) == 0 && push_to(pool, forked);
     if (!take_part())
         return false;
     forked->hki_flags |= ENTERED;
-    return hki_work_push(hki_work_here(), work_of(forked)) == 0;
+    return push_to(pool_here(), forked);
 }
 
-static bool push(hk_forked *forked, struct hki_self *self)
+static bool push(hk_forked *forked, const struct hki_self *self)
 {
-    struct hki_work_pool *here = hki_work_here();
+    struct hki_work_pool *pool = pool_here();
 
-    if (HKI_LIKELY(here))
-        return hki_work_push(here, work_of(forked)) == 0;
-    return push_from_outside(forked, self);
+    return HKI_LIKELY(pool) ? push_to(pool, forked) : push_from_outside(forked, self);
 }
 
 void hki_fork_named(hk_forked *forked, hk_task_fn *fn, void *arg, const char *name)
@@ -114,14 +120,15 @@ void hki_fork_named(hk_forked *forked, hk_task_fn *fn, void *arg, const char *na
     forked->hki_run = run_stolen;
     forked->hki_scope = self->scope ? self->scope : self->parent;
     forked->hki_name = name;
+    forked->hki_is_counted = false;
     forked->hki_fn = fn;
     forked->hki_arg = arg;
     forked->hki_owner = self;
     forked->hki_state = FORKED;
-    forked->hki_flags = PUSHED | (uint32_t)self->forks << DEPTH_SHIFT;
-    self->forks++;
+    forked->hki_flags = PUSHED;
+    forked->hki_depth = self->forks++;
     if (HKI_UNLIKELY(!push(forked, self)))
-        forked->hki_flags &= ~(uint32_t)PUSHED;
+        forked->hki_flags &= (uint8_t)~PUSHED;
 }
 
 void hk_fork(hk_forked *forked, hk_task_fn *fn, void *arg)
@@ -149,36 +156,27 @@ static void park_until_done(hk_forked *forked)
         (void)hk_park(&w, NULL);
 }
 
-/* A plain thread that sleeps gives its place in the pool to another meanwhile. All of
- * its older forks have been stolen before this one, so its deque is empty. */
-static void park_elsewhere(hk_forked *forked, const struct hki_self *self)
+static struct hki_work *take(void)
 {
-    struct hki_work_pool *here = self->kind == HKI_SELF_THREAD ? hki_work_here() : NULL;
-
-    if (here)
-        hki_work_leave();
-    park_until_done(forked);
-    if (here)
-        (void)hki_work_participate(here); /* else it goes on without the pool */
+    return HKI_LIKELY(hki_work_seat_here) ? hki_work_take() : NULL;
 }
 
 /* Another thread has it, or will. */
-static int await(hk_forked *forked, const struct hki_self *self)
+static int await(hk_forked *forked)
 {
     for (unsigned turn = 0; turn < SPINS && !is_done(forked); turn++)
         hki_spin_pause(turn);
     if (!is_done(forked))
-        park_elsewhere(forked, self);
+        park_until_done(forked);
     return forked->hki_result;
 }
 
 /* `top` is somebody else's, or NULL. */
-static int join_taken(hk_forked *forked, struct hki_work *top,
-                      const struct hki_self *self)
+static int join_taken(hk_forked *forked, struct hki_work *top)
 {
     if (top)
-        (void)hki_work_push(hki_work_here(), top); /* where it was: there is room */
-    return await(forked, self);
+        (void)hki_work_push(pool_here(), top); /* where it was: there is room */
+    return await(forked);
 }
 
 static void check_join(const hk_forked *forked, const struct hki_self *self)
@@ -189,7 +187,7 @@ static void check_join(const hk_forked *forked, const struct hki_self *self)
     if (HKI_UNLIKELY(forked->hki_owner != self))
         hki_panic("hk_join by '%s' of what another task or thread has forked",
                   hk_task_name());
-    if (HKI_UNLIKELY((forked->hki_flags >> DEPTH_SHIFT) != (uint16_t)(self->forks - 1)))
+    if (HKI_UNLIKELY(forked->hki_depth != (uint16_t)(self->forks - 1)))
         hki_panic("hk_join by '%s' of a fork that is not its last: join them in "
                   "reverse order",
                   hk_task_name());
@@ -203,13 +201,13 @@ int hk_join(hk_forked *forked)
 
     check_join(forked, self);
     self->forks--;
-    top = HKI_LIKELY(forked->hki_flags & PUSHED) ? hki_work_take() : work_of(forked);
+    top = HKI_LIKELY(forked->hki_flags & PUSHED) ? take() : work_of(forked);
     rc = HKI_LIKELY(top == work_of(forked)) ? call(forked, self)
-                                            : join_taken(forked, top, self);
+                                            : join_taken(forked, top);
     forked->hki_run = NULL;
     hki_spend(self);
-    if (HKI_UNLIKELY(forked->hki_flags & ENTERED) && hki_work_here())
-        hki_work_leave();
+    if (HKI_UNLIKELY(forked->hki_flags & ENTERED))
+        hki_work_leave(pool_here());
     return rc;
 }
 
@@ -251,20 +249,20 @@ int hk_parallel_run(hk_task_fn *fn, void *arg)
 
     if (rc < 0)
         return rc;
-    if (self->kind != HKI_SELF_THREAD && !hki_work_here())
+    if (self->kind != HKI_SELF_THREAD && !pool_here())
         return run_in_the_pool(fn, arg);
-    enters = !hki_work_here() && take_part();
+    enters = !pool_here() && take_part();
     rc = fn(arg);
     hki_forks_check(self, forks);
-    if (enters && hki_work_here())
-        hki_work_leave();
+    if (enters)
+        hki_work_leave(pool_here());
     hki_spend(self);
     return rc;
 }
 
 uint32_t hk_parallel_threads(void)
 {
-    struct hki_work_pool *pool = hki_work_here();
+    struct hki_work_pool *pool = pool_here();
 
     if (!pool && hki_work_pool_default(&pool) < 0)
         return 1;

@@ -11,6 +11,7 @@
  * job->own[1] tells whether the job has a permit.
  */
 #include "exec/task_job.h"
+#include "exec/work.h"
 
 #include "base/alloc.h"
 #include "base/annotate.h"
@@ -27,8 +28,8 @@ enum {
 struct pool {
     hk_executor head; /* first */
     hk_thread_pool_options options;
-    struct hki_runtime *runtime; /* atomic; of the pool that is always there: NULL
-                                  * until it is used */
+    struct hki_work_pool *work; /* atomic; of the pool that is always there: NULL
+                                 * until it is used */
     hk_sem room;
     bool can_end;  /* it is not the one that is always there: jobs are counted */
     hk_lock lock;  /* guards the next two */
@@ -89,7 +90,7 @@ static int take_room(struct pool *pool, struct hki_job *job, enum hki_submit_how
 {
     int rc = 0;
 
-    if (how == HKI_SUBMIT_BEYOND || hki_workers_are_here(pool->runtime))
+    if (how == HKI_SUBMIT_BEYOND || hki_work_is_here(pool->work))
         return 0;
     rc = how == HKI_SUBMIT_NOWAIT ? hk_sem_try_acquire(&pool->room)
                                   : hk_sem_acquire(&pool->room);
@@ -105,9 +106,11 @@ static int spawn(struct pool *pool, struct hki_job *job)
 
     if (rc < 0)
         return rc;
-    rc = hki_spawn_in(pool->runtime, job->scope, job->name, run, job);
+    rc = hki_spawn_in(hki_work_runtime(pool->work), job->scope, job->name, run, job);
     if (rc < 0)
         one_less(pool);
+    else
+        hki_work_pushed(pool->work);
     return rc;
 }
 
@@ -170,14 +173,14 @@ static int join(hk_executor *executor)
 
 static void terminate(hk_executor *executor)
 {
-    hki_workers_cancel(pool_of(executor)->runtime);
+    hki_workers_cancel(hki_work_runtime(pool_of(executor)->work));
 }
 
 static void fini(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
 
-    hki_workers_stop(pool->runtime);
+    hki_work_pool_free(pool->work);
     hki_free(pool);
 }
 
@@ -185,7 +188,7 @@ static void stats(hk_executor *executor, hk_executor_stats *out)
 {
     struct pool *pool = pool_of(executor);
 
-    if (__atomic_load_n(&pool->runtime, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&pool->work, __ATOMIC_ACQUIRE))
         out->workers = pool->options.threads;
 }
 
@@ -206,6 +209,7 @@ static const struct hki_executor_ops pool_ops = {
 static int start(struct pool *pool)
 {
     hk_thread_pool_options *options = &pool->options;
+    struct hki_work_options work = {0};
 
     if (!options->threads) {
         uint32_t processors = hki_os_cpu_count();
@@ -217,7 +221,9 @@ static int start(struct pool *pool)
     if (options->threads > THREADS_MAX)
         return -EINVAL;
     hk_sem_init(&pool->room, options->queue_max);
-    return hki_workers_start(options->threads, &pool->runtime);
+    work.threads = options->threads;
+    work.threads_max = THREADS_MAX;
+    return hki_work_pool_new(&work, &pool->work);
 }
 
 int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
@@ -249,9 +255,9 @@ static int submit_shared(hk_executor *executor, struct hki_job *job,
     struct pool *pool = pool_of(executor);
     int rc = 0;
 
-    if (!__atomic_load_n(&pool->runtime, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_load_n(&pool->work, __ATOMIC_ACQUIRE)) {
         hk_lock_acquire(&starting);
-        rc = pool->runtime ? 0 : start(pool);
+        rc = pool->work ? 0 : start(pool);
         hk_lock_release(&starting);
     }
     return rc < 0 ? rc : submit(executor, job, how);

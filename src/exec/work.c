@@ -1,118 +1,546 @@
 /* SPDX-License-Identifier: MIT */
-/* A stand-in: each push to a deque also spawns a task that steals from it. */
+/* Pools of threads that find work: see exec/work.h for how they sleep and wake. */
 #include "exec/work.h"
 
-#include "base/deque.h"
+#include "base/alloc.h"
+#include "base/fence.h"
+#include "base/lock.h"
+#include "base/list.h"
+#include "exec/work_queue.h"
 #include "sys/os_thread.h"
 
-#include <stdlib.h>
+#include <errno.h>
+
+enum {
+    THREADS_MAX = 256, /* as many workers as a runtime can have */
+    GUESTS_MAX = 64,   /* plain threads that take part at once */
+    SEATS_MAX = THREADS_MAX + GUESTS_MAX,
+    DEQUE_SIZE = 256,       /* at first */
+    GRAB_MAX = 32,          /* pieces from the queue at once */
+    QUEUE_FIRST_EVERY = 61, /* finds, so that what comes from outside comes in */
+};
 
 struct hki_work_pool {
-    struct hki_runtime *runtime;
+    struct hki_work_demand demand; /* first */
+    _Alignas(64) struct hki_source source;
+    struct hki_work_options options; /* immutable */
+    struct hki_runtime *runtime;     /* immutable */
+    uint32_t launched;               /* atomic; written by who holds the search */
+    uint32_t guests_lock;            /* guards the taking of seats by guests */
+    uint32_t guest_places;           /* atomic: guests with room */
+    uint32_t guest_seats;            /* atomic: guests that there ever were at once */
+    /* Atomic; the threads', then the guests'. Made at need, they stay. */
+    struct hki_work_seat *seats[SEATS_MAX];
+    _Alignas(64) struct hki_work_queue queue;
 };
 
-struct seat {
-    struct hki_deque deque;
-    struct seat *next;
-};
+__thread struct hki_work_seat *hki_work_seat_here
+    __attribute__((tls_model("initial-exec")));
 
-static struct hki_work_pool shared;
-static hk_lock lock;
-static struct seat *spare;
-static __thread struct seat *seat;
-static __thread bool participates;
-
-int hki_work_pool_default(struct hki_work_pool **out)
+struct hki_runtime *hki_work_runtime(struct hki_work_pool *pool)
 {
-    int rc = 0;
-
-    hk_lock_acquire(&lock);
-    if (!shared.runtime)
-        rc = hki_workers_start(hki_os_cpu_count(), &shared.runtime);
-    hk_lock_release(&lock);
-    if (rc == 0)
-        *out = &shared;
-    return rc;
+    return pool->runtime;
 }
 
-uint32_t hki_work_threads(struct hki_work_pool *pool)
+uint32_t hki_work_threads(const struct hki_work_pool *pool)
 {
-    (void)pool;
-    return hki_os_cpu_count();
+    return pool->options.threads;
 }
 
-static void sit_down(void)
+static struct hki_work_pool *pool_of(const struct hki_source *source)
 {
-    hk_lock_acquire(&lock);
-    if ((seat = spare)) {
-        spare = seat->next;
-    } else {
-        seat = aligned_alloc(64, sizeof(*seat));
-        hki_deque_init(&seat->deque, 256);
+    return hki_container_of((struct hki_source *)(uintptr_t)source,
+                            struct hki_work_pool, source);
+}
+
+/* ---- seats ---- */
+
+static struct hki_work_seat *seat_at(const struct hki_work_pool *pool, uint32_t index)
+{
+    return __atomic_load_n(&pool->seats[index], __ATOMIC_ACQUIRE);
+}
+
+/* One thread at a time makes the one of an index. */
+static int make_seat(struct hki_work_pool *pool, uint32_t index)
+{
+    struct hki_work_seat *seat;
+
+    if (seat_at(pool, index))
+        return 0;
+    seat = hki_alloc_kept(sizeof(*seat));
+    if (!seat)
+        return -ENOMEM;
+    if (hki_deque_init(&seat->deque, DEQUE_SIZE) < 0) {
+        hki_free_kept(seat);
+        return -ENOMEM;
     }
-    hk_lock_release(&lock);
-}
-
-static int steal(void *arg)
-{
-    struct seat *from = arg;
-    void *item;
-    enum hki_steal how;
-
-    do
-        how = hki_deque_steal(&from->deque, &item);
-    while (how == HKI_STEAL_LOST);
-    if (how == HKI_STOLEN)
-        ((struct hki_work *)item)->run(item);
+    seat->pool = pool;
+    seat->random = index;
+    __atomic_store_n(&pool->seats[index], seat, __ATOMIC_RELEASE);
     return 0;
 }
 
-static int run_it(void *arg)
+static void free_seats(struct hki_work_pool *pool)
+{
+    for (uint32_t i = 0; i < SEATS_MAX; i++) {
+        struct hki_work_seat *seat = pool->seats[i];
+
+        if (!seat)
+            continue;
+        hki_deque_fini(&seat->deque);
+        hki_free_kept(seat);
+    }
+}
+
+/* That of the calling thread of the pool. */
+static struct hki_work_seat *own_seat(struct hki_work_pool *pool)
+{
+    if (HKI_UNLIKELY(!hki_work_seat_here))
+        hki_work_seat_here = seat_at(pool, hki_workers_index());
+    return hki_work_seat_here;
+}
+
+static uint32_t launched_of(const struct hki_work_pool *pool)
+{
+    return __atomic_load_n(&pool->launched, __ATOMIC_ACQUIRE);
+}
+
+/* Seats of threads and of guests, counted through. */
+static uint32_t seat_count(const struct hki_work_pool *pool)
+{
+    return launched_of(pool) + __atomic_load_n(&pool->guest_seats, __ATOMIC_ACQUIRE);
+}
+
+static struct hki_work_seat *nth_seat(const struct hki_work_pool *pool, uint32_t n)
+{
+    uint32_t launched = launched_of(pool);
+
+    return seat_at(pool, n < launched ? n : n - launched + THREADS_MAX);
+}
+
+/* ---- is there work ---- */
+
+static bool has_work(const struct hki_source *source)
+{
+    const struct hki_work_pool *pool = pool_of(source);
+
+    if (hki_work_queue_count(&pool->queue))
+        return true;
+    for (uint32_t n = seat_count(pool); n-- > 0;) {
+        const struct hki_work_seat *seat = nth_seat(pool, n);
+
+        if (seat && hki_deque_count(&seat->deque))
+            return true;
+    }
+    return false;
+}
+
+/* ---- waking ---- */
+
+static bool wake_sleeper(struct hki_work_pool *pool)
+{
+    for (uint32_t i = launched_of(pool); i-- > 0;) {
+        uint32_t asleep = 1;
+
+        if (__atomic_load_n(&seat_at(pool, i)->asleep, __ATOMIC_RELAXED) &&
+            __atomic_compare_exchange_n(&seat_at(pool, i)->asleep, &asleep, 0, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+            hki_workers_notify(pool->runtime, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As the one searcher, whose role the new thread gets. */
+static bool launch(struct hki_work_pool *pool)
+{
+    uint32_t index = launched_of(pool);
+
+    if (index == pool->options.threads_max || make_seat(pool, index) < 0)
+        return false;
+    seat_at(pool, index)->searches = true;
+    __atomic_store_n(&pool->launched, index + 1, __ATOMIC_SEQ_CST);
+    if (hki_workers_launch(pool->runtime, index) == 0)
+        return true;
+    __atomic_store_n(&pool->launched, index, __ATOMIC_SEQ_CST);
+    return false;
+}
+
+static bool begin_search(struct hki_work_pool *pool)
+{
+    uint32_t none = 0;
+
+    return __atomic_load_n(&pool->demand.searchers, __ATOMIC_SEQ_CST) == 0 &&
+           __atomic_compare_exchange_n(&pool->demand.searchers, &none, 1, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static void end_search(struct hki_work_pool *pool)
+{
+    __atomic_sub_fetch(&pool->demand.searchers, 1, __ATOMIC_SEQ_CST);
+}
+
+void hki_work_wake(struct hki_work_pool *pool)
+{
+    if (!begin_search(pool))
+        return;
+    if (__atomic_fetch_sub(&pool->demand.room, 1, __ATOMIC_SEQ_CST) > 0 &&
+        (wake_sleeper(pool) || launch(pool)))
+        return;
+    __atomic_add_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    end_search(pool);
+}
+
+/* ---- finding ---- */
+
+/* Prefetched: they come from another processor's cache. */
+static struct hki_work *grab(struct hki_work_pool *pool, struct hki_work_seat *seat)
+{
+    struct hki_work *taken[GRAB_MAX];
+    size_t n, share;
+
+    if (!hki_work_queue_count(&pool->queue))
+        return NULL;
+    hki_spin_acquire(&pool->queue.lock);
+    share = pool->queue.count / (2 * pool->options.threads) + 1;
+    n = hki_work_queue_take(&pool->queue, taken,
+                            pool->queue.above  ? 1
+                            : share < GRAB_MAX ? share
+                                               : GRAB_MAX);
+    hki_spin_release(&pool->queue.lock);
+    for (size_t i = n; i-- > 1;) {
+        __builtin_prefetch(taken[i], 1);
+        /* Without memory for a larger deque it goes back, behind the others. */
+        if (HKI_UNLIKELY(hki_deque_push(&seat->deque, taken[i]) < 0))
+            (void)hki_work_push_far(pool, taken[i]);
+    }
+    return n ? taken[0] : NULL;
+}
+
+static struct hki_work *steal_from(struct hki_work_seat *victim)
+{
+    enum hki_steal got;
+    void *item = NULL;
+
+    do
+        got = hki_deque_steal(&victim->deque, &item);
+    while (got == HKI_STEAL_LOST);
+    return got == HKI_STOLEN ? item : NULL;
+}
+
+static struct hki_work *steal(struct hki_work_pool *pool, struct hki_work_seat *thief)
+{
+    uint32_t count = seat_count(pool), first;
+
+    thief->random = thief->random * UINT64_C(6364136223846793005) + 1442695040888963407;
+    first = (uint32_t)(thief->random >> 33) % count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct hki_work_seat *victim = nth_seat(pool, (first + i) % count);
+        struct hki_work *work = victim && victim != thief ? steal_from(victim) : NULL;
+
+        if (work)
+            return work;
+    }
+    return NULL;
+}
+
+static struct hki_work *find_work(struct hki_work_pool *pool,
+                                  struct hki_work_seat *seat)
+{
+    bool queue_first = ++seat->finds % QUEUE_FIRST_EVERY == 0 ||
+                       __atomic_load_n(&pool->queue.above, __ATOMIC_RELAXED);
+    struct hki_work *work = queue_first ? grab(pool, seat) : NULL;
+
+    if (!work)
+        work = hki_deque_take(&seat->deque);
+    if (!work)
+        work = grab(pool, seat);
+    return work ? work : steal(pool, seat);
+}
+
+/* Whoever has pushed meanwhile has relied on our search. */
+static void stop_searching(struct hki_work_pool *pool, struct hki_work_seat *seat)
+{
+    seat->searches = false;
+    end_search(pool);
+    if (has_work(&pool->source))
+        hki_work_wake(pool);
+}
+
+static int run_work(void *arg)
 {
     struct hki_work *work = arg;
 
+    HKI_HB_ACQUIRE(work);
     work->run(work);
     return 0;
 }
 
-int hki_work_push(struct hki_work_pool *pool, struct hki_work *work)
+static bool find(struct hki_source *source, struct hki_found *out)
 {
-    if (!hki_work_here())
-        return hki_spawn_in(pool->runtime, work->scope, work->name, run_it, work);
-    if (!seat)
-        sit_down();
-    hki_deque_push(&seat->deque, work);
-    hki_spawn_in(shared.runtime, work->scope, work->name, steal, seat);
-    return 0;
+    struct hki_work_pool *pool = pool_of(source);
+    struct hki_work_seat *seat = own_seat(pool);
+    struct hki_work *work;
+
+    if (HKI_UNLIKELY(__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0))
+        return false; /* others compute: this thread came back from a wait */
+    work = find_work(pool, seat);
+    if (!work)
+        return false;
+    *out = (struct hki_found){run_work, work, work->name, work->scope};
+    if (HKI_UNLIKELY(seat->searches))
+        stop_searching(pool, seat);
+    return true;
 }
 
-struct hki_work *hki_work_take(void)
+static void ended(struct hki_source *source, hk_scope *scope)
 {
-    return seat ? hki_deque_take(&seat->deque) : NULL;
+    (void)source;
+    (void)scope;
 }
 
-struct hki_work_pool *hki_work_here(void)
+static void turns_away(struct hki_source *source)
 {
-    return participates || (shared.runtime && hki_workers_are_here(shared.runtime))
-               ? &shared
-               : NULL;
+    struct hki_work_pool *pool = pool_of(source);
+    struct hki_work_seat *seat = own_seat(pool);
+
+    if (seat->searches)
+        stop_searching(pool, seat);
+}
+
+/* ---- sleeping ---- */
+
+static bool searches(struct hki_source *source)
+{
+    struct hki_work_pool *pool = pool_of(source);
+    struct hki_work_seat *seat = own_seat(pool);
+
+    if (__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)
+        return false;
+    if (!seat->searches)
+        seat->searches = begin_search(pool);
+    return seat->searches;
+}
+
+static bool sleeps(struct hki_source *source)
+{
+    struct hki_work_pool *pool = pool_of(source);
+    struct hki_work_seat *seat = own_seat(pool);
+
+    if (seat->searches) {
+        seat->searches = false;
+        end_search(pool);
+    }
+    __atomic_store_n(&seat->asleep, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST) < 0)
+        return true; /* enough others compute, and will find what there is */
+    if (pool->demand.has_fence)
+        hki_fence_everywhere();
+    return !has_work(source);
+}
+
+/* Who has woken us took the room for us, and gave us the search. */
+static void wakes(struct hki_source *source)
+{
+    struct hki_work_pool *pool = pool_of(source);
+    struct hki_work_seat *seat = own_seat(pool);
+
+    if (__atomic_exchange_n(&seat->asleep, 0, __ATOMIC_SEQ_CST))
+        __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    else
+        seat->searches = true;
+}
+
+/* ---- pushing from outside ---- */
+
+int hki_work_push_far(struct hki_work_pool *pool, struct hki_work *work)
+{
+    int rc;
+
+    HKI_HB_RELEASE(work);
+    hki_spin_acquire(&pool->queue.lock);
+    rc = hki_work_queue_add(&pool->queue, work, 0);
+    hki_spin_release(&pool->queue.lock);
+    if (rc == 0)
+        hki_work_pushed(pool);
+    return rc;
+}
+
+int hki_work_attach(struct hki_work_pool *pool, hk_scope *scope)
+{
+    (void)pool;
+    (void)scope;
+    return 0; /* the next step */
+}
+
+/* ---- plain threads that take part ---- */
+
+static struct hki_work_seat *free_guest_seat(struct hki_work_pool *pool)
+{
+    for (uint32_t i = 0; i < GUESTS_MAX; i++) {
+        uint32_t index = THREADS_MAX + i;
+        struct hki_work_seat *seat = seat_at(pool, index);
+
+        if (seat && seat->takes_part)
+            continue;
+        if (!seat && make_seat(pool, index) < 0)
+            return NULL;
+        if (i == pool->guest_seats)
+            __atomic_store_n(&pool->guest_seats, i + 1, __ATOMIC_SEQ_CST);
+        return seat_at(pool, index);
+    }
+    return NULL;
+}
+
+/* Its thread computes from now on. */
+static void take_room(struct hki_work_seat *seat)
+{
+    struct hki_work_pool *pool = seat->pool;
+    uint32_t places = pool->options.threads - 1;
+    uint32_t taken = __atomic_load_n(&pool->guest_places, __ATOMIC_RELAXED);
+
+    do {
+        if (taken >= places)
+            return;
+    } while (!__atomic_compare_exchange_n(&pool->guest_places, &taken, taken + 1, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    seat->has_room = true;
+    __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+}
+
+static void give_room(struct hki_work_seat *seat)
+{
+    struct hki_work_pool *pool = seat->pool;
+
+    if (!seat->has_room)
+        return;
+    seat->has_room = false;
+    __atomic_sub_fetch(&pool->guest_places, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    if (has_work(&pool->source))
+        hki_work_wake(pool);
+}
+
+static void place_is_left(struct hki_place *place, bool now)
+{
+    struct hki_work_seat *seat = hki_container_of(place, struct hki_work_seat, place);
+
+    if (now)
+        give_room(seat);
+    else
+        take_room(seat);
 }
 
 int hki_work_participate(struct hki_work_pool *pool)
 {
-    (void)pool;
-    participates = true;
+    struct hki_work_seat *seat;
+
+    if (hki_work_seat_here)
+        return -EBUSY;
+    hki_lock_acquire(&pool->guests_lock);
+    seat = free_guest_seat(pool);
+    if (seat)
+        seat->takes_part = true;
+    hki_lock_release(&pool->guests_lock);
+    if (!seat)
+        return -ENOMEM;
+    seat->place.is_left = place_is_left;
+    hki_work_seat_here = seat;
+    hki_thread_has_place(&seat->place);
+    take_room(seat);
     return 0;
 }
 
-void hki_work_leave(void)
+void hki_work_leave(struct hki_work_pool *pool)
 {
-    participates = false;
-    if (!seat)
-        return;
-    hk_lock_acquire(&lock);
-    seat->next = spare;
-    spare = seat;
-    hk_lock_release(&lock);
-    seat = NULL;
+    struct hki_work_seat *seat = hki_work_seat_here;
+    struct hki_work *work;
+
+    hki_work_seat_here = NULL;
+    hki_thread_has_place(NULL);
+    while ((work = hki_deque_take(&seat->deque)))
+        if (hki_work_push_far(pool, work) < 0)
+            hki_panic("no memory for the work that a thread leaves behind");
+    give_room(seat);
+    hki_lock_acquire(&pool->guests_lock);
+    seat->takes_part = false;
+    hki_lock_release(&pool->guests_lock);
+}
+
+/* ---- making ---- */
+
+static void pool_free(struct hki_work_pool *pool)
+{
+    free_seats(pool);
+    hki_work_queue_fini(&pool->queue);
+    hki_free_kept(pool);
+}
+
+static int make(struct hki_work_pool *pool, const struct hki_work_options *options)
+{
+    int rc;
+
+    pool->options = *options;
+    pool->source =
+        (struct hki_source){find, ended, turns_away, searches, has_work, sleeps, wakes};
+    hki_fence_prepare();
+    pool->demand.has_fence = hki_fence_is_available();
+    pool->demand.room = (int32_t)options->threads - 1;
+    rc = hki_work_queue_init(&pool->queue);
+    if (rc == 0)
+        rc = make_seat(pool, 0);
+    if (rc < 0)
+        return rc;
+    pool->launched = 1;
+    return hki_workers_start(options->threads_max, &pool->source, &pool->runtime);
+}
+
+int hki_work_pool_new(const struct hki_work_options *options,
+                      struct hki_work_pool **out)
+{
+    struct hki_work_pool *pool = hki_alloc_kept(sizeof(*pool));
+    int rc;
+
+    if (!pool)
+        return -ENOMEM;
+    rc = make(pool, options);
+    if (rc < 0)
+        pool_free(pool);
+    else
+        *out = pool;
+    return rc;
+}
+
+void hki_work_pool_free(struct hki_work_pool *pool)
+{
+    hki_workers_stop(pool->runtime);
+    pool_free(pool);
+}
+
+int hki_work_pool_default(struct hki_work_pool **out)
+{
+    static struct hki_work_pool *shared; /* atomic */
+    static uint32_t lock;
+    uint32_t processors = hki_os_cpu_count();
+    struct hki_work_options options = {
+        .threads = processors < THREADS_MAX ? processors : THREADS_MAX,
+        .threads_max = THREADS_MAX,
+    };
+    int rc = 0;
+
+    if (!__atomic_load_n(&shared, __ATOMIC_ACQUIRE)) {
+        hki_lock_acquire(&lock);
+        if (!shared) {
+            struct hki_work_pool *pool;
+
+            rc = hki_work_pool_new(&options, &pool);
+            if (rc == 0)
+                __atomic_store_n(&shared, pool, __ATOMIC_RELEASE);
+        }
+        hki_lock_release(&lock);
+    }
+    if (rc == 0)
+        *out = __atomic_load_n(&shared, __ATOMIC_ACQUIRE);
+    return rc;
 }
