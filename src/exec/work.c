@@ -518,26 +518,30 @@ void hki_work_pool_free(struct hki_work_pool *pool)
     pool_free(pool);
 }
 
+static int make_default(struct hki_work_pool **shared)
+{
+    uint32_t processors = hki_os_cpu_count();
+    const struct hki_work_options options = {
+        .threads = processors < THREADS_MAX ? processors : THREADS_MAX,
+        .threads_max = THREADS_MAX,
+    };
+    struct hki_work_pool *pool;
+    int rc = hki_work_pool_new(&options, &pool);
+
+    if (rc == 0)
+        __atomic_store_n(shared, pool, __ATOMIC_RELEASE);
+    return rc;
+}
+
 int hki_work_pool_default(struct hki_work_pool **out)
 {
     static struct hki_work_pool *shared; /* atomic */
     static uint32_t lock;
-    uint32_t processors = hki_os_cpu_count();
-    struct hki_work_options options = {
-        .threads = processors < THREADS_MAX ? processors : THREADS_MAX,
-        .threads_max = THREADS_MAX,
-    };
     int rc = 0;
 
-    if (!__atomic_load_n(&shared, __ATOMIC_ACQUIRE)) {
+    if (HKI_UNLIKELY(!__atomic_load_n(&shared, __ATOMIC_ACQUIRE))) {
         hki_lock_acquire(&lock);
-        if (!shared) {
-            struct hki_work_pool *pool;
-
-            rc = hki_work_pool_new(&options, &pool);
-            if (rc == 0)
-                __atomic_store_n(&shared, pool, __ATOMIC_RELEASE);
-        }
+        rc = shared ? 0 : make_default(&shared);
         hki_lock_release(&lock);
     }
     if (rc == 0)
