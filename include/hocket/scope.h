@@ -43,6 +43,7 @@ enum {
 
 struct hki_self;
 struct hki_guest;
+struct hki_crew;
 
 /* All fields are private; hk_scope_open sets them all. 176 bytes. */
 typedef struct hk_scope {
@@ -66,7 +67,8 @@ typedef struct hk_scope {
     hk_timer hki_deadline;
     hk_inbox_node hki_message;    /* brings a cancel to the owner's worker */
     struct hki_guest *hki_guests; /* jobs elsewhere; guarded by hki_lock */
-    uint64_t hki_reserved[2];
+    struct hki_crew *hki_crews;   /* likewise; atomic: found without it */
+    uint64_t hki_reserved;
 } hk_scope;
 
 /* For a scope that may be looked at before it is opened; else not needed. */

@@ -13,6 +13,7 @@
  */
 #include "core/dump.h"
 
+#include "core/crew.h"
 #include "core/halt.h"
 #include "core/runtime.h"
 #include "core/scope.h"
@@ -180,7 +181,8 @@ static const char *cancel_reason(uint32_t flags)
 
 static void show_scope(struct dump *dump, const hk_scope *scope)
 {
-    uint32_t children = scope->hki_local_count + scope->hki_remote_count;
+    uint32_t children = scope->hki_local_count + scope->hki_remote_count +
+                        (uint32_t)hki_crews_jobs(scope);
     uint32_t flags = hki_scope_flags_of(scope);
 
     begin_line(dump);
@@ -233,6 +235,17 @@ static struct hki_self *next_child(const hk_scope *scope, const struct hki_self 
 static void show_guests(struct dump *dump, const hk_scope *scope)
 {
     for (const struct hki_guest *g = scope->hki_guests; g; g = g->next) {
+        uint64_t jobs;
+
+        if (hki_guest_is_crew(g, &jobs)) {
+            if (jobs > 0) {
+                begin_line(dump);
+                hki_report_add(dump->report,
+                               "%llu jobs of a pool of threads, queued or there\n",
+                               (unsigned long long)jobs);
+            }
+            continue;
+        }
         begin_line(dump);
         hki_report_add(dump->report, "job '%s', queued or elsewhere\n",
                        name_or(g->name, "unnamed"));
@@ -324,7 +337,7 @@ static __attribute__((no_sanitize("thread"))) bool is_root(const struct dump *du
         return false; /* a busy worker may take it, and end it */
     if (!hki_halt_is_still(worker_of(task)))
         return false;
-    if (!task->self.parent)
+    if (!task->self.parent || (flags & HKI_TASK_FOUND))
         return true;
     owner = task->self.parent->hki_owner;
     return owner->kind != HKI_SELF_TASK || !hki_halt_is_still(owner->worker);

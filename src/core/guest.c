@@ -8,24 +8,32 @@
 #include "core/scope.h"
 #include "core/workers.h"
 
+void hki_guest_link(struct hki_guest *guest)
+{
+    hk_scope *scope = guest->scope;
+
+    /* Before a look at the flags: pairs with visit_remote in core/cancel.c. */
+    __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
+    guest->next = scope->hki_guests;
+    guest->link = &scope->hki_guests;
+    if (guest->next)
+        guest->next->link = &guest->next;
+    scope->hki_guests = guest;
+    HKI_HB_RELEASE(guest); /* to who cancels it */
+}
+
 bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope)
 {
     bool enters;
 
     hki_lock_acquire(&scope->hki_lock);
-    /* Before the look at the flag: pairs with visit_remote in core/cancel.c. */
     __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
     enters =
         !(__atomic_load_n(&scope->hki_flags, __ATOMIC_SEQ_CST) & HKI_SCOPE_EFFECTIVE);
     if (enters) {
         __atomic_add_fetch(&scope->hki_remote_count, 1, __ATOMIC_RELAXED);
         guest->scope = scope;
-        guest->next = scope->hki_guests;
-        guest->link = &scope->hki_guests;
-        if (guest->next)
-            guest->next->link = &guest->next;
-        scope->hki_guests = guest;
-        HKI_HB_RELEASE(guest); /* to who cancels it */
+        hki_guest_link(guest);
     }
     hki_lock_release(&scope->hki_lock);
     return enters;

@@ -541,9 +541,15 @@ void hki_workers_stop(struct hki_runtime *runtime)
     pthread_mutex_unlock(&background_lock);
 }
 
-bool hki_workers_are_here(const struct hki_runtime *runtime)
+void hki_workers_cancel(struct hki_runtime *runtime)
 {
-    return hki_worker_current && hki_worker_current->runtime == runtime;
+    __atomic_store_n(&runtime->cancelled, 1, __ATOMIC_SEQ_CST);
+    hki_workers_recheck(runtime);
+}
+
+bool hki_workers_are_cancelled(const struct hki_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->cancelled, __ATOMIC_ACQUIRE);
 }
 
 struct hki_runtime *hki_runtime_current(void)

@@ -35,6 +35,7 @@ struct hki_runtime {
     int result;         /* main's */
     uint32_t finished;  /* atomic: main has ended, or the background was told to stop */
     uint32_t abandoned; /* atomic: a background that ends with the process */
+    uint32_t cancelled; /* atomic: every task that is found is, too */
     uint32_t idle;      /* atomic: workers asleep, a hint for whom to wake */
 
     int64_t virtual_now_ns; /* worker 0 only; valid with options.virtual_clock */

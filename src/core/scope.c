@@ -3,6 +3,7 @@
 #include "core/scope.h"
 
 #include "core/check.h"
+#include "core/crew.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "core/wait.h"
@@ -41,6 +42,7 @@ void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
     scope->hki_local = NULL;
     scope->hki_remote = NULL;
     scope->hki_guests = NULL;
+    scope->hki_crews = NULL;
     scope->hki_remote_count = 0;
     scope->hki_remote_used = 0;
     scope->hki_lock = 0;
@@ -98,6 +100,14 @@ void hki_scope_add_remote(hk_scope *scope, struct hki_self *child)
     __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
     change_remote_count(scope, 1);
     link_child(&scope->hki_remote, child);
+    hki_lock_release(&scope->hki_lock);
+}
+
+void hki_scope_add_remote_count(hk_scope *scope)
+{
+    hki_lock_acquire(&scope->hki_lock);
+    __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
+    change_remote_count(scope, 1);
     hki_lock_release(&scope->hki_lock);
 }
 
@@ -233,7 +243,8 @@ const hk_wait_kind hki_join_kind = {.name = "join", .describe = describe_join};
 static void describe_join(const void *object, char *text, size_t size)
 {
     const hk_scope *scope = object;
-    uint32_t children = scope->hki_local_count + scope->hki_remote_count;
+    uint32_t children = scope->hki_local_count + scope->hki_remote_count +
+                        (uint32_t)hki_crews_jobs(scope);
 
     snprintf(text, size, "scope '%s', %u %s", scope_name(scope), children,
              children == 1 ? "child" : "children");
@@ -271,6 +282,8 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
 {
     hk_waiter w;
 
+    if (scope->hki_crews)
+        hki_crews_join(scope);
     for (;;) {
         if (scope->hki_local_count && shall_lend(self))
             hki_task_run_children(scope, hki_task_of(self));
@@ -282,6 +295,8 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
             hki_lock_acquire(&scope->hki_lock);
             if (!scope->hki_remote_count) {
                 hki_lock_release(&scope->hki_lock);
+                if (scope->hki_crews)
+                    hki_crews_free(scope);
                 if (self->kind == HKI_SELF_THREAD)
                     hki_spawned_reap(); /* a worker has no time for it */
                 return;
@@ -433,7 +448,8 @@ hk_scope_why hk_scope_reason(const hk_scope *scope)
 uint32_t hk_scope_children(const hk_scope *scope)
 {
     return scope->hki_local_count +
-           __atomic_load_n(&scope->hki_remote_count, __ATOMIC_RELAXED);
+           __atomic_load_n(&scope->hki_remote_count, __ATOMIC_RELAXED) +
+           (uint32_t)hki_crews_jobs(scope);
 }
 
 int hk_cancelled(void)

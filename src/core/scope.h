@@ -107,6 +107,8 @@ bool hki_scope_add_task(hk_scope *scope, struct hki_self *spawner,
 void hki_scope_add_remote(hk_scope *scope, struct hki_self *child);
 void hki_scope_drop_remote(hk_scope *scope, struct hki_self *child);
 
+/* One remote child more, which is in no list. */
+void hki_scope_add_remote_count(hk_scope *scope);
 /* Gives one remote count back (a message has been dealt with). */
 void hki_scope_release_remote(hk_scope *scope);
 

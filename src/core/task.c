@@ -146,7 +146,8 @@ static void found_task_ended(struct hki_worker *worker, struct hki_self *self)
         self->sibling_next->sibling_link = self->sibling_link;
     if (scope)
         HKI_HB_RELEASE(scope); /* what it did is seen after the join */
-    worker->source->ended(worker->source, scope);
+    if (self->flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, scope);
 }
 
 /* A record for the next piece of work, filled in; NULL: there is none. */
@@ -167,7 +168,9 @@ static struct hki_task *find_task(struct hki_worker *worker)
     fill_record(task, worker, found.name, found.fn, found.arg);
     task->self.parent = found.scope;
     link_found(worker, &task->self);
-    __atomic_store_n(&task->self.flags, HKI_TASK_LIVE | HKI_TASK_JOB | HKI_TASK_FOUND,
+    __atomic_store_n(&task->self.flags,
+                     HKI_TASK_LIVE | HKI_TASK_JOB | HKI_TASK_FOUND |
+                         (found.is_counted ? HKI_TASK_COUNTED : 0u),
                      __ATOMIC_RELEASE);
     HKI_COUNT(worker->tasks_spawned, 1);
     return task;
@@ -449,36 +452,6 @@ int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
 int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
 {
     return hk_spawn_named(scope, NULL, fn, arg, NULL);
-}
-
-/* The worker in whose queue a task from here waits: the caller's, if it is one of them,
- * else one after the other. */
-static struct hki_worker *queue_in(struct hki_runtime *runtime)
-{
-    static uint32_t last; /* atomic */
-
-    if (hki_worker_current && hki_worker_current->runtime == runtime)
-        return hki_worker_current;
-    return &runtime->workers[__atomic_add_fetch(&last, 1, __ATOMIC_RELAXED) %
-                             hki_worker_count(runtime)];
-}
-
-int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
-                 hk_task_fn *fn, void *arg)
-{
-    struct hki_task *task = hki_runtime_take_record(runtime);
-    struct hki_worker *worker = queue_in(runtime);
-
-    if (!task)
-        return -ENOMEM;
-    fill_record(task, worker, name, fn, arg);
-    task->self.flags |= HKI_TASK_JOB | HKI_TASK_FAR | HKI_TASK_REMOTE;
-    if (scope)
-        hki_scope_add_remote(scope, &task->self);
-    __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
-    share(worker, task);
-    wake_an_idle_worker(runtime);
-    return 0;
 }
 
 /* A task that was spawned on a plain thread arrives at its worker. Until it starts, its

@@ -29,9 +29,9 @@ enum hki_task_flags {
     HKI_TASK_LIVE = 1 << 4,  /* the record is in use: for walkers of the slabs */
     HKI_TASK_LENDS = 1 << 5, /* waits in a join while a child runs on its stack */
     HKI_TASK_JOB = 1 << 6,   /* its result is nothing to its scope */
-    HKI_TASK_FAR = 1 << 7,   /* spawned from outside: who takes it counts it */
     /* Made of found work: no child of its scope, but in its worker's list. */
     HKI_TASK_FOUND = 1 << 8,
+    HKI_TASK_COUNTED = 1 << 9, /* such a one whose end is told */
 };
 
 struct hki_task {

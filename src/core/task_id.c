@@ -82,35 +82,44 @@ static int cancel_if_ours(struct hki_worker *worker, hk_task_id id,
     return rc;
 }
 
-struct request {
-    hk_inbox_node node;
-    hk_task_id id;
-    struct hki_task *task;
-};
-
 /* On the worker that had the task when the request was made; maybe on to the one that
  * has taken it since. */
 static void deliver(hk_inbox_node *node, struct hki_worker *worker)
 {
-    struct request *request = (struct request *)(void *)node;
+    struct hki_task_cancel *request = (struct hki_task_cancel *)(void *)node;
 
     HKI_HB_ACQUIRE(request);
     if (cancel_if_ours(worker, request->id, request->task) == -EAGAIN)
         hki_worker_post(worker_of(request->task), node);
     else
-        hki_free(request);
+        request->dealt_with(request);
 }
 
 struct lookup {
     hk_task_id id;
-    struct hki_task *here; /* the caller's worker has it */
+    struct hki_task_cancel *request; /* NULL: to be allocated if it is needed */
+    struct hki_task *here;           /* the caller's worker has it */
     int rc;
 };
+
+static void free_request(struct hki_task_cancel *request)
+{
+    hki_free(request);
+}
+
+static struct hki_task_cancel *new_request(void)
+{
+    struct hki_task_cancel *request = hki_alloc(sizeof(*request));
+
+    if (request)
+        request->dealt_with = free_request;
+    return request;
+}
 
 static void look(struct hki_runtime *runtime, void *ctx)
 {
     struct lookup *lookup = ctx;
-    struct request *request;
+    struct hki_task_cancel *request = lookup->request;
     struct hki_worker *owner;
     struct hki_task *task;
     uint32_t slot =
@@ -124,41 +133,45 @@ static void look(struct hki_runtime *runtime, void *ctx)
         lookup->here = task; /* later, without the registry's lock */
         return;
     }
-    request = hki_alloc(sizeof(*request));
+    if (!request)
+        request = new_request();
     lookup->rc = request ? 0 : -ENOMEM;
     if (!request)
         return;
-    *request =
-        (struct request){.node = {.hki_run = deliver}, .id = lookup->id, .task = task};
+    request->node.hki_run = deliver;
+    request->id = lookup->id;
+    request->task = task;
     HKI_HB_RELEASE(request);
     hki_worker_post(owner, &request->node);
 }
 
-int hk_task_cancel(hk_task_id id)
+/* *out_sent: the request is on its way. */
+static int cancel(hk_task_id id, struct hki_task_cancel *request, bool *out_sent)
 {
     struct lookup lookup;
 
     do {
-        lookup = (struct lookup){.id = id, .rc = -ESRCH};
+        lookup = (struct lookup){.id = id, .request = request, .rc = -ESRCH};
         hki_runtimes_visit(look, &lookup);
+        *out_sent = lookup.rc == 0 && !lookup.here;
         if (lookup.here)
             lookup.rc = cancel_if_ours(hki_worker_current, id, lookup.here);
     } while (lookup.rc == -EAGAIN);
     return lookup.rc;
 }
 
-/* A record of a busy worker changes while we look; a late answer does no harm. */
-static __attribute__((no_sanitize("thread"))) bool is_live(const struct hki_task *task)
+int hk_task_cancel(hk_task_id id)
 {
-    return __atomic_load_n(&task->self.flags, __ATOMIC_ACQUIRE) & HKI_TASK_LIVE;
+    bool sent;
+
+    return cancel(id, NULL, &sent);
 }
 
-/* One that is spawned meanwhile is missed: who calls has seen to that. */
-void hki_workers_cancel(struct hki_runtime *runtime)
+void hki_task_cancel_by(hk_task_id id, struct hki_task_cancel *request)
 {
-    struct hki_task *task;
+    bool sent;
 
-    for (uint32_t slot = 0; (task = hki_runtime_task(runtime, slot)); slot++)
-        if (is_live(task))
-            (void)hk_task_cancel(hki_task_id_of(runtime, task));
+    (void)cancel(id, request, &sent); /* -ESRCH: it has ended */
+    if (!sent)
+        request->dealt_with(request);
 }

@@ -130,8 +130,6 @@ static struct hki_task *take_shared(struct hki_worker *from, struct hki_worker *
         from->shared_head = task->next;
         __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
         __atomic_store_n(&from->shared_count, from->shared_count - 1, __ATOMIC_RELAXED);
-        if (task->self.flags & HKI_TASK_FAR)
-            HKI_COUNT(worker->tasks_spawned, 1);
     }
     hki_lock_release(&from->shared_lock);
     return task;
@@ -173,7 +171,10 @@ static void recheck_found(hk_inbox_node *node, struct hki_worker *worker)
     (void)__atomic_exchange_n(&worker->recheck_posted, 0, __ATOMIC_SEQ_CST);
     for (struct hki_self *self = worker->found; self; self = next) {
         next = self->sibling_next; /* none of them ends meanwhile: they do not run */
-        hki_cancel_spread_task(hki_task_of(self));
+        if (hki_workers_are_cancelled(worker->runtime))
+            hki_task_cancel_here(hki_task_of(self));
+        else
+            hki_cancel_spread_task(hki_task_of(self));
     }
 }
 

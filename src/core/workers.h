@@ -35,6 +35,18 @@ bool hki_guest_enter(struct hki_guest *guest, hk_scope *scope);
 void hki_guest_leave(struct hki_guest *guest);
 /* With the scope's lock. */
 void hki_guests_cancel(hk_scope *scope);
+/* Into the list of guest->scope, without counting it. With the scope's lock. */
+void hki_guest_link(struct hki_guest *guest);
+
+/*
+ * The jobs of a scope in a runtime for jobs (core/crew.c). The scope's join outlasts
+ * them, and its cancel makes the workers look which of their tasks it means. By who is
+ * inside of the scope or has a guest in it: 0 or -ENOMEM. The first does not count.
+ */
+int hki_crew_attach(hk_scope *scope, struct hki_runtime *runtime);
+int hki_crew_enter(hk_scope *scope, struct hki_runtime *runtime);
+/* So many have ended: their last access to the scope. */
+void hki_crew_leave(hk_scope *scope, struct hki_runtime *runtime, uint64_t jobs);
 
 /* Who runs this line, as hk_wait_kind.holders names it. */
 hk_holder hki_holder_here(void);
@@ -79,13 +91,15 @@ struct hki_found {
     hk_task_fn *fn;
     void *arg;
     const char *name; /* for dumps; may be NULL */
-    hk_scope *scope; /* the task is inside of it; it stays until `ended`. May be NULL */
+    hk_scope *scope;  /* the task is inside of it; may be NULL */
+    bool is_counted;  /* its end shall be told */
 };
 
 struct hki_source {
     /* The next piece, if there is one. */
     bool (*find)(struct hki_source *source, struct hki_found *out);
-    /* A task that was found has ended; the next call is `find` or `turns_away`. */
+    /* A task of counted work has ended; the next call is `ended`, `find` or
+     * `turns_away`. */
     void (*ended)(struct hki_source *source, hk_scope *scope);
     /* The worker goes on with something else. */
     void (*turns_away)(struct hki_source *source);
@@ -129,18 +143,24 @@ void hki_workers_recheck(struct hki_runtime *runtime);
 /* Once none of its tasks is alive, or about to be. Blocks until its threads have ended;
  * not on one of them. */
 void hki_workers_stop(struct hki_runtime *runtime);
-/* As hk_task_cancel, of every task of it. Any task or thread. */
+/* As hk_task_cancel of every task that was or will be found. Any task or thread. */
 void hki_workers_cancel(struct hki_runtime *runtime);
-/* True when the caller runs on one of its workers. */
-bool hki_workers_are_here(const struct hki_runtime *runtime);
+/* True: that was called. */
+bool hki_workers_are_cancelled(const struct hki_runtime *runtime);
 
 /* For a task that computes for long: its worker's loop takes a turn, with what has come
  * for other tasks of it, cancels and deadlines. On a plain thread nothing. */
 void hki_workers_breathe(void);
 
-/* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL.
- * Any task or thread. */
-int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,
-                 hk_task_fn *fn, void *arg);
+/* hk_task_cancel with memory of the caller, for who must not fail. */
+struct hki_task_cancel {
+    hk_inbox_node node;
+    hk_task_id id;
+    struct hki_task *task;
+    /* It is not needed any more. Set by the caller; called once, by him or later. */
+    void (*dealt_with)(struct hki_task_cancel *request);
+};
+
+void hki_task_cancel_by(hk_task_id id, struct hki_task_cancel *request);
 
 #endif

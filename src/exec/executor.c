@@ -44,7 +44,7 @@ hk_future *hk_submit(hk_executor *on, hk_job_fn *fn, const void *data, size_t si
         return hki_future_no_memory();
     job->plain = fn;
     if (size)
-        memcpy(job->image, data, size);
+        memcpy(hki_job_image(job), data, size);
     return hki_job_submit(job);
 }
 
@@ -75,7 +75,7 @@ hk_future *hk_fn_start(hk_executor *on, const hk_fn *fn, const void *args)
     if (!job)
         return hki_future_no_memory();
     job->fn = fn;
-    hki_pack(fn, args, job->image);
+    hki_pack(fn, args, hki_job_image(job));
     return hki_job_submit(job);
 }
 
@@ -132,17 +132,17 @@ void hk_executor_stats_read(hk_executor *executor, hk_executor_stats *out)
     uint64_t dropped, ended, started;
 
     executor = behind(executor);
-    dropped = read_counter(&executor->dropped);
+    dropped = read_counter(&executor->counts.dropped);
     *out = (hk_executor_stats){
         .kind = executor->ops->kind,
         .name = executor->name,
-        .done = read_counter(&executor->done),
-        .failed = read_counter(&executor->failed),
-        .cancelled = read_counter(&executor->cancelled),
+        .done = read_counter(&executor->counts.done),
+        .failed = read_counter(&executor->counts.failed),
+        .cancelled = read_counter(&executor->counts.cancelled),
     };
     ended = out->done + out->failed + out->cancelled;
-    started = read_counter(&executor->started);
-    out->submitted = read_counter(&executor->submitted);
+    started = read_counter(&executor->counts.started);
+    out->submitted = read_counter(&executor->counts.submitted);
     out->running = started + dropped - ended;
     out->queued = out->submitted - started - dropped;
     if (executor->ops->stats)

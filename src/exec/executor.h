@@ -23,9 +23,12 @@
 
 #include "core/workers.h"
 #include "exec/future.h"
+#include "exec/work.h"
 
 #include <hocket/executor.h>
 #include <hocket/fn.h>
+
+#include <stddef.h>
 
 /* What a job has come to, while it runs. */
 struct hk_result {
@@ -33,13 +36,6 @@ struct hk_result {
     void *data;           /* the result: in `small`, or elsewhere */
     size_t size;
     void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
-};
-
-/* How a submit meets a full queue. */
-enum hki_submit_how {
-    HKI_SUBMIT_WAIT,
-    HKI_SUBMIT_NOWAIT, /* -EAGAIN */
-    HKI_SUBMIT_BEYOND, /* goes in, beyond the bound; on a loop: must not wait */
 };
 
 struct hki_job;
@@ -60,48 +56,67 @@ struct hki_job_death {
     bool died;       /* the worker did, while it had this job */
 };
 
+/*
+ * The first part is all that a job of tasks or threads needs, and is kept small: it
+ * goes from one processor's cache to another's. Only a *whole* job has the rest.
+ */
 struct hki_job {
     hk_future future; /* first: an hk_future of a job is its job */
 
     /* ---- what to run: set by the front, immutable ---- */
+    struct hki_work work;  /* for pools of threads; always: its name, never NULL, and
+                            * the scope it belongs to; NULL: the background, detached */
+    hk_executor *executor; /* atomic: hk_then has one before */
+    uint32_t phase;        /* atomic: hki_job_phase */
+    uint32_t cancelled;    /* atomic: 1 + hk_cancel_how that was asked for */
     const hk_fn *fn;       /* of HK_FN; NULL: */
     hk_job_fn *plain;      /* of hk_submit */
-    const char *name;      /* for dumps; never NULL, lives as long as the program */
-    hk_executor *executor; /* atomic: hk_then has one before */
-    unsigned char *image; /* the packed arguments (exec/pack.h): this job's, in place */
+    hk_holder runner;      /* atomic: the task that runs it here; NULL: none */
+    uint64_t task;         /* atomic: of jobs that are tasks, the hk_task_id; or 0 */
     size_t image_size;
+    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
+    int32_t priority;                  /* higher ones first */
+    uint8_t attempt;                   /* 1: the first; the executor counts */
+    uint8_t attempts_max;              /* > 1: it is idempotent, and may be retried */
+    uint8_t is_task_cancelled;         /* atomic: cancel_of_task was used */
+    bool nowait      : 1;              /* as in hk_job_options */
+    bool is_detached : 1;
+    bool is_counted  : 1; /* among those that an exit waits for */
+    bool is_whole    : 1;
+    union {
+        hk_inbox_node message;                 /* until it starts */
+        struct hki_task_cancel cancel_of_task; /* then; used once */
+    };
+    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
 
-    /* ---- who it is: the same on every machine that may ever see it ---- */
+    /* ---- of a whole job ---- */
     uint64_t id;                  /* unique in this process */
     char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
-    int32_t priority;             /* higher ones first */
-    uint32_t attempt;             /* 1: the first; the executor counts */
-    uint32_t attempts_max;        /* > 1: it is idempotent, and may be retried */
-    bool nowait;                  /* as in hk_job_options */
-    bool is_detached;
-    hk_scope *scope; /* it belongs to; NULL: the background, or detached */
-
-    /* ---- its state ---- */
-    uint32_t phase;         /* atomic: hki_job_phase */
-    uint32_t cancelled;     /* atomic: 1 + hk_cancel_how that was asked for */
-    struct hki_guest guest; /* of its scope, unless ops->has_tasks */
-    hk_holder runner;       /* atomic: the task that runs it here; NULL: none */
-    bool is_counted;        /* among those that an exit waits for */
-    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
-    struct hki_job_death death;        /* valid once done */
-
-    /* ---- the executor's own, zero at submit ---- */
+    struct hki_guest guest;       /* of its scope, unless ops->has_tasks */
+    struct hki_job_death death;   /* valid once done */
+    /* The executor's own, zero at submit. */
     struct hki_job *next; /* in its queue */
     void *own[4];
-    hk_inbox_node message;
 };
+
+/* The packed arguments (exec/pack.h): this job's, behind its record. */
+static inline unsigned char *hki_job_image(const struct hki_job *job)
+{
+    size_t size = job->is_whole ? sizeof(*job) : offsetof(struct hki_job, id);
+
+    return (unsigned char *)(uintptr_t)job + size;
+}
 
 struct hki_executor_ops {
     const char *kind; /* "tasks", "threads", "processes" */
     /* Arguments cross to another process: only functions of HK_FN and plain ones. */
     bool crosses;
-    /* Jobs are tasks that it spawns into the submitter's scope: no guest is needed. */
+    /* Jobs are tasks of the submitter's scope, or counted by it: no guest is needed, and
+     * they need not be whole. */
     bool has_tasks;
+    /* Counters for the calling thread alone, which its stats adds; or NULL: those of the
+     * head. May be NULL. */
+    struct hki_job_counts *(*counts_here)(hk_executor *executor);
 
     /*
      * Takes the job: 0; or an error, then the job is still the front's. -ECANCELED: the
@@ -130,11 +145,9 @@ struct hki_executor_ops {
 struct hk_executor {
     const struct hki_executor_ops *ops; /* NULL: an hk_executor_view */
     const char *name;
-    uint32_t is_closed; /* atomic */
-    /* For hk_executor_stats; atomic. */
-    uint64_t submitted, started, done, failed, cancelled;
-    uint64_t dropped; /* of the cancelled ones, before they started */
-    uint32_t held;    /* atomic: by hki_job_hold_executor */
+    uint32_t is_closed;           /* atomic */
+    struct hki_job_counts counts; /* atomic */
+    uint32_t held;                /* atomic: by hki_job_hold_executor */
 };
 
 /* ---- for executors ---- */
@@ -198,13 +211,15 @@ int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
 
 /* A job for `on`, which may be a view; the image is to be filled. NULL: no memory. */
 struct hki_job *hki_job_new(hk_executor *on, size_t image_size);
+/* A whole one, whatever `on` needs. */
+struct hki_job *hki_job_new_whole(hk_executor *on, size_t image_size);
 /* Panics when `fn` takes pointers and `on` runs jobs elsewhere. */
 void hki_check_may_cross(const hk_executor *on, const hk_fn *fn);
 /* From now on it is counted in the numbers of its executor. */
 void hki_job_counts(struct hki_job *job);
 /* Submits it; its future. */
 hk_future *hki_job_submit(struct hki_job *job);
-/* Makes it a guest of job->scope, or one that an exit waits for. False: the scope is
+/* Makes it a guest of its scope, or one that an exit waits for. False: the scope is
  * cancelled. */
 bool hki_job_joins_scope(struct hki_job *job);
 bool hki_future_is_job(const hk_future *future);

@@ -92,7 +92,7 @@ static void check_type(hk_future *future, const hk_fn *fn)
     const struct hki_job *job = (const struct hki_job *)(const void *)future;
 
     if (hki_future_is_job(future) && HKI_UNLIKELY(job->fn != fn))
-        hki_panic("%s_await of a future of '%s'", fn->name, job->name);
+        hki_panic("%s_await of a future of '%s'", fn->name, job->work.name);
 }
 
 static void copy_out(const hk_fn *fn, hk_bytes result, void *out)

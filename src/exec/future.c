@@ -10,6 +10,7 @@
 
 #include <hocket/scope.h>
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,9 +43,9 @@ void hki_release_heap(void *data, size_t size, void *ctx)
 
 int hki_future_store(hk_future *future, const void *data, size_t size)
 {
-    void *place = future->small;
+    void *place = (char *)future + future->kind->small;
 
-    if (size > HKI_FUTURE_INLINE) {
+    if (size > HKI_FUTURE_INLINE || !future->kind->small) {
         place = hki_alloc(size);
         if (!place)
             return -ENOMEM;
@@ -274,6 +275,11 @@ void hk_future_free(hk_future *future)
 
 /* ---- promises ---- */
 
+struct promise {
+    hk_future future; /* first */
+    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE];
+};
+
 static void promise_free(hk_future *future)
 {
     hki_future_fini(future);
@@ -283,6 +289,7 @@ static void promise_free(hk_future *future)
 static const struct hki_future_kind promise_kind = {
     .name = "a promise",
     .free = promise_free,
+    .small = offsetof(struct promise, small),
 };
 
 static const struct hki_future_kind static_kind = {.name = "no memory"};
@@ -300,12 +307,12 @@ hk_future *hki_future_no_memory(void)
 
 hk_future *hk_future_new(void)
 {
-    hk_future *future = hki_alloc(sizeof(*future));
+    struct promise *promise = hki_alloc(sizeof(*promise));
 
-    if (!future)
+    if (!promise)
         return hki_future_no_memory();
-    hki_future_init(future, &promise_kind, 1);
-    return future;
+    hki_future_init(&promise->future, &promise_kind, 1);
+    return &promise->future;
 }
 
 static void check_promise(const hk_future *future, const char *call)

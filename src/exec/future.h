@@ -23,9 +23,7 @@ enum hki_future_state {
     HKI_FUTURE_WATCHED = 1 << 2,
 };
 
-enum {
-    HKI_FUTURE_INLINE = 32
-}; /* bytes of a result that need no memory of their own */
+enum { HKI_FUTURE_INLINE = 32 }; /* bytes of a result that need no own memory */
 
 /*
  * Told when a future is done: `done` is called by who sets it, with the future's lock
@@ -44,6 +42,8 @@ struct hki_future_kind {
     int (*cancel)(hk_future *future, hk_cancel_how how);
     /* The last reference has gone: frees what the record owns, and the record. */
     void (*free)(hk_future *future);
+    size_t
+        small; /* offset of HKI_FUTURE_INLINE bytes for a result; 0: there are none */
 };
 
 struct hk_future {
@@ -58,7 +58,6 @@ struct hk_future {
     size_t size;
     void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
     void *release_ctx;
-    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE];
 };
 
 void hki_future_init(hk_future *future, const struct hki_future_kind *kind,

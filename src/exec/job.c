@@ -10,6 +10,7 @@
 
 #include <hocket/run.h>
 
+#include <stddef.h>
 #include <string.h>
 
 static struct hki_job *job_of(hk_future *future)
@@ -19,14 +20,21 @@ static struct hki_job *job_of(hk_future *future)
 
 /* ---- the record ---- */
 
+static size_t size_of_job(bool is_whole, size_t image_size)
+{
+    return (is_whole ? sizeof(struct hki_job) : offsetof(struct hki_job, id)) +
+           image_size;
+}
+
 static void job_free(hk_future *future)
 {
     struct hki_job *job = job_of(future);
+    size_t size = size_of_job(job->is_whole, job->image_size);
 
     hki_future_fini(future);
     if (job->fini)
         job->fini(job);
-    hki_job_memory_give(job, sizeof(*job) + job->image_size);
+    hki_job_memory_give(job, size);
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
@@ -51,6 +59,7 @@ static const struct hki_future_kind job_kind = {
     .holders = holders,
     .cancel = cancel_future,
     .free = job_free,
+    .small = offsetof(struct hki_job, small),
 };
 
 bool hki_future_is_job(const hk_future *future)
@@ -84,8 +93,9 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
         strcpy(job->key, options->key);
     }
     job->priority = options->priority;
-    job->attempts_max = options->attempts_max ? options->attempts_max : 1;
-    job->name = options->name;
+    if (options->attempts_max)
+        job->attempts_max = (uint8_t)options->attempts_max;
+    job->work.name = options->name;
     job->nowait = options->nowait;
     job->is_detached = options->detached;
 }
@@ -105,16 +115,44 @@ static uint64_t next_id(void)
     return id;
 }
 
-struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
+/* All but take_options, of which a zeroed job needs nothing but attempts_max. */
+static void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
-    static const hk_job_options none;
-    const hk_job_options *options = &none;
+    hki_future_init(&job->future, &job_kind, 2);
+    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
+    job->work = (struct hki_work){0};
+    job->executor = on;
+    job->phase = HKI_JOB_QUEUED;
+    job->cancelled = 0;
+    job->fn = NULL;
+    job->plain = NULL;
+    job->runner = NULL;
+    job->task = 0;
+    job->image_size = image_size;
+    job->fini = NULL;
+    job->priority = 0;
+    job->attempt = 0;
+    job->attempts_max = 1;
+    job->is_task_cancelled = 0;
+    job->nowait = job->is_detached = job->is_counted = job->is_whole = false;
+}
+
+static void fill_in_rest(struct hki_job *job)
+{
+    size_t size = sizeof(*job) - offsetof(struct hki_job, id);
+
+    memset((char *)job + offsetof(struct hki_job, id), 0, size);
+    job->is_whole = true;
+    job->id = next_id();
+    job->guest.cancel = guest_cancelled;
+}
+
+static struct hki_job *job_new(hk_executor *on, size_t image_size, bool is_whole)
+{
+    const hk_job_options *options = NULL;
     struct hki_job *job;
 
     if (image_size > SIZE_MAX / 2)
-        return NULL;
-    job = hki_job_memory_take(sizeof(*job) + image_size);
-    if (!job)
         return NULL;
     if (!on->ops) {
         const hk_executor_view *view = (const hk_executor_view *)(const void *)on;
@@ -122,31 +160,58 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
         options = &view->hki_options;
         on = view->hki_on;
     }
-    *job = (struct hki_job){
-        .executor = on,
-        .image = (unsigned char *)(job + 1),
-        .image_size = image_size,
-        .id = next_id(),
-        .guest.cancel = guest_cancelled,
-    };
-    hki_future_init(&job->future, &job_kind, 2);
-    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
-    take_options(job, options);
+    is_whole |= !on->ops->has_tasks || (options && options->key);
+    job = hki_job_memory_take(size_of_job(is_whole, image_size));
+    if (!job)
+        return NULL;
+    fill_in(job, on, image_size);
+    if (is_whole)
+        fill_in_rest(job);
+    if (options)
+        take_options(job, options);
     return job;
+}
+
+struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
+{
+    return job_new(on, image_size, false);
+}
+
+struct hki_job *hki_job_new_whole(hk_executor *on, size_t image_size)
+{
+    return job_new(on, image_size, true);
 }
 
 /* ---- submitting ---- */
 
-static void count(uint64_t *counter)
+enum counted { SUBMITTED, STARTED, DONE, FAILED, CANCELLED, DROPPED };
+
+_Static_assert(sizeof(struct hki_job_counts) == (DROPPED + 1) * sizeof(uint64_t),
+               "one counter for each");
+
+/* One more. Of a thread's own counters it is the only writer. */
+static inline void count(hk_executor *executor, enum counted which)
 {
-    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+    struct hki_job_counts *here = NULL;
+
+    if (executor->ops->counts_here)
+        here = executor->ops->counts_here(executor);
+    if (HKI_LIKELY(here)) {
+        uint64_t *own = (uint64_t *)(void *)here + which;
+
+        __atomic_store_n(own, __atomic_load_n(own, __ATOMIC_RELAXED) + 1,
+                         __ATOMIC_RELAXED);
+    } else {
+        __atomic_fetch_add((uint64_t *)(void *)&executor->counts + which, 1,
+                           __ATOMIC_RELAXED);
+    }
 }
 
 /* False: its scope is cancelled. */
 bool hki_job_joins_scope(struct hki_job *job)
 {
-    if (job->scope)
-        return hki_guest_enter(&job->guest, job->scope);
+    if (job->work.scope)
+        return hki_guest_enter(&job->guest, job->work.scope);
     job->is_counted = true;
     hki_background_job_begins();
     return true;
@@ -161,8 +226,8 @@ static int submit(struct hki_job *job)
         return rc;
     if (__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE))
         return -EPIPE;
-    job->scope = job->is_detached ? NULL : hki_scope_around();
-    if ((!job->scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
+    job->work.scope = job->is_detached ? NULL : hki_scope_around();
+    if ((!job->work.scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
         return -ECANCELED;
     return executor->ops->submit(executor, job,
                                  job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
@@ -170,16 +235,17 @@ static int submit(struct hki_job *job)
 
 void hki_job_counts(struct hki_job *job)
 {
-    count(&job->executor->submitted);
+    count(job->executor, SUBMITTED);
 }
 
 hk_future *hki_job_submit(struct hki_job *job)
 {
     int rc;
 
-    if (!job->name)
-        job->name = job->fn ? job->fn->name : "job";
-    job->guest.name = job->name;
+    if (!job->work.name)
+        job->work.name = job->fn ? job->fn->name : "job";
+    if (job->is_whole)
+        job->guest.name = job->work.name;
     hki_job_counts(job);
     rc = submit(job);
     if (rc < 0)
@@ -252,7 +318,7 @@ bool hki_job_start(struct hki_job *job)
 {
     if (!leave_queue(job, HKI_JOB_STARTED))
         return false;
-    count(&job->executor->started);
+    count(job->executor, STARTED);
     job->attempt++;
     return true;
 }
@@ -264,10 +330,8 @@ static void count_end(struct hki_job *job, int rc)
     hk_executor *executor = job->executor;
 
     if (__atomic_load_n(&job->phase, __ATOMIC_RELAXED) != HKI_JOB_STARTED)
-        count(&executor->dropped);
-    count(rc >= 0        ? &executor->done
-          : rc == -EIDRM ? &executor->cancelled
-                         : &executor->failed);
+        count(executor, DROPPED);
+    count(executor, rc >= 0 ? DONE : rc == -EIDRM ? CANCELLED : FAILED);
 }
 
 /* The result, if there is one, lies in the future already. */
@@ -279,7 +343,8 @@ static void finish(struct hki_job *job, int rc)
         rc = -EIDRM;
     count_end(job, rc);
     hki_future_finish(&job->future, rc);
-    hki_guest_leave(&job->guest);
+    if (job->is_whole)
+        hki_guest_leave(&job->guest);
     hk_future_free(&job->future);
     if (is_counted)
         hki_background_job_ends();
@@ -314,11 +379,12 @@ void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
 
 void hki_job_run(struct hki_job *job)
 {
-    hk_result result = {.small = job->future.small};
+    hk_result result = {.small = job->small};
     int rc;
 
     __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELEASE);
-    rc = hki_job_call(job->fn, job->plain, job->image, job->image_size, &result);
+    rc =
+        hki_job_call(job->fn, job->plain, hki_job_image(job), job->image_size, &result);
     hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
 }
 
@@ -394,8 +460,8 @@ int hk_future_error(const hk_future *future, hk_job_error *out)
     if (!hki_future_is_job(future))
         return 0;
     out->attempts = job->attempt;
-    out->job = job->name;
-    if (job->death.died) {
+    out->job = job->work.name;
+    if (job->is_whole && job->death.died) {
         out->signal = job->death.signal;
         out->exit_status = job->death.signal ? -1 : job->death.exit_status;
     }

@@ -64,7 +64,7 @@ int hki_letter_prepare(struct hki_job *job)
 void hki_letter_renew(struct hki_job *job)
 {
     if (job->own[OWN_BLOCK])
-        memcpy(job->own[OWN_BLOCK], job->image, job->image_size);
+        memcpy(job->own[OWN_BLOCK], hki_job_image(job), job->image_size);
 }
 
 void hki_letter_discard(struct hki_job *job)
@@ -86,7 +86,7 @@ void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
     if (block)
         slot->offset = hki_heap_offset(block);
     else if (job->image_size > 0)
-        memcpy(slot->bytes, job->image, job->image_size);
+        memcpy(slot->bytes, hki_job_image(job), job->image_size);
 }
 
 void hki_letter_write_load(struct hki_slot *slot, const char *path)

@@ -2,8 +2,7 @@
 /*
  * Jobs that are tasks: what executors share whose ops->has_tasks.
  *
- * job->own[0] is the id of the task that runs the job, an hk_task_id; 0 before. Before
- * it starts a job needs no cancel: it finds out itself that it was dropped.
+ * Before it starts such a job needs no cancel: it finds out itself that it was dropped.
  */
 #ifndef HKI_EXEC_TASK_JOB_H
 #define HKI_EXEC_TASK_JOB_H

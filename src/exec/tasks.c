@@ -11,17 +11,12 @@
 #include "base/assert.h"
 #include "base/list.h"
 
-static uint64_t *task_of(struct hki_job *job)
-{
-    return (uint64_t *)(void *)&job->own[0];
-}
-
 int hki_task_job_run(void *arg)
 {
     struct hki_job *job = arg;
 
     /* Before the start: who comes too late to drop it finds the id. */
-    __atomic_store_n(task_of(job), hk_task_self().value, __ATOMIC_RELEASE);
+    __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
     if (hk_cancelled() < 0 || !hki_job_start(job))
         hki_job_done(job, -ECANCELED, NULL, 0);
     else
@@ -29,14 +24,27 @@ int hki_task_job_run(void *arg)
     return 0;
 }
 
+static void cancel_dealt_with(struct hki_task_cancel *request)
+{
+    struct hki_job *job = hki_container_of(request, struct hki_job, cancel_of_task);
+
+    hk_future_free(&job->future);
+}
+
+/* Both a cancel and a kill lead here, one after the other: once is enough. */
 int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 {
-    hk_task_id id = {__atomic_load_n(task_of(job), __ATOMIC_ACQUIRE)};
+    hk_task_id id = {0};
 
     (void)executor;
-    if (how == HK_CANCEL_QUEUED || !id.value)
+    if (how != HK_CANCEL_QUEUED)
+        id.value = __atomic_load_n(&job->task, __ATOMIC_ACQUIRE);
+    if (!id.value || __atomic_exchange_n(&job->is_task_cancelled, 1, __ATOMIC_ACQ_REL))
         return 0;
-    return hk_task_cancel(id) == -ENOMEM ? -ENOMEM : 0;
+    (void)hk_future_ref(&job->future);
+    job->cancel_of_task.dealt_with = cancel_dealt_with;
+    hki_task_cancel_by(id, &job->cancel_of_task);
+    return 0;
 }
 
 static void arrive(hk_inbox_node *node, struct hki_worker *worker)
@@ -46,7 +54,7 @@ static void arrive(hk_inbox_node *node, struct hki_worker *worker)
 
     (void)worker;
     HKI_HB_ACQUIRE(job);
-    rc = hki_spawn(NULL, job->name, hki_task_job_run, job);
+    rc = hki_spawn(NULL, job->work.name, hki_task_job_run, job);
     if (rc < 0)
         hki_job_done(job, rc, NULL, 0);
 }
@@ -58,8 +66,8 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
 
     (void)executor;
     (void)how; /* there is no bound */
-    if (job->scope)
-        return hki_spawn(job->scope, job->name, hki_task_job_run, job);
+    if (job->work.scope)
+        return hki_spawn(job->work.scope, job->work.name, hki_task_job_run, job);
     rc = hki_background_worker(&worker);
     if (rc == 0)
         hki_job_post(job, worker, arrive);

@@ -25,7 +25,7 @@ struct then {
 
 static struct then *then_of(struct hki_job *job)
 {
-    return (struct then *)(void *)job->image;
+    return (struct then *)(void *)hki_job_image(job);
 }
 
 static void forget_future(struct then *then)
@@ -120,7 +120,7 @@ static int begin(struct hki_job *job, struct then *then)
         rc = hki_worker_here(&then->home);
     if (rc < 0)
         return rc;
-    job->scope = job->is_detached ? NULL : hki_scope_around();
+    job->work.scope = job->is_detached ? NULL : hki_scope_around();
     if (!hki_job_joins_scope(job))
         return -ECANCELED;
     if (!hki_future_observe(then->future, &then->observer))
@@ -130,7 +130,7 @@ static int begin(struct hki_job *job, struct then *then)
 
 hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn, void *ctx)
 {
-    struct hki_job *job = hki_job_new(on, sizeof(struct then));
+    struct hki_job *job = hki_job_new_whole(on, sizeof(struct then));
     struct then *then;
     int rc;
 
@@ -151,8 +151,8 @@ hk_future *hk_then(hk_future *future, hk_executor *on, hk_then_fn *fn, void *ctx
     job->plain = call_then;
     job->fini = then_fini;
     job->executor = &waiting;
-    if (!job->name)
-        job->name = job->guest.name = "then";
+    if (!job->work.name)
+        job->work.name = job->guest.name = "then";
     rc = begin(job, then);
     if (rc < 0)
         hki_job_done(job, rc, NULL, 0);

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of threads. A pool is a runtime of its own, whose tasks are the jobs, and yet
- * children of their submitters' scopes, wherever those are. So a job that waits leaves
- * its thread to others.
+ * Pools of threads. A job is a piece of work (exec/work.h): a task of the thread that
+ * finds it, so one that waits leaves its thread to others; and one of the crew of its
+ * submitter's scope (core/crew.c), so the scope joins and cancels it.
  *
- * The queue is bounded by a semaphore: a submit takes a permit, the start of the job
- * gives it back. Jobs of the pool itself submit beyond the bound: if they waited for
- * room, which only a start makes, they could use up all stacks and none could start.
+ * The queue is bounded, but not for jobs of the pool itself: if they waited for room,
+ * which only a start makes, they could use up all stacks and none could start.
  *
- * job->own[1] tells whether the job has a permit.
+ * A pool that can be closed counts its jobs, before it looks whether it is closed: so a
+ * join, which closes first, knows of every job that found it open.
  */
 #include "exec/task_job.h"
-#include "exec/work.h"
 
 #include "base/alloc.h"
-#include "base/annotate.h"
+#include "base/list.h"
 #include "sys/os.h"
 #include "sys/os_thread.h"
-
-#include <hocket/sem.h>
 
 enum {
     THREADS_MAX = 256, /* as many workers as a runtime can have */
@@ -30,11 +27,10 @@ struct pool {
     hk_thread_pool_options options;
     struct hki_work_pool *work; /* atomic; of the pool that is always there: NULL
                                  * until it is used */
-    hk_sem room;
     bool can_end;  /* it is not the one that is always there: jobs are counted */
-    hk_lock lock;  /* guards the next two */
-    uint64_t jobs; /* submitted and not ended */
-    hk_waiter_queue joiners; /* wait for that to be 0 */
+    uint64_t jobs; /* atomic: submitted and not ended */
+    hk_lock lock;  /* guards the next one */
+    hk_waiter_queue joiners; /* wait for the jobs to be 0 */
 };
 
 static struct pool *pool_of(hk_executor *executor)
@@ -44,98 +40,94 @@ static struct pool *pool_of(hk_executor *executor)
 
 /* ---- counting: for join ---- */
 
-/* With the lock: so a join after a close knows of all that came before. */
-static int one_more(struct pool *pool)
-{
-    bool is_closed;
-
-    if (!pool->can_end)
-        return 0;
-    hk_lock_acquire(&pool->lock);
-    is_closed = __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED);
-    pool->jobs += !is_closed;
-    hk_lock_release(&pool->lock);
-    return is_closed ? -EPIPE : 0;
-}
-
-static void one_less(struct pool *pool)
+static void wake_joiners(struct pool *pool)
 {
     hk_waiter *w;
 
-    if (!pool->can_end)
-        return;
     hk_lock_acquire(&pool->lock);
-    if (--pool->jobs == 0)
-        while ((w = hk_waiter_pop(&pool->joiners)))
-            hk_wake(w, 0);
+    while ((w = hk_waiter_pop(&pool->joiners)))
+        hk_wake(w, 0);
     hk_lock_release(&pool->lock);
+}
+
+static void count_ended(void *ctx, uint64_t jobs)
+{
+    struct pool *pool = ctx;
+
+    if (__atomic_sub_fetch(&pool->jobs, jobs, __ATOMIC_SEQ_CST) == 0 &&
+        __atomic_load_n(&pool->head.is_closed, __ATOMIC_SEQ_CST))
+        wake_joiners(pool);
+}
+
+static int count_submitted(struct pool *pool)
+{
+    if (!pool->can_end)
+        return 0;
+    __atomic_add_fetch(&pool->jobs, 1, __ATOMIC_SEQ_CST);
+    if (HKI_LIKELY(!__atomic_load_n(&pool->head.is_closed, __ATOMIC_SEQ_CST)))
+        return 0;
+    count_ended(pool, 1);
+    return -EPIPE;
+}
+
+static void forget_submitted(struct pool *pool)
+{
+    if (pool->can_end)
+        count_ended(pool, 1);
 }
 
 /* ---- jobs ---- */
 
-/* The pool outlives its tasks: its end waits for its threads. */
-static int run(void *arg)
+static void run(struct hki_work *work)
 {
-    struct hki_job *job = arg;
+    struct hki_job *job = hki_container_of(work, struct hki_job, work);
     struct pool *pool = pool_of(job->executor);
 
-    if (job->own[1])
-        hk_sem_release(&pool->room, 1);
-    (void)hki_task_job_run(job);
-    one_less(pool);
-    return 0;
-}
-
-static int take_room(struct pool *pool, struct hki_job *job, enum hki_submit_how how)
-{
-    int rc = 0;
-
-    if (how == HKI_SUBMIT_BEYOND || hki_work_is_here(pool->work))
-        return 0;
-    rc = how == HKI_SUBMIT_NOWAIT ? hk_sem_try_acquire(&pool->room)
-                                  : hk_sem_acquire(&pool->room);
-    if (rc < 0)
-        return rc;
-    job->own[1] = job;
-    return 0;
-}
-
-static int spawn(struct pool *pool, struct hki_job *job)
-{
-    int rc = one_more(pool);
-
-    if (rc < 0)
-        return rc;
-    rc = hki_spawn_in(hki_work_runtime(pool->work), job->scope, job->name, run, job);
-    if (rc < 0)
-        one_less(pool);
+    if (HKI_UNLIKELY(hki_workers_are_cancelled(hki_work_runtime(pool->work))))
+        hki_job_done(job, -ECANCELED, NULL, 0);
     else
-        hki_work_pushed(pool->work);
-    return rc;
+        (void)hki_task_job_run(job);
 }
 
 static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
 {
     struct pool *pool = pool_of(executor);
-    int rc = take_room(pool, job, how);
+    hk_scope *scope = job->work.scope;
+    int rc = count_submitted(pool);
 
-    if (rc == 0)
-        rc = spawn(pool, job);
-    if (rc < 0 && job->own[1])
-        hk_sem_release(&pool->room, 1);
+    if (rc < 0)
+        return rc;
+    job->work.run = run;
+    job->work.is_counted = true;
+    if (scope)
+        rc = hki_crew_enter(scope, hki_work_runtime(pool->work));
+    if (rc < 0)
+        goto not_entered;
+    rc = hki_work_submit(pool->work, &job->work, job->priority, how);
+    if (HKI_LIKELY(rc == 0))
+        return 0;
+    if (scope)
+        hki_crew_leave(scope, hki_work_runtime(pool->work), 1);
+not_entered:
+    forget_submitted(pool);
     return rc;
+}
+
+static struct hki_job_counts *counts_here(hk_executor *executor)
+{
+    const struct pool *pool = pool_of(executor);
+
+    return hki_work_seat_here && hki_work_seat_here->pool == pool->work
+               ? &hki_work_seat_here->counts
+               : NULL;
 }
 
 /* ---- the end ---- */
 
-/* Whoever has seen it open is counted now. Who waits for room finds it closed when his
- * turn comes, which it does. */
+/* Who submits and who joins look whether it is closed, which it is already. */
 static void close_pool(hk_executor *executor)
 {
-    struct pool *pool = pool_of(executor);
-
-    hk_lock_acquire(&pool->lock);
-    hk_lock_release(&pool->lock);
+    (void)executor;
 }
 
 static const hk_wait_kind join_kind = {.name = "the jobs of a thread pool"};
@@ -160,7 +152,7 @@ static int join(hk_executor *executor)
     if (rc < 0)
         return rc;
     hk_lock_acquire(&pool->lock);
-    if (pool->jobs == 0) {
+    if (__atomic_load_n(&pool->jobs, __ATOMIC_SEQ_CST) == 0) {
         hk_lock_release(&pool->lock);
         return hk_budget();
     }
@@ -187,14 +179,16 @@ static void fini(hk_executor *executor)
 static void stats(hk_executor *executor, hk_executor_stats *out)
 {
     struct pool *pool = pool_of(executor);
+    const struct hki_work_pool *work = __atomic_load_n(&pool->work, __ATOMIC_ACQUIRE);
 
-    if (__atomic_load_n(&pool->work, __ATOMIC_ACQUIRE))
-        out->workers = pool->options.threads;
+    if (work)
+        out->workers = hki_work_stats(work, out);
 }
 
 static const struct hki_executor_ops pool_ops = {
     .kind = "threads",
     .has_tasks = true,
+    .counts_here = counts_here,
     .submit = submit,
     .cancel = hki_task_job_cancel,
     .close = close_pool,
@@ -208,21 +202,20 @@ static const struct hki_executor_ops pool_ops = {
 
 static int start(struct pool *pool)
 {
-    hk_thread_pool_options *options = &pool->options;
-    struct hki_work_options work = {0};
+    const hk_thread_pool_options *options = &pool->options;
+    uint32_t processors = hki_os_cpu_count();
+    struct hki_work_options work = {
+        .threads = options->threads,
+        .threads_max = THREADS_MAX,
+        .queue_max = options->queue_max ? options->queue_max : QUEUE_MAX,
+        .ended = pool->can_end ? count_ended : NULL,
+        .ctx = pool,
+    };
 
-    if (!options->threads) {
-        uint32_t processors = hki_os_cpu_count();
-
-        options->threads = processors < THREADS_MAX ? processors : THREADS_MAX;
-    }
-    if (!options->queue_max)
-        options->queue_max = QUEUE_MAX;
-    if (options->threads > THREADS_MAX)
+    if (!work.threads)
+        work.threads = processors < THREADS_MAX ? processors : THREADS_MAX;
+    if (work.threads > THREADS_MAX)
         return -EINVAL;
-    hk_sem_init(&pool->room, options->queue_max);
-    work.threads = options->threads;
-    work.threads_max = THREADS_MAX;
     return hki_work_pool_new(&work, &pool->work);
 }
 
@@ -248,32 +241,52 @@ int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
 
 /* ---- the pool that is always there ---- */
 
+static struct pool *the_shared_pool(void);
+
+int hki_work_pool_default(struct hki_work_pool **out)
+{
+    static hk_lock starting;
+    struct pool *pool = the_shared_pool();
+    struct hki_work_pool *work = __atomic_load_n(&pool->work, __ATOMIC_ACQUIRE);
+    int rc = 0;
+
+    if (HKI_UNLIKELY(!work)) {
+        hk_lock_acquire(&starting);
+        rc = pool->work ? 0 : start(pool);
+        work = pool->work;
+        hk_lock_release(&starting);
+    }
+    if (rc == 0)
+        *out = work;
+    return rc;
+}
+
 static int submit_shared(hk_executor *executor, struct hki_job *job,
                          enum hki_submit_how how)
 {
-    static hk_lock starting;
-    struct pool *pool = pool_of(executor);
-    int rc = 0;
+    struct hki_work_pool *work;
+    int rc = hki_work_pool_default(&work);
 
-    if (!__atomic_load_n(&pool->work, __ATOMIC_ACQUIRE)) {
-        hk_lock_acquire(&starting);
-        rc = pool->work ? 0 : start(pool);
-        hk_lock_release(&starting);
-    }
     return rc < 0 ? rc : submit(executor, job, how);
 }
 
 static const struct hki_executor_ops shared_ops = {
     .kind = "threads",
     .has_tasks = true,
+    .counts_here = counts_here,
     .submit = submit_shared,
     .cancel = hki_task_job_cancel,
     .stats = stats,
 };
 
-hk_executor *hk_threads(void)
+static struct pool *the_shared_pool(void)
 {
     static struct pool shared = {.head = {.ops = &shared_ops, .name = "threads"}};
 
-    return &shared.head;
+    return &shared;
+}
+
+hk_executor *hk_threads(void)
+{
+    return &the_shared_pool()->head;
 }

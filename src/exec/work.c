@@ -7,7 +7,6 @@
 #include "base/lock.h"
 #include "base/list.h"
 #include "exec/work_queue.h"
-#include "sys/os_thread.h"
 
 #include <errno.h>
 
@@ -194,21 +193,43 @@ void hki_work_wake(struct hki_work_pool *pool)
 
 /* ---- finding ---- */
 
+/* Those who wait for room are woken when a half of it is free, so that they do not come
+ * and go for each piece. */
+static void make_room(struct hki_work_pool *pool)
+{
+    struct hki_work_queue *queue = &pool->queue;
+    size_t half = pool->options.queue_max / 2;
+    hk_waiter *w;
+
+    for (size_t i = 0; i <= half; i++) {
+        hki_spin_acquire(&queue->lock);
+        w = queue->count <= half ? hk_waiter_pop(&queue->waiters) : NULL;
+        hki_spin_release(&queue->lock);
+        if (!w)
+            return;
+        hk_wake(w, 0);
+    }
+}
+
 /* Prefetched: they come from another processor's cache. */
 static struct hki_work *grab(struct hki_work_pool *pool, struct hki_work_seat *seat)
 {
     struct hki_work *taken[GRAB_MAX];
     size_t n, share;
+    bool has_waiters;
 
     if (!hki_work_queue_count(&pool->queue))
         return NULL;
     hki_spin_acquire(&pool->queue.lock);
-    share = pool->queue.count / (2 * pool->options.threads) + 1;
+    share = pool->queue.count / (4 * pool->options.threads) + 1;
     n = hki_work_queue_take(&pool->queue, taken,
                             pool->queue.above  ? 1
                             : share < GRAB_MAX ? share
                                                : GRAB_MAX);
+    has_waiters = pool->queue.waiters.head;
     hki_spin_release(&pool->queue.lock);
+    if (HKI_UNLIKELY(has_waiters))
+        make_room(pool);
     for (size_t i = n; i-- > 1;) {
         __builtin_prefetch(taken[i], 1);
         /* Without memory for a larger deque it goes back, behind the others. */
@@ -268,6 +289,40 @@ static void stop_searching(struct hki_work_pool *pool, struct hki_work_seat *sea
         hki_work_wake(pool);
 }
 
+/* ---- the ends of tasks ---- */
+
+enum { ENDED_MAX = 64 }; /* told at once */
+
+/* Whoever waits for the last of them may free the pool, but not before this thread has
+ * ended, and for the scope after its count is 0. */
+static void tell_ended(struct hki_work_pool *pool, struct hki_work_seat *seat)
+{
+    uint64_t ended = seat->ended;
+
+    if (!ended)
+        return;
+    seat->ended = 0;
+    if (seat->ended_scope)
+        hki_crew_leave(seat->ended_scope, pool->runtime, ended);
+    if (pool->options.ended)
+        pool->options.ended(pool->options.ctx, ended);
+}
+
+static void ended(struct hki_source *source, hk_scope *scope)
+{
+    struct hki_work_pool *pool = pool_of(source);
+    struct hki_work_seat *seat = own_seat(pool);
+
+    if (HKI_UNLIKELY(scope != seat->ended_scope)) {
+        tell_ended(pool, seat);
+        seat->ended_scope = scope;
+    }
+    if (HKI_UNLIKELY(++seat->ended == ENDED_MAX))
+        tell_ended(pool, seat);
+}
+
+/* ---- finding, continued ---- */
+
 static int run_work(void *arg)
 {
     struct hki_work *work = arg;
@@ -283,21 +338,21 @@ static bool find(struct hki_source *source, struct hki_found *out)
     struct hki_work_seat *seat = own_seat(pool);
     struct hki_work *work;
 
-    if (HKI_UNLIKELY(__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0))
-        return false; /* others compute: this thread came back from a wait */
+    if (HKI_UNLIKELY(__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)) {
+        tell_ended(pool, seat);
+        return false;
+    }
     work = find_work(pool, seat);
+    /* What comes next may take long: only who waits for it as well can wait to be told. */
+    if (!work || HKI_UNLIKELY(work->scope != seat->ended_scope))
+        tell_ended(pool, seat);
     if (!work)
         return false;
-    *out = (struct hki_found){run_work, work, work->name, work->scope};
+    *out =
+        (struct hki_found){run_work, work, work->name, work->scope, work->is_counted};
     if (HKI_UNLIKELY(seat->searches))
         stop_searching(pool, seat);
     return true;
-}
-
-static void ended(struct hki_source *source, hk_scope *scope)
-{
-    (void)source;
-    (void)scope;
 }
 
 static void turns_away(struct hki_source *source)
@@ -305,6 +360,7 @@ static void turns_away(struct hki_source *source)
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
+    tell_ended(pool, seat);
     if (seat->searches)
         stop_searching(pool, seat);
 }
@@ -356,12 +412,73 @@ static void wakes(struct hki_source *source)
 
 int hki_work_push_far(struct hki_work_pool *pool, struct hki_work *work)
 {
+    return hki_work_submit(pool, work, 0, HKI_SUBMIT_BEYOND);
+}
+
+static hk_verdict abort_wait(hk_waiter *w)
+{
+    struct hki_work_pool *pool = w->data;
+    bool removed;
+
+    hki_spin_acquire(&pool->queue.lock);
+    removed = hk_waiter_remove(&pool->queue.waiters, w);
+    hki_spin_release(&pool->queue.lock);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+static const hk_wait_kind room_kind = {.name = "room in the queue of a pool"};
+
+/* 0: it may fit now. With the queue's lock, which is released. */
+static int await_room(struct hki_work_pool *pool)
+{
+    hk_waiter w;
     int rc;
 
-    HKI_HB_RELEASE(work);
-    hki_spin_acquire(&pool->queue.lock);
-    rc = hki_work_queue_add(&pool->queue, work, 0);
+    hk_waiter_init(&w, &room_kind, pool);
+    w.data = pool;
+    hk_waiter_push(&pool->queue.waiters, &w);
     hki_spin_release(&pool->queue.lock);
+    hki_work_pushed(pool); /* somebody shall make room, whatever went wrong before */
+    rc = hk_park(&w, abort_wait);
+    if (rc == 0 && (rc = hk_cancelled()) < 0)
+        make_room(pool); /* for another one */
+    return rc;
+}
+
+static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
+               enum hki_submit_how how)
+{
+    int rc;
+
+    hki_spin_acquire(&pool->queue.lock);
+    while (HKI_UNLIKELY(pool->queue.count >= pool->options.queue_max) &&
+           how != HKI_SUBMIT_BEYOND) {
+        if (how == HKI_SUBMIT_NOWAIT) {
+            hki_spin_release(&pool->queue.lock);
+            return -EAGAIN;
+        }
+        rc = await_room(pool);
+        if (rc < 0)
+            return rc;
+        hki_spin_acquire(&pool->queue.lock);
+    }
+    rc = hki_work_queue_add(&pool->queue, work, priority);
+    hki_spin_release(&pool->queue.lock);
+    return rc;
+}
+
+int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
+                    enum hki_submit_how how)
+{
+    int rc;
+
+    if (hki_work_is_here(pool)) {
+        if (HKI_LIKELY(priority == 0))
+            return hki_work_push(pool, work);
+        how = HKI_SUBMIT_BEYOND;
+    }
+    HKI_HB_RELEASE(work);
+    rc = add(pool, work, priority, how);
     if (rc == 0)
         hki_work_pushed(pool);
     return rc;
@@ -369,9 +486,7 @@ int hki_work_push_far(struct hki_work_pool *pool, struct hki_work *work)
 
 int hki_work_attach(struct hki_work_pool *pool, hk_scope *scope)
 {
-    (void)pool;
-    (void)scope;
-    return 0; /* the next step */
+    return hki_crew_attach(scope, pool->runtime);
 }
 
 /* ---- plain threads that take part ---- */
@@ -518,33 +633,35 @@ void hki_work_pool_free(struct hki_work_pool *pool)
     pool_free(pool);
 }
 
-static int make_default(struct hki_work_pool **shared)
-{
-    uint32_t processors = hki_os_cpu_count();
-    const struct hki_work_options options = {
-        .threads = processors < THREADS_MAX ? processors : THREADS_MAX,
-        .threads_max = THREADS_MAX,
-    };
-    struct hki_work_pool *pool;
-    int rc = hki_work_pool_new(&options, &pool);
+/* ---- numbers ---- */
 
-    if (rc == 0)
-        __atomic_store_n(shared, pool, __ATOMIC_RELEASE);
-    return rc;
+static void add_counts(const struct hki_work_seat *seat, hk_executor_stats *out)
+{
+    const struct hki_job_counts *counts = &seat->counts;
+    uint64_t done = __atomic_load_n(&counts->done, __ATOMIC_RELAXED);
+    uint64_t failed = __atomic_load_n(&counts->failed, __ATOMIC_RELAXED);
+    uint64_t cancelled = __atomic_load_n(&counts->cancelled, __ATOMIC_RELAXED);
+    uint64_t dropped = __atomic_load_n(&counts->dropped, __ATOMIC_RELAXED);
+    uint64_t started = __atomic_load_n(&counts->started, __ATOMIC_RELAXED);
+    uint64_t submitted = __atomic_load_n(&counts->submitted, __ATOMIC_RELAXED);
+
+    out->done += done;
+    out->failed += failed;
+    out->cancelled += cancelled;
+    out->submitted += submitted;
+    out->running += started + dropped - done - failed - cancelled;
+    out->queued += submitted - started - dropped;
 }
 
-int hki_work_pool_default(struct hki_work_pool **out)
+uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out)
 {
-    static struct hki_work_pool *shared; /* atomic */
-    static uint32_t lock;
-    int rc = 0;
+    uint32_t count = seat_count(pool);
 
-    if (HKI_UNLIKELY(!__atomic_load_n(&shared, __ATOMIC_ACQUIRE))) {
-        hki_lock_acquire(&lock);
-        rc = shared ? 0 : make_default(&shared);
-        hki_lock_release(&lock);
+    for (uint32_t n = 0; n < count; n++) {
+        const struct hki_work_seat *seat = nth_seat(pool, n);
+
+        if (seat)
+            add_counts(seat, out);
     }
-    if (rc == 0)
-        *out = __atomic_load_n(&shared, __ATOMIC_ACQUIRE);
-    return rc;
+    return launched_of(pool);
 }

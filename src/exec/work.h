@@ -23,6 +23,7 @@
 #include "base/deque.h"
 #include "core/workers.h"
 
+#include <hocket/executor.h>
 #include <hocket/scope.h>
 
 /*
@@ -39,6 +40,19 @@ struct hki_work {
 
 struct hki_work_pool;
 
+/* For hk_executor_stats. */
+struct hki_job_counts {
+    uint64_t submitted, started, done, failed, cancelled;
+    uint64_t dropped; /* of the cancelled ones, before they started */
+};
+
+/* How a submit meets a full queue. */
+enum hki_submit_how {
+    HKI_SUBMIT_WAIT,
+    HKI_SUBMIT_NOWAIT, /* -EAGAIN */
+    HKI_SUBMIT_BEYOND, /* goes in, beyond the bound; on a loop: must not wait */
+};
+
 /* A thread's place in a pool. Its thread only, unless said. */
 struct hki_work_seat {
     struct hki_deque deque; /* steal: any thread */
@@ -50,6 +64,10 @@ struct hki_work_seat {
     bool has_room; /* it counts among those that compute; else it is one too many */
     uint32_t finds;
     uint64_t random;
+    /* The tasks of counted work that have ended and were not told yet, of one scope. */
+    hk_scope *ended_scope;
+    uint64_t ended;
+    struct hki_job_counts counts; /* atomic; of jobs, for hk_executor_stats */
 };
 
 /* What a push looks at. The rest of a pool is in work.c. */
@@ -66,6 +84,9 @@ struct hki_work_options {
     uint32_t threads;     /* that compute at once */
     uint32_t threads_max; /* with those that are blocked */
     uint32_t queue_max;   /* pieces in the queue, for hki_work_submit */
+    /* So many tasks of counted work have ended. May be NULL. */
+    void (*ended)(void *ctx, uint64_t count);
+    void *ctx;
 };
 
 /* 0, or why no thread could be started. */
@@ -125,6 +146,13 @@ static inline int hki_work_push(struct hki_work_pool *pool, struct hki_work *wor
 }
 
 /*
+ * The same, but what comes from outside meets the bound of the queue. Those of the
+ * highest priority are found first. Also -EAGAIN; -ECANCELED: cancelled while it waited.
+ */
+int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
+                    enum hki_submit_how how);
+
+/*
  * Takes back what was pushed last on the caller's seat, by whichever of its thread's
  * tasks; NULL: it is all gone. Only who has a seat.
  */
@@ -153,6 +181,9 @@ int hki_work_attach(struct hki_work_pool *pool, hk_scope *scope);
  */
 int hki_work_participate(struct hki_work_pool *pool);
 void hki_work_leave(struct hki_work_pool *pool);
+
+/* Adds what the threads have counted; returns how many threads there are. */
+uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out);
 
 /* How many threads shall compute at once, the caller's included. */
 uint32_t hki_work_threads(const struct hki_work_pool *pool);

@@ -159,9 +159,10 @@ TASK_TEST(a_job_says_who_it_is)
     g = half_on(&shelf.executor, 8);
     second = take(&shelf);
     CHECK(first->id && second->id > first->id);
-    CHECK(strcmp(first->key, "invoice-7") == 0 && strcmp(first->name, "named") == 0);
+    CHECK(strcmp(first->key, "invoice-7") == 0 &&
+          strcmp(first->work.name, "named") == 0);
     CHECK(first->priority == -3 && first->attempts_max == 2);
-    CHECK(strcmp(second->key, "") == 0 && strcmp(second->name, "half") == 0);
+    CHECK(strcmp(second->key, "") == 0 && strcmp(second->work.name, "half") == 0);
     CHECK(second->priority == 0 && second->attempts_max == 1);
     hki_job_done(first, -EIO, NULL, 0);
     hki_job_done(second, -EIO, NULL, 0);

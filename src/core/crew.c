@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A crew: all jobs of one scope that one runtime for jobs (core/workers.h) has. The scope
+ * knows one guest for them, made at the first and kept until its join, and counts one
+ * remote child while the crew has a count. So a job costs an addition, and its end a
+ * part of a subtraction, where a remote child costs the scope's lock twice.
+ *
+ *     count   jobs that have not ended; and one that the scope's owner puts on top, so
+ *             that it does not come to 0 between two jobs. The owner takes it away when
+ *             it joins
+ *
+ * Whoever brings the count up from 0 adds a remote child, whoever brings it down to 0
+ * takes one away, each after its change of the count: they may come in the other order,
+ * but as both are added the sum is right as soon as both have come. The first is inside
+ * of the scope, the second is counted, so the scope outlasts them both.
+ */
+#include "core/crew.h"
+
+#include "base/alloc.h"
+#include "core/scope.h"
+#include "core/workers.h"
+
+#include <errno.h>
+
+struct hki_crew {
+    struct hki_guest guest;
+    struct hki_crew *next;       /* of the scope; immutable */
+    struct hki_runtime *runtime; /* immutable */
+    uint64_t count;              /* atomic */
+    bool owner_counts;           /* the owner's one is in it; owner only */
+};
+
+static void crew_cancelled(struct hki_guest *guest)
+{
+    hki_workers_recheck(((struct hki_crew *)(void *)guest)->runtime);
+}
+
+static struct hki_crew *find(const hk_scope *scope, const struct hki_runtime *runtime)
+{
+    struct hki_crew *crew = __atomic_load_n(&scope->hki_crews, __ATOMIC_ACQUIRE);
+
+    while (HKI_UNLIKELY(crew && crew->runtime != runtime))
+        crew = crew->next;
+    return crew;
+}
+
+/* With the lock. */
+static struct hki_crew *make(hk_scope *scope, struct hki_runtime *runtime)
+{
+    struct hki_crew *crew = hki_alloc(sizeof(*crew));
+
+    if (!crew)
+        return NULL;
+    crew->runtime = runtime;
+    crew->guest.scope = scope;
+    crew->guest.name = "jobs of a pool of threads";
+    crew->guest.cancel = crew_cancelled;
+    hki_guest_link(&crew->guest);
+    crew->next = scope->hki_crews;
+    __atomic_store_n(&scope->hki_crews, crew, __ATOMIC_RELEASE);
+    return crew;
+}
+
+static struct hki_crew *find_or_make(hk_scope *scope, struct hki_runtime *runtime)
+{
+    struct hki_crew *crew;
+
+    hki_lock_acquire(&scope->hki_lock);
+    crew = find(scope, runtime);
+    if (!crew)
+        crew = make(scope, runtime);
+    hki_lock_release(&scope->hki_lock);
+    return crew;
+}
+
+static void add(struct hki_crew *crew, uint64_t jobs)
+{
+    if (HKI_UNLIKELY(__atomic_fetch_add(&crew->count, jobs, __ATOMIC_ACQ_REL) == 0))
+        hki_scope_add_remote_count(crew->guest.scope);
+}
+
+static void subtract(struct hki_crew *crew, uint64_t jobs)
+{
+    hk_scope *scope = crew->guest.scope;
+
+    if (__atomic_sub_fetch(&crew->count, jobs, __ATOMIC_ACQ_REL) == 0)
+        hki_scope_release_remote(scope);
+}
+
+static struct hki_crew *crew_of(hk_scope *scope, struct hki_runtime *runtime)
+{
+    struct hki_crew *crew = find(scope, runtime);
+
+    if (HKI_UNLIKELY(!crew))
+        crew = find_or_make(scope, runtime);
+    if (HKI_UNLIKELY(!crew))
+        return NULL;
+    if (scope->hki_owner == hki_self_current && HKI_UNLIKELY(!crew->owner_counts)) {
+        crew->owner_counts = true;
+        add(crew, 1);
+    }
+    return crew;
+}
+
+int hki_crew_attach(hk_scope *scope, struct hki_runtime *runtime)
+{
+    return crew_of(scope, runtime) ? 0 : -ENOMEM;
+}
+
+int hki_crew_enter(hk_scope *scope, struct hki_runtime *runtime)
+{
+    struct hki_crew *crew = crew_of(scope, runtime);
+
+    if (HKI_UNLIKELY(!crew))
+        return -ENOMEM;
+    add(crew, 1);
+    return 0;
+}
+
+void hki_crew_leave(hk_scope *scope, struct hki_runtime *runtime, uint64_t jobs)
+{
+    subtract(find(scope, runtime), jobs);
+}
+
+/* ---- for the scope ---- */
+
+void hki_crews_join(hk_scope *scope)
+{
+    struct hki_crew *crew = __atomic_load_n(&scope->hki_crews, __ATOMIC_ACQUIRE);
+
+    for (; crew; crew = crew->next) {
+        if (!crew->owner_counts)
+            continue;
+        crew->owner_counts = false;
+        subtract(crew, 1);
+    }
+}
+
+/* With the lock, for who cancels the scope at this very moment. */
+static struct hki_crew *take_all(hk_scope *scope)
+{
+    struct hki_crew *crews;
+
+    hki_lock_acquire(&scope->hki_lock);
+    crews = scope->hki_crews;
+    __atomic_store_n(&scope->hki_crews, NULL, __ATOMIC_RELAXED);
+    scope->hki_guests = NULL;
+    hki_lock_release(&scope->hki_lock);
+    return crews;
+}
+
+void hki_crews_free(hk_scope *scope)
+{
+    struct hki_crew *next;
+
+    for (struct hki_crew *crew = take_all(scope); crew; crew = next) {
+        next = crew->next;
+        hki_free(crew);
+    }
+}
+
+/* Those of the crews less the one that each is counted as. */
+int64_t hki_crews_jobs(const hk_scope *scope)
+{
+    const struct hki_crew *crew = __atomic_load_n(&scope->hki_crews, __ATOMIC_ACQUIRE);
+    int64_t jobs = 0;
+
+    for (; crew; crew = crew->next) {
+        uint64_t count = __atomic_load_n(&crew->count, __ATOMIC_RELAXED);
+
+        jobs += (int64_t)count - crew->owner_counts - (count > 0);
+    }
+    return jobs;
+}
+
+bool hki_guest_is_crew(const struct hki_guest *guest, uint64_t *out_jobs)
+{
+    const struct hki_crew *crew = (const struct hki_crew *)(const void *)guest;
+
+    if (guest->cancel != crew_cancelled)
+        return false;
+    *out_jobs = __atomic_load_n(&crew->count, __ATOMIC_RELAXED) - crew->owner_counts;
+    return true;
+}
