@@ -88,29 +88,25 @@ static bool take_part(void)
     return hki_work_pool_default(&pool) == 0 && hki_work_participate(pool) == 0;
 }
 
-static bool push_to(struct hki_work_pool *pool, hk_forked *forked)
-{
-    return (!forked->hki_scope || hki_work_attach(pool, forked->hki_scope) == 0) &&
-           hki_work_push(pool, work_of(forked)) == 0;
-}
-
 static bool push_from_outside(hk_forked *forked, const struct hki_self *self)
 {
     struct hki_work_pool *pool;
 
     if (self->kind != HKI_SELF_THREAD)
-        return hki_work_pool_default(&pool) == 0 && push_to(pool, forked);
+        return hki_work_pool_default(&pool) == 0 &&
+               hki_work_push(pool, work_of(forked)) == 0;
     if (!take_part())
         return false;
     forked->hki_flags |= ENTERED;
-    return push_to(pool_here(), forked);
+    return hki_work_push(pool_here(), work_of(forked)) == 0;
 }
 
 static bool push(hk_forked *forked, const struct hki_self *self)
 {
     struct hki_work_pool *pool = pool_here();
 
-    return HKI_LIKELY(pool) ? push_to(pool, forked) : push_from_outside(forked, self);
+    return HKI_LIKELY(pool) ? hki_work_push(pool, work_of(forked)) == 0
+                            : push_from_outside(forked, self);
 }
 
 void hki_fork_named(hk_forked *forked, hk_task_fn *fn, void *arg, const char *name)

@@ -33,7 +33,7 @@
  */
 struct hki_work {
     void (*run)(struct hki_work *work);
-    hk_scope *scope;  /* around the task: its cancel reaches it; see hki_work_attach */
+    hk_scope *scope;  /* around the task: its cancel reaches it; may be NULL */
     const char *name; /* for dumps; may be NULL */
     bool is_counted;  /* the task's end is told to the pool: jobs */
 };
@@ -165,13 +165,6 @@ static inline struct hki_work *hki_work_take(void)
         HKI_HB_ACQUIRE(work);
     return work;
 }
-
-/*
- * From now until its join a cancel of `scope` reaches the tasks of work with it. Once
- * before the first push for a scope is enough, more do no harm. By who is inside of it;
- * the work must have ended when the scope is joined. 0 or -ENOMEM.
- */
-int hki_work_attach(struct hki_work_pool *pool, hk_scope *scope);
 
 /*
  * A plain thread gets a seat, and computes in place of one of the pool's threads until
