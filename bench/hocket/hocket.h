@@ -27,6 +27,8 @@ void hocket_files(int argc, char **args);
 void hocket_wake(int argc, char **args);
 void hocket_proc(int argc, char **args);
 void hocket_procrtt(int argc, char **args);
+void hocket_pool(int argc, char **args);
+void hocket_poolrtt(int argc, char **args);
 void hocket_procbig(int argc, char **args);
 void hocket_procstart(int argc, char **args);
 void hocket_forkjoin(int argc, char **args);

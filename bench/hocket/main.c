@@ -22,6 +22,8 @@ static const struct bench table[] = {
     {"wake", hocket_wake},
     {"proc", hocket_proc},
     {"procrtt", hocket_procrtt},
+    {"pool", hocket_pool},
+    {"poolrtt", hocket_poolrtt},
     {"procbig", hocket_procbig},
     {"procstart", hocket_procstart},
     {"forkjoin", hocket_forkjoin},

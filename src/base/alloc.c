@@ -5,6 +5,7 @@
 #include "base/assert.h"
 
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,11 +127,24 @@ char *hki_strdup(const char *text)
     return copy;
 }
 
+static struct hki_tally *tallies; /* atomic */
+
+void hki_tally_register(struct hki_tally *tally)
+{
+    tally->next = __atomic_load_n(&tallies, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&tallies, &tally->next, tally, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
 uint64_t hki_alloc_bytes(void)
 {
     uint64_t bytes = 0;
 
     for (int i = 0; i < SHARDS; i++)
         bytes += __atomic_load_n(&shards[i].bytes, __ATOMIC_RELAXED);
+    for (const struct hki_tally *t = __atomic_load_n(&tallies, __ATOMIC_ACQUIRE); t;
+         t = t->next)
+        bytes += __atomic_load_n(&t->bytes, __ATOMIC_RELAXED);
     return bytes;
 }

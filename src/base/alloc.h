@@ -26,6 +26,21 @@ uint64_t hki_alloc_bytes(void);
 /* For caches, which are not counted: so many go out of one, or (negative) into it. */
 void hki_alloc_count(int64_t bytes);
 
+/* A thread's own count of such bytes, for who counts often. It stays for ever. */
+struct hki_tally {
+    struct hki_tally *next; /* immutable once registered */
+    uint64_t bytes;         /* atomic; one thread at a time writes; may wrap */
+};
+
+void hki_tally_register(struct hki_tally *tally);
+
+static inline void hki_tally_count(struct hki_tally *tally, int64_t bytes)
+{
+    uint64_t before = __atomic_load_n(&tally->bytes, __ATOMIC_RELAXED);
+
+    __atomic_store_n(&tally->bytes, before + (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
 /* Faults; `kind` is an hk_fault. -errno when this call must fail, else 0. */
 int hki_fault(int kind);
 void hki_fault_arm(int kind, uint64_t nth, int error);

@@ -5,9 +5,10 @@
  * remote child while the crew has a count. So a job costs an addition, and its end a
  * part of a subtraction, where a remote child costs the scope's lock twice.
  *
- *     count   jobs that have not ended; and one that the scope's owner puts on top, so
- *             that it does not come to 0 between two jobs. The owner takes it away when
- *             it joins
+ *     count     jobs that have not ended, but for those of the scope's owner: he puts
+ *               MANY on top at his first job, and takes it away when he joins, less
+ *     by_owner  the jobs that he has added meanwhile, which costs him no atomic
+ *               operation
  *
  * Whoever brings the count up from 0 adds a remote child, whoever brings it down to 0
  * takes one away, each after its change of the count: they may come in the other order,
@@ -26,9 +27,12 @@ struct hki_crew {
     struct hki_guest guest;
     struct hki_crew *next;       /* of the scope; immutable */
     struct hki_runtime *runtime; /* immutable */
+    uint64_t by_owner;           /* atomic; written by the owner */
+    bool owner_counts;           /* MANY are in the count; owner only */
     uint64_t count;              /* atomic */
-    bool owner_counts;           /* the owner's one is in it; owner only */
 };
+
+#define MANY (UINT64_C(1) << 62)
 
 static void crew_cancelled(struct hki_guest *guest)
 {
@@ -95,11 +99,18 @@ static struct hki_crew *crew_of(hk_scope *scope, struct hki_runtime *runtime)
         crew = find_or_make(scope, runtime);
     if (HKI_UNLIKELY(!crew))
         return NULL;
-    if (scope->hki_owner == hki_self_current && HKI_UNLIKELY(!crew->owner_counts)) {
-        crew->owner_counts = true;
-        add(crew, 1);
-    }
     return crew;
+}
+
+static void add_by_owner(struct hki_crew *crew)
+{
+    uint64_t before = __atomic_load_n(&crew->by_owner, __ATOMIC_RELAXED);
+
+    if (HKI_UNLIKELY(!crew->owner_counts)) {
+        crew->owner_counts = true;
+        add(crew, MANY);
+    }
+    __atomic_store_n(&crew->by_owner, before + 1, __ATOMIC_RELAXED);
 }
 
 int hki_crew_attach(hk_scope *scope, struct hki_runtime *runtime)
@@ -113,7 +124,10 @@ int hki_crew_enter(hk_scope *scope, struct hki_runtime *runtime)
 
     if (HKI_UNLIKELY(!crew))
         return -ENOMEM;
-    add(crew, 1);
+    if (scope->hki_owner == hki_self_current)
+        add_by_owner(crew);
+    else
+        add(crew, 1);
     return 0;
 }
 
@@ -132,7 +146,7 @@ void hki_crews_join(hk_scope *scope)
         if (!crew->owner_counts)
             continue;
         crew->owner_counts = false;
-        subtract(crew, 1);
+        subtract(crew, MANY - crew->by_owner);
     }
 }
 
@@ -159,6 +173,16 @@ void hki_crews_free(hk_scope *scope)
     }
 }
 
+/* They are counted apart, so it may be late, but never wrong when all is quiet. */
+static uint64_t jobs_of(const struct hki_crew *crew)
+{
+    uint64_t count = __atomic_load_n(&crew->count, __ATOMIC_RELAXED);
+
+    return crew->owner_counts
+               ? count - MANY + __atomic_load_n(&crew->by_owner, __ATOMIC_RELAXED)
+               : count;
+}
+
 /* Those of the crews less the one that each is counted as. */
 int64_t hki_crews_jobs(const hk_scope *scope)
 {
@@ -166,9 +190,8 @@ int64_t hki_crews_jobs(const hk_scope *scope)
     int64_t jobs = 0;
 
     for (; crew; crew = crew->next) {
-        uint64_t count = __atomic_load_n(&crew->count, __ATOMIC_RELAXED);
-
-        jobs += (int64_t)count - crew->owner_counts - (count > 0);
+        jobs += (int64_t)jobs_of(crew) -
+                (__atomic_load_n(&crew->count, __ATOMIC_RELAXED) > 0);
     }
     return jobs;
 }
@@ -179,6 +202,6 @@ bool hki_guest_is_crew(const struct hki_guest *guest, uint64_t *out_jobs)
 
     if (guest->cancel != crew_cancelled)
         return false;
-    *out_jobs = __atomic_load_n(&crew->count, __ATOMIC_RELAXED) - crew->owner_counts;
+    *out_jobs = jobs_of(crew);
     return true;
 }

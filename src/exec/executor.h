@@ -114,9 +114,8 @@ struct hki_executor_ops {
     /* Jobs are tasks of the submitter's scope, or counted by it: no guest is needed, and
      * they need not be whole. */
     bool has_tasks;
-    /* Counters for the calling thread alone, which its stats adds; or NULL: those of the
-     * head. May be NULL. */
-    struct hki_job_counts *(*counts_here)(hk_executor *executor);
+    /* It counts for itself what is submitted, and its stats adds that. */
+    bool counts_submits;
 
     /*
      * Takes the job: 0; or an error, then the job is still the front's. -ECANCELED: the

@@ -267,7 +267,9 @@ void hk_future_free(hk_future *future)
     if (!future || !__atomic_load_n(&future->refs, __ATOMIC_RELAXED))
         return;
     HKI_HB_RELEASE(&future->refs);
-    if (__atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    /* The last one need not say so. */
+    if (__atomic_load_n(&future->refs, __ATOMIC_ACQUIRE) != 1 &&
+        __atomic_sub_fetch(&future->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     HKI_HB_ACQUIRE(&future->refs);
     future->kind->free(future);

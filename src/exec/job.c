@@ -189,15 +189,13 @@ enum counted { SUBMITTED, STARTED, DONE, FAILED, CANCELLED, DROPPED };
 _Static_assert(sizeof(struct hki_job_counts) == (DROPPED + 1) * sizeof(uint64_t),
                "one counter for each");
 
-/* One more. Of a thread's own counters it is the only writer. */
+/* One more. On a thread of the pool in counters that it alone writes. */
 static inline void count(hk_executor *executor, enum counted which)
 {
-    struct hki_job_counts *here = NULL;
+    struct hki_work_seat *seat = hki_work_seat_here;
 
-    if (executor->ops->counts_here)
-        here = executor->ops->counts_here(executor);
-    if (HKI_LIKELY(here)) {
-        uint64_t *own = (uint64_t *)(void *)here + which;
+    if (HKI_LIKELY(seat && seat->executor == executor)) {
+        uint64_t *own = (uint64_t *)(void *)&seat->counts + which;
 
         __atomic_store_n(own, __atomic_load_n(own, __ATOMIC_RELAXED) + 1,
                          __ATOMIC_RELAXED);
@@ -235,7 +233,8 @@ static int submit(struct hki_job *job)
 
 void hki_job_counts(struct hki_job *job)
 {
-    count(job->executor, SUBMITTED);
+    if (!job->executor->ops->counts_submits)
+        count(job->executor, SUBMITTED);
 }
 
 hk_future *hki_job_submit(struct hki_job *job)
@@ -306,6 +305,13 @@ void hki_job_help(hk_future *future)
 
 /* ---- running ---- */
 
+/* True: nobody has its future but its executor, so nobody can wait for it, or cancel
+ * it. Only a cancel of a scope can reach a whole job all the same. */
+static bool is_forgotten(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->future.refs, __ATOMIC_ACQUIRE) == 1 && !job->is_whole;
+}
+
 static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
 {
     uint32_t queued = HKI_JOB_QUEUED;
@@ -316,8 +322,13 @@ static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
 
 bool hki_job_start(struct hki_job *job)
 {
-    if (!leave_queue(job, HKI_JOB_STARTED))
+    if (is_forgotten(job)) {
+        if (HKI_UNLIKELY(job->phase != HKI_JOB_QUEUED))
+            return false;
+        job->phase = HKI_JOB_STARTED;
+    } else if (!leave_queue(job, HKI_JOB_STARTED)) {
         return false;
+    }
     count(job->executor, STARTED);
     job->attempt++;
     return true;
@@ -342,10 +353,15 @@ static void finish(struct hki_job *job, int rc)
     if (rc == -ECANCELED)
         rc = -EIDRM;
     count_end(job, rc);
-    hki_future_finish(&job->future, rc);
-    if (job->is_whole)
-        hki_guest_leave(&job->guest);
-    hk_future_free(&job->future);
+    if (is_forgotten(job)) {
+        HKI_HB_ACQUIRE(&job->future.refs);
+        job_free(&job->future);
+    } else {
+        hki_future_finish(&job->future, rc);
+        if (job->is_whole)
+            hki_guest_leave(&job->guest);
+        hk_future_free(&job->future);
+    }
     if (is_counted)
         hki_background_job_ends();
 }

@@ -6,9 +6,6 @@
  *
  * The queue is bounded, but not for jobs of the pool itself: if they waited for room,
  * which only a start makes, they could use up all stacks and none could start.
- *
- * A pool that can be closed counts its jobs, before it looks whether it is closed: so a
- * join, which closes first, knows of every job that found it open.
  */
 #include "exec/task_job.h"
 
@@ -27,53 +24,11 @@ struct pool {
     hk_thread_pool_options options;
     struct hki_work_pool *work; /* atomic; of the pool that is always there: NULL
                                  * until it is used */
-    bool can_end;  /* it is not the one that is always there: jobs are counted */
-    uint64_t jobs; /* atomic: submitted and not ended */
-    hk_lock lock;  /* guards the next one */
-    hk_waiter_queue joiners; /* wait for the jobs to be 0 */
 };
 
 static struct pool *pool_of(hk_executor *executor)
 {
     return (struct pool *)(void *)executor;
-}
-
-/* ---- counting: for join ---- */
-
-static void wake_joiners(struct pool *pool)
-{
-    hk_waiter *w;
-
-    hk_lock_acquire(&pool->lock);
-    while ((w = hk_waiter_pop(&pool->joiners)))
-        hk_wake(w, 0);
-    hk_lock_release(&pool->lock);
-}
-
-static void count_ended(void *ctx, uint64_t jobs)
-{
-    struct pool *pool = ctx;
-
-    if (__atomic_sub_fetch(&pool->jobs, jobs, __ATOMIC_SEQ_CST) == 0 &&
-        __atomic_load_n(&pool->head.is_closed, __ATOMIC_SEQ_CST))
-        wake_joiners(pool);
-}
-
-static int count_submitted(struct pool *pool)
-{
-    if (!pool->can_end)
-        return 0;
-    __atomic_add_fetch(&pool->jobs, 1, __ATOMIC_SEQ_CST);
-    if (HKI_LIKELY(!__atomic_load_n(&pool->head.is_closed, __ATOMIC_SEQ_CST)))
-        return 0;
-    count_ended(pool, 1);
-    return -EPIPE;
-}
-
-static void forget_submitted(struct pool *pool)
-{
-    if (pool->can_end)
-        count_ended(pool, 1);
 }
 
 /* ---- jobs ---- */
@@ -93,74 +48,30 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
 {
     struct pool *pool = pool_of(executor);
     hk_scope *scope = job->work.scope;
-    int rc = count_submitted(pool);
+    int rc = 0;
 
-    if (rc < 0)
-        return rc;
     job->work.run = run;
     job->work.is_counted = true;
     if (scope)
         rc = hki_crew_enter(scope, hki_work_runtime(pool->work));
     if (rc < 0)
-        goto not_entered;
+        return rc;
     rc = hki_work_submit(pool->work, &job->work, job->priority, how);
-    if (HKI_LIKELY(rc == 0))
-        return 0;
-    if (scope)
+    if (HKI_UNLIKELY(rc < 0) && scope)
         hki_crew_leave(scope, hki_work_runtime(pool->work), 1);
-not_entered:
-    forget_submitted(pool);
     return rc;
-}
-
-static struct hki_job_counts *counts_here(hk_executor *executor)
-{
-    const struct pool *pool = pool_of(executor);
-
-    return hki_work_seat_here && hki_work_seat_here->pool == pool->work
-               ? &hki_work_seat_here->counts
-               : NULL;
 }
 
 /* ---- the end ---- */
 
-/* Who submits and who joins look whether it is closed, which it is already. */
 static void close_pool(hk_executor *executor)
 {
-    (void)executor;
-}
-
-static const hk_wait_kind join_kind = {.name = "the jobs of a thread pool"};
-
-static hk_verdict abort_join(hk_waiter *w)
-{
-    struct pool *pool = (struct pool *)w->data;
-    bool removed;
-
-    hk_lock_acquire(&pool->lock);
-    removed = hk_waiter_remove(&pool->joiners, w);
-    hk_lock_release(&pool->lock);
-    return removed ? HK_ABORTED : HK_PENDING;
+    hki_work_close(pool_of(executor)->work);
 }
 
 static int join(hk_executor *executor)
 {
-    struct pool *pool = pool_of(executor);
-    int rc = hk_cancelled();
-    hk_waiter w;
-
-    if (rc < 0)
-        return rc;
-    hk_lock_acquire(&pool->lock);
-    if (__atomic_load_n(&pool->jobs, __ATOMIC_SEQ_CST) == 0) {
-        hk_lock_release(&pool->lock);
-        return hk_budget();
-    }
-    hk_waiter_init(&w, &join_kind, pool);
-    w.data = pool;
-    hk_waiter_push(&pool->joiners, &w);
-    hk_lock_release(&pool->lock);
-    return hk_park(&w, abort_join);
+    return hki_work_join(pool_of(executor)->work);
 }
 
 static void terminate(hk_executor *executor)
@@ -188,7 +99,7 @@ static void stats(hk_executor *executor, hk_executor_stats *out)
 static const struct hki_executor_ops pool_ops = {
     .kind = "threads",
     .has_tasks = true,
-    .counts_here = counts_here,
+    .counts_submits = true,
     .submit = submit,
     .cancel = hki_task_job_cancel,
     .close = close_pool,
@@ -208,8 +119,7 @@ static int start(struct pool *pool)
         .threads = options->threads,
         .threads_max = THREADS_MAX,
         .queue_max = options->queue_max ? options->queue_max : QUEUE_MAX,
-        .ended = pool->can_end ? count_ended : NULL,
-        .ctx = pool,
+        .executor = &pool->head,
     };
 
     if (!work.threads)
@@ -228,7 +138,6 @@ int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
         return -ENOMEM;
     if (options)
         pool->options = *options;
-    pool->can_end = true;
     hki_executor_init(&pool->head, &pool_ops,
                       pool->options.name ? pool->options.name : "threads");
     rc = start(pool);
@@ -273,7 +182,7 @@ static int submit_shared(hk_executor *executor, struct hki_job *job,
 static const struct hki_executor_ops shared_ops = {
     .kind = "threads",
     .has_tasks = true,
-    .counts_here = counts_here,
+    .counts_submits = true,
     .submit = submit_shared,
     .cancel = hki_task_job_cancel,
     .stats = stats,

@@ -31,6 +31,12 @@ struct hki_work_pool {
     /* Atomic; the threads', then the guests'. Made at need, they stay. */
     struct hki_work_seat *seats[SEATS_MAX];
     _Alignas(64) struct hki_work_queue queue;
+    /* Counted work: what came through the queue, guarded by its lock; and what came from
+     * the pool's own threads less what has ended, atomic. */
+    uint64_t outside;
+    hk_waiter_queue joiners; /* wait for the sum to be 0; likewise guarded */
+    uint32_t is_closed;      /* atomic; written with that lock */
+    _Alignas(64) uint64_t inside;
 };
 
 __thread struct hki_work_seat *hki_work_seat_here
@@ -74,6 +80,7 @@ static int make_seat(struct hki_work_pool *pool, uint32_t index)
         return -ENOMEM;
     }
     seat->pool = pool;
+    seat->executor = pool->options.executor;
     seat->random = index;
     __atomic_store_n(&pool->seats[index], seat, __ATOMIC_RELEASE);
     return 0;
@@ -211,7 +218,6 @@ static void make_room(struct hki_work_pool *pool)
     }
 }
 
-/* Prefetched: they come from another processor's cache. */
 static struct hki_work *grab(struct hki_work_pool *pool, struct hki_work_seat *seat)
 {
     struct hki_work *taken[GRAB_MAX];
@@ -231,7 +237,6 @@ static struct hki_work *grab(struct hki_work_pool *pool, struct hki_work_seat *s
     if (HKI_UNLIKELY(has_waiters))
         make_room(pool);
     for (size_t i = n; i-- > 1;) {
-        __builtin_prefetch(taken[i], 1);
         /* Without memory for a larger deque it goes back, behind the others. */
         if (HKI_UNLIKELY(hki_deque_push(&seat->deque, taken[i]) < 0))
             (void)hki_work_push_far(pool, taken[i]);
@@ -266,6 +271,28 @@ static struct hki_work *steal(struct hki_work_pool *pool, struct hki_work_seat *
     return NULL;
 }
 
+/* Asks for the memory of a piece that is found soon: it was written on another processor,
+ * and a job lies on both sides of its work. */
+static inline void ask_for(const char *work)
+{
+    enum { LINE = 64 };
+
+    __builtin_prefetch(work - LINE, 1);
+    __builtin_prefetch(work, 1);
+    __builtin_prefetch(work + LINE, 1);
+}
+
+static struct hki_work *take(struct hki_deque *deque)
+{
+    enum { AHEAD = 3 };
+    int64_t next = __atomic_load_n(&deque->bottom, __ATOMIC_RELAXED) - 1 - AHEAD;
+
+    if (next >= __atomic_load_n(&deque->top, __ATOMIC_RELAXED))
+        ask_for(__atomic_load_n(hki_deque_slot(hki_deque_ring_of(deque), next),
+                                __ATOMIC_RELAXED));
+    return hki_deque_take(deque);
+}
+
 static struct hki_work *find_work(struct hki_work_pool *pool,
                                   struct hki_work_seat *seat)
 {
@@ -274,7 +301,7 @@ static struct hki_work *find_work(struct hki_work_pool *pool,
     struct hki_work *work = queue_first ? grab(pool, seat) : NULL;
 
     if (!work)
-        work = hki_deque_take(&seat->deque);
+        work = take(&seat->deque);
     if (!work)
         work = grab(pool, seat);
     return work ? work : steal(pool, seat);
@@ -291,6 +318,25 @@ static void stop_searching(struct hki_work_pool *pool, struct hki_work_seat *sea
 
 /* ---- the ends of tasks ---- */
 
+/* Counted work that has not ended. With the queue's lock, closed. */
+static bool is_empty(const struct hki_work_pool *pool)
+{
+    return pool->outside + __atomic_load_n(&pool->inside, __ATOMIC_SEQ_CST) == 0;
+}
+
+static void wake_joiners(struct hki_work_pool *pool)
+{
+    hk_waiter *w;
+
+    do {
+        hki_spin_acquire(&pool->queue.lock);
+        w = is_empty(pool) ? hk_waiter_pop(&pool->joiners) : NULL;
+        hki_spin_release(&pool->queue.lock);
+        if (w)
+            hk_wake(w, 0);
+    } while (w);
+}
+
 enum { ENDED_MAX = 64 }; /* told at once */
 
 /* Whoever waits for the last of them may free the pool, but not before this thread has
@@ -304,8 +350,9 @@ static void tell_ended(struct hki_work_pool *pool, struct hki_work_seat *seat)
     seat->ended = 0;
     if (seat->ended_scope)
         hki_crew_leave(seat->ended_scope, pool->runtime, ended);
-    if (pool->options.ended)
-        pool->options.ended(pool->options.ctx, ended);
+    __atomic_sub_fetch(&pool->inside, ended, __ATOMIC_SEQ_CST);
+    if (HKI_UNLIKELY(__atomic_load_n(&pool->is_closed, __ATOMIC_SEQ_CST)))
+        wake_joiners(pool);
 }
 
 static void ended(struct hki_source *source, hk_scope *scope)
@@ -477,8 +524,30 @@ static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priori
             return rc;
         hki_spin_acquire(&pool->queue.lock);
     }
-    rc = hki_work_queue_add(&pool->queue, work, priority);
+    rc = pool->is_closed && work->is_counted
+             ? -EPIPE
+             : hki_work_queue_add(&pool->queue, work, priority);
+    if (rc == 0 && work->is_counted)
+        __atomic_store_n(&pool->outside, pool->outside + 1, __ATOMIC_RELAXED);
     hki_spin_release(&pool->queue.lock);
+    return rc;
+}
+
+/* On a thread of the pool: who is closed now is not empty before this task has ended. */
+static int add_here(struct hki_work_pool *pool, struct hki_work *work)
+{
+    int rc;
+
+    if (work->is_counted) {
+        if (__atomic_load_n(&pool->is_closed, __ATOMIC_SEQ_CST))
+            return -EPIPE;
+        __atomic_add_fetch(&pool->inside, 1, __ATOMIC_SEQ_CST);
+    }
+    rc = hki_work_push(pool, work);
+    if (rc == 0 && work->is_counted)
+        hki_work_seat_here->counts.submitted++;
+    else if (rc < 0 && work->is_counted)
+        __atomic_sub_fetch(&pool->inside, 1, __ATOMIC_SEQ_CST);
     return rc;
 }
 
@@ -489,7 +558,7 @@ int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t p
 
     if (hki_work_is_here(pool)) {
         if (HKI_LIKELY(priority == 0))
-            return hki_work_push(pool, work);
+            return add_here(pool, work);
         how = HKI_SUBMIT_BEYOND;
     }
     HKI_HB_RELEASE(work);
@@ -666,6 +735,7 @@ static void add_counts(const struct hki_work_seat *seat, hk_executor_stats *out)
 uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out)
 {
     uint32_t count = seat_count(pool);
+    uint64_t outside;
 
     for (uint32_t n = 0; n < count; n++) {
         const struct hki_work_seat *seat = nth_seat(pool, n);
@@ -673,5 +743,49 @@ uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out
         if (seat)
             add_counts(seat, out);
     }
+    outside = __atomic_load_n(&pool->outside, __ATOMIC_RELAXED);
+    out->submitted += outside;
+    out->queued += outside;
     return launched_of(pool);
+}
+
+/* ---- the end ---- */
+
+static const hk_wait_kind join_kind = {.name = "the jobs of a thread pool"};
+
+static hk_verdict abort_join(hk_waiter *w)
+{
+    struct hki_work_pool *pool = w->data;
+    bool removed;
+
+    hki_spin_acquire(&pool->queue.lock);
+    removed = hk_waiter_remove(&pool->joiners, w);
+    hki_spin_release(&pool->queue.lock);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+void hki_work_close(struct hki_work_pool *pool)
+{
+    hki_spin_acquire(&pool->queue.lock);
+    __atomic_store_n(&pool->is_closed, 1, __ATOMIC_SEQ_CST);
+    hki_spin_release(&pool->queue.lock);
+}
+
+int hki_work_join(struct hki_work_pool *pool)
+{
+    int rc = hk_cancelled();
+    hk_waiter w;
+
+    if (rc < 0)
+        return rc;
+    hki_spin_acquire(&pool->queue.lock);
+    if (is_empty(pool)) {
+        hki_spin_release(&pool->queue.lock);
+        return hk_budget();
+    }
+    hk_waiter_init(&w, &join_kind, pool);
+    w.data = pool;
+    hk_waiter_push(&pool->joiners, &w);
+    hki_spin_release(&pool->queue.lock);
+    return hk_park(&w, abort_join);
 }

@@ -67,7 +67,8 @@ struct hki_work_seat {
     /* The tasks of counted work that have ended and were not told yet, of one scope. */
     hk_scope *ended_scope;
     uint64_t ended;
-    struct hki_job_counts counts; /* atomic; of jobs, for hk_executor_stats */
+    const hk_executor *executor;  /* immutable */
+    struct hki_job_counts counts; /* atomic; of its jobs, for hk_executor_stats */
 };
 
 /* What a push looks at. The rest of a pool is in work.c. */
@@ -81,12 +82,10 @@ extern __thread struct hki_work_seat *hki_work_seat_here
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 struct hki_work_options {
-    uint32_t threads;     /* that compute at once */
-    uint32_t threads_max; /* with those that are blocked */
-    uint32_t queue_max;   /* pieces in the queue, for hki_work_submit */
-    /* So many tasks of counted work have ended. May be NULL. */
-    void (*ended)(void *ctx, uint64_t count);
-    void *ctx;
+    uint32_t threads;      /* that compute at once */
+    uint32_t threads_max;  /* with those that are blocked */
+    uint32_t queue_max;    /* pieces in the queue, for hki_work_submit */
+    hk_executor *executor; /* whose jobs are counted by its seats; may be NULL */
 };
 
 /* 0, or why no thread could be started. */
@@ -147,7 +146,8 @@ static inline int hki_work_push(struct hki_work_pool *pool, struct hki_work *wor
 
 /*
  * The same, but what comes from outside meets the bound of the queue. Those of the
- * highest priority are found first. Also -EAGAIN; -ECANCELED: cancelled while it waited.
+ * highest priority are found first. Also -EAGAIN; -EPIPE: it is closed; -ECANCELED:
+ * cancelled while it waited.
  */
 int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
                     enum hki_submit_how how);
@@ -174,6 +174,11 @@ static inline struct hki_work *hki_work_take(void)
  */
 int hki_work_participate(struct hki_work_pool *pool);
 void hki_work_leave(struct hki_work_pool *pool);
+
+/* No counted work is taken from now on: -EPIPE. And waits until all of it has ended, once
+ * it is closed: 0 or -ECANCELED. */
+void hki_work_close(struct hki_work_pool *pool);
+int hki_work_join(struct hki_work_pool *pool);
 
 /* Adds what the threads have counted; returns how many threads there are. */
 uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out);
