@@ -212,7 +212,7 @@ static bool find_work(struct hki_worker *worker)
     return task;
 }
 
-enum { SEARCH_LOOKS = 200 }; /* of 20 ns */
+enum { SEARCH_LOOKS = 50, PAUSES = 8 };
 
 /* Looks around for a few microseconds: waking up costs more. */
 static bool search(struct hki_worker *worker)
@@ -224,7 +224,8 @@ static bool search(struct hki_worker *worker)
     for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
         if (source->has_work(source) || hki_worker_has_messages(worker))
             return true;
-        hki_spin_pause(0);
+        for (int k = 0; k < PAUSES; k++)
+            hki_spin_pause(0);
     }
     return false;
 }

@@ -104,6 +104,10 @@ static uint32_t take_front(const struct loop *loop, struct lane *lane, uint32_t 
             return 0;
         count = take_how_many(loop, lane_left(word));
         *first = lane_first(word);
+        if (loop->schedule == HK_SCHEDULE_STATIC) { /* nobody steals */
+            __atomic_store_n(&lane->chunks, word + count, __ATOMIC_RELAXED);
+            break;
+        }
     } while (!__atomic_compare_exchange_n(&lane->chunks, &word, word + count, true,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return count;
@@ -140,19 +144,26 @@ static bool steal(struct loop *loop, uint32_t me)
     return false;
 }
 
-static bool claim_share(struct loop *loop, struct lane *mine)
+static void fill_lane(const struct loop *loop, struct lane *mine, uint64_t share)
 {
-    uint64_t shares = loop->lane_count, share;
+    uint64_t shares = loop->lane_count;
 
-    if (__atomic_load_n(&loop->shares_claimed, __ATOMIC_RELAXED) >= shares)
-        return false;
-    share = __atomic_fetch_add(&loop->shares_claimed, 1, __ATOMIC_RELAXED);
-    if (share >= shares)
-        return false;
     __atomic_store_n(&mine->chunks,
                      lane_word((uint32_t)(share * loop->chunks / shares),
                                (uint32_t)((share + 1) * loop->chunks / shares)),
                      __ATOMIC_RELAXED);
+}
+
+static bool claim_share(struct loop *loop, struct lane *mine)
+{
+    uint32_t share;
+
+    if (__atomic_load_n(&loop->shares_claimed, __ATOMIC_RELAXED) >= loop->lane_count)
+        return false;
+    share = __atomic_fetch_add(&loop->shares_claimed, 1, __ATOMIC_RELAXED);
+    if (share >= loop->lane_count)
+        return false;
+    fill_lane(loop, mine, share);
     return true;
 }
 
@@ -226,11 +237,10 @@ static void run_lane(struct loop *loop, struct participant *me)
     }
 }
 
-/* All that the calling thread can do for the loop now. */
-static void work(struct loop *loop)
+/* All that the calling thread can do for the loop now, which has the lane `index`. */
+static void work(struct loop *loop, uint32_t index)
 {
     struct hki_self *self = hki_self();
-    uint32_t index = __atomic_fetch_add(&loop->entered, 1, __ATOMIC_RELAXED);
     struct participant me = {
         .self = self,
         .lane = &loop->lanes[index],
@@ -239,8 +249,9 @@ static void work(struct loop *loop)
     };
     uint16_t forks = self->forks;
 
-    while (claim_share(loop, me.lane))
-        run_lane(loop, &me);
+    do
+        run_lane(loop, &me); /* empty at first, but for the caller's */
+    while (claim_share(loop, me.lane));
     if (loop->schedule != HK_SCHEDULE_STATIC)
         while (!__atomic_load_n(&loop->error, __ATOMIC_RELAXED) && steal(loop, index))
             run_lane(loop, &me);
@@ -249,13 +260,15 @@ static void work(struct loop *loop)
 
 /* ---- invitations ---- */
 
-static void take_part(struct loop *loop, uint32_t guests);
+static void take_part(struct loop *loop, uint32_t index, uint32_t guests);
 
 static int accept(void *arg)
 {
     const struct invitation *invitation = arg;
+    struct loop *loop = invitation->loop;
+    uint32_t index = __atomic_fetch_add(&loop->entered, 1, __ATOMIC_RELAXED);
 
-    take_part(invitation->loop, invitation->guests - 1);
+    take_part(loop, index, invitation->guests - 1);
     return 0;
 }
 
@@ -270,13 +283,13 @@ static bool invite(struct invitation *invitation, struct loop *loop, uint32_t gu
 }
 
 /* The caller works; so do `guests` others if they come. */
-static void take_part(struct loop *loop, uint32_t guests)
+static void take_part(struct loop *loop, uint32_t index, uint32_t guests)
 {
     struct invitation near, far;
     bool has_far = invite(&far, loop, guests / 2);
     bool has_near = invite(&near, loop, guests - guests / 2);
 
-    work(loop);
+    work(loop, index);
     if (has_near)
         (void)hk_join(&near.forked);
     if (has_far)
@@ -323,10 +336,12 @@ static void run_with_others(struct loop *loop)
     }
     for (uint32_t i = 0; i < loop->lane_count; i++)
         loop->lanes[i].chunks = 0;
+    fill_lane(loop, &loop->lanes[0], 0); /* the caller's: no need to claim it */
+    loop->shares_claimed = loop->entered = 1;
     loop->scope = loop->lane_count > 1 ? &scope : NULL;
     if (loop->scope)
         hk_scope_open_with(&scope, 0, loop->name);
-    take_part(loop, loop->lane_count - 1);
+    take_part(loop, 0, loop->lane_count - 1);
     if (loop->scope)
         (void)hk_scope_join(&scope); /* loop->error knows more */
     hki_free(many);

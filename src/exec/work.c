@@ -25,8 +25,7 @@ struct hki_work_pool {
     struct hki_work_options options; /* immutable */
     struct hki_runtime *runtime;     /* immutable */
     uint32_t launched;               /* atomic; written by who holds the search */
-    uint32_t guests_lock;            /* guards the taking of seats by guests */
-    uint32_t guest_places;           /* atomic: guests with room */
+    uint32_t guests_lock;            /* guards the making of seats for guests */
     uint32_t guest_seats;            /* atomic: guests that there ever were at once */
     /* Atomic; the threads', then the guests'. Made at need, they stay. */
     struct hki_work_seat *seats[SEATS_MAX];
@@ -570,34 +569,17 @@ int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t p
 
 /* ---- plain threads that take part ---- */
 
-static struct hki_work_seat *free_guest_seat(struct hki_work_pool *pool)
-{
-    for (uint32_t i = 0; i < GUESTS_MAX; i++) {
-        uint32_t index = THREADS_MAX + i;
-        struct hki_work_seat *seat = seat_at(pool, index);
-
-        if (seat && seat->takes_part)
-            continue;
-        if (!seat && make_seat(pool, index) < 0)
-            return NULL;
-        if (i == pool->guest_seats)
-            __atomic_store_n(&pool->guest_seats, i + 1, __ATOMIC_SEQ_CST);
-        return seat_at(pool, index);
-    }
-    return NULL;
-}
-
 /* Its thread computes from now on. */
 static void take_room(struct hki_work_seat *seat)
 {
     struct hki_work_pool *pool = seat->pool;
     uint32_t places = pool->options.threads - 1;
-    uint32_t taken = __atomic_load_n(&pool->guest_places, __ATOMIC_RELAXED);
+    uint32_t taken = __atomic_load_n(&pool->demand.guests, __ATOMIC_RELAXED);
 
     do {
         if (taken >= places)
             return;
-    } while (!__atomic_compare_exchange_n(&pool->guest_places, &taken, taken + 1, true,
+    } while (!__atomic_compare_exchange_n(&pool->demand.guests, &taken, taken + 1, true,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     seat->has_room = true;
     __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
@@ -610,9 +592,10 @@ static void give_room(struct hki_work_seat *seat)
     if (!seat->has_room)
         return;
     seat->has_room = false;
-    __atomic_sub_fetch(&pool->guest_places, 1, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
-    if (has_work(&pool->source))
+    __atomic_sub_fetch(&pool->demand.guests, 1, __ATOMIC_RELAXED);
+    /* Who pushed while there was room has woken somebody. */
+    if (__atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST) <= 0 &&
+        has_work(&pool->source))
         hki_work_wake(pool);
 }
 
@@ -626,20 +609,51 @@ static void place_is_left(struct hki_place *place, bool now)
         take_room(seat);
 }
 
+/* True: it is the caller's now. */
+static bool claim_seat(struct hki_work_seat *seat)
+{
+    return !__atomic_load_n(&seat->taken, __ATOMIC_RELAXED) &&
+           !__atomic_exchange_n(&seat->taken, 1, __ATOMIC_ACQUIRE);
+}
+
+static struct hki_work_seat *old_guest_seat(const struct hki_work_pool *pool)
+{
+    uint32_t count = __atomic_load_n(&pool->guest_seats, __ATOMIC_ACQUIRE);
+
+    for (uint32_t i = 0; i < count; i++)
+        if (claim_seat(seat_at(pool, THREADS_MAX + i)))
+            return seat_at(pool, THREADS_MAX + i);
+    return NULL;
+}
+
+static struct hki_work_seat *new_guest_seat(struct hki_work_pool *pool)
+{
+    struct hki_work_seat *seat = NULL;
+    uint32_t count;
+
+    hki_lock_acquire(&pool->guests_lock);
+    count = pool->guest_seats;
+    if (count < GUESTS_MAX && make_seat(pool, THREADS_MAX + count) == 0) {
+        seat = seat_at(pool, THREADS_MAX + count);
+        seat->taken = 1;
+        seat->place.is_left = place_is_left;
+        __atomic_store_n(&pool->guest_seats, count + 1, __ATOMIC_SEQ_CST);
+    }
+    hki_lock_release(&pool->guests_lock);
+    return seat;
+}
+
 int hki_work_participate(struct hki_work_pool *pool)
 {
     struct hki_work_seat *seat;
 
     if (hki_work_seat_here)
         return -EBUSY;
-    hki_lock_acquire(&pool->guests_lock);
-    seat = free_guest_seat(pool);
-    if (seat)
-        seat->takes_part = true;
-    hki_lock_release(&pool->guests_lock);
+    seat = old_guest_seat(pool);
+    if (!seat)
+        seat = new_guest_seat(pool);
     if (!seat)
         return -ENOMEM;
-    seat->place.is_left = place_is_left;
     hki_work_seat_here = seat;
     hki_thread_has_place(&seat->place);
     take_room(seat);
@@ -657,9 +671,7 @@ void hki_work_leave(struct hki_work_pool *pool)
         if (hki_work_push_far(pool, work) < 0)
             hki_panic("no memory for the work that a thread leaves behind");
     give_room(seat);
-    hki_lock_acquire(&pool->guests_lock);
-    seat->takes_part = false;
-    hki_lock_release(&pool->guests_lock);
+    __atomic_store_n(&seat->taken, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- making ---- */

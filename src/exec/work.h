@@ -59,9 +59,9 @@ struct hki_work_seat {
     struct hki_work_pool *pool;
     uint32_t asleep; /* atomic: 1 until it, or who wakes it, makes it 0 */
     bool searches;   /* one of pool->searchers */
-    bool takes_part; /* a plain thread's: */
+    bool has_room;   /* of a plain thread: it counts among those that compute */
+    uint32_t taken;  /* atomic: a plain thread has it */
     struct hki_place place;
-    bool has_room; /* it counts among those that compute; else it is one too many */
     uint32_t finds;
     uint64_t random;
     /* The tasks of counted work that have ended and were not told yet, of one scope. */
@@ -75,6 +75,7 @@ struct hki_work_seat {
 struct hki_work_demand {
     int32_t room;       /* atomic: threads that may compute less those that do */
     uint32_t searchers; /* atomic: threads that look for work now */
+    uint32_t guests;    /* atomic: plain threads in place of one of the pool's */
     bool has_fence;     /* immutable: hki_fence_everywhere can be used */
 };
 
