@@ -29,6 +29,8 @@ static struct {
     int error;
 } faults[FAULT_KINDS];
 
+uint32_t hki_faults_are_on;
+
 int hki_fault(int kind)
 {
     if (HKI_LIKELY(!__atomic_load_n(&faults[kind].counting, __ATOMIC_RELAXED)))
@@ -45,6 +47,7 @@ void hki_fault_arm(int kind, uint64_t nth, int error)
     __atomic_store_n(&faults[kind].error, error, __ATOMIC_RELAXED);
     __atomic_store_n(&faults[kind].calls, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&faults[kind].counting, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&hki_faults_are_on, 1, __ATOMIC_RELAXED);
 }
 
 uint64_t hki_fault_count(int kind)

@@ -43,6 +43,8 @@ static inline void hki_tally_count(struct hki_tally *tally, int64_t bytes)
 
 /* Faults; `kind` is an hk_fault. -errno when this call must fail, else 0. */
 int hki_fault(int kind);
+/* A first look, for who cannot afford the call: false: no fault is armed or counted. */
+extern uint32_t hki_faults_are_on __attribute__((visibility("hidden"))); /* atomic */
 void hki_fault_arm(int kind, uint64_t nth, int error);
 uint64_t hki_fault_count(int kind);
 

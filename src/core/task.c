@@ -255,6 +255,47 @@ static void check_end(struct hki_task *task)
         hki_check_ends(&task->self);
 }
 
+/*
+ * The current task, of found work, has ended and nobody else is ready: goes on as the
+ * next piece, in the same record and on the same stack. False: there is none.
+ */
+static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_stack_top *top = task->stack;
+    struct hki_found found;
+
+    if (worker->ready_head || worker->ticks <= 0)
+        return false;
+    if (task->self.parent)
+        HKI_HB_RELEASE(task->self.parent); /* as found_task_ended */
+    if (task->self.flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, task->self.parent);
+    if (!worker->source->find(worker->source, &found)) {
+        task->self.flags &= ~(uint32_t)HKI_TASK_COUNTED; /* it was told */
+        task->self.parent = NULL;
+        return false;
+    }
+    HKI_COUNT(worker->tasks_ended, 1);
+    HKI_COUNT(worker->tasks_spawned, 1);
+    __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
+    task->self.attention = 0;
+    task->self.budget = HKI_BUDGET;
+    task->self.parent = found.scope;
+    __atomic_store_n(&task->self.flags,
+                     HKI_TASK_LIVE | HKI_TASK_STARTED | HKI_TASK_JOB | HKI_TASK_FOUND |
+                         (found.is_counted ? HKI_TASK_COUNTED : 0u),
+                     __ATOMIC_RELEASE);
+    task->name = found.name;
+    top->fn = found.fn;
+    top->arg = found.arg;
+    top->exceptions[0] = top->exceptions[1] = NULL;
+    if (found.scope && (hki_scope_flags_of(found.scope) & HKI_SCOPE_EFFECTIVE))
+        task->self.attention = HKI_CANCELLED;
+    HKI_HB_RELEASE(task);
+    hki_make_current(worker, task);
+    return true;
+}
+
 /* Ends the current task and makes the next one that needs a stack current on this one;
  * when there is none, leaves for good. */
 static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
@@ -264,6 +305,9 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
     struct hki_task *next;
 
     check_end(task);
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND) &&
+        becomes_next_found(worker, task))
+        return;
     if (!account_end(worker, task, result))
         leave_for_good(worker, stack);
 
@@ -274,14 +318,8 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
         hki_make_current(worker, next);
         return;
     }
-    if (HKI_UNLIKELY(worker->source)) {
-        if (!next && worker->ticks > 0 && (next = find_task(worker))) {
-            adopt_stack(next, stack);
-            hki_make_current(worker, next);
-            return;
-        }
+    if (HKI_UNLIKELY(worker->source))
         worker->source->turns_away(worker->source);
-    }
     hki_stack_put(&worker->stacks, stack);
     leave_for_good(worker, stack);
 }

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/spin.h"
 #include "exec/job_memory.h"
+#include "exec/task_job.h"
 
 #include <hocket/run.h>
 
@@ -115,26 +116,16 @@ static uint64_t next_id(void)
     return id;
 }
 
-/* All but take_options, of which a zeroed job needs nothing but attempts_max. */
-static void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
+/* What is set for all jobs, and zeroed before. */
+static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
-    hki_future_init(&job->future, &job_kind, 2);
+    memset(job, 0, offsetof(struct hki_job, message));
+    job->future.refs = 2;
+    job->future.kind = &job_kind;
     job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
-    job->work = (struct hki_work){0};
     job->executor = on;
-    job->phase = HKI_JOB_QUEUED;
-    job->cancelled = 0;
-    job->fn = NULL;
-    job->plain = NULL;
-    job->runner = NULL;
-    job->task = 0;
     job->image_size = image_size;
-    job->fini = NULL;
-    job->priority = 0;
-    job->attempt = 0;
     job->attempts_max = 1;
-    job->is_task_cancelled = 0;
-    job->nowait = job->is_detached = job->is_counted = job->is_whole = false;
 }
 
 static void fill_in_rest(struct hki_job *job)
@@ -247,8 +238,11 @@ hk_future *hki_job_submit(struct hki_job *job)
         job->guest.name = job->work.name;
     hki_job_counts(job);
     rc = submit(job);
-    if (rc < 0)
+    if (HKI_UNLIKELY(rc < 0)) {
+        if (job->executor->ops->counts_submits)
+            count(job->executor, SUBMITTED);
         hki_job_done(job, rc, NULL, 0);
+    }
     return &job->future;
 }
 
@@ -293,8 +287,8 @@ void hki_job_help(hk_future *future)
     const struct hki_job *job = job_of(future);
     hk_executor *executor;
 
-    if (!hki_future_is_job(future) || hk_worker_count() > 0)
-        return; /* a loop has better things to do */
+    if (!hki_future_is_job(future) || !job->is_whole || hk_worker_count() > 0)
+        return; /* a loop has better things to do, and threads need no help */
     executor = hki_job_hold_executor(job);
     if (!executor)
         return;
@@ -402,6 +396,20 @@ void hki_job_run(struct hki_job *job)
     rc =
         hki_job_call(job->fn, job->plain, hki_job_image(job), job->image_size, &result);
     hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
+}
+
+int hki_task_job_run(void *arg)
+{
+    struct hki_job *job = arg;
+
+    /* Before the start: who comes too late to drop it finds the id. */
+    if (!is_forgotten(job))
+        __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
+    if (hk_cancelled() < 0 || !hki_job_start(job))
+        hki_job_done(job, -ECANCELED, NULL, 0);
+    else
+        hki_job_run(job);
+    return 0;
 }
 
 /* ---- cancelling ---- */

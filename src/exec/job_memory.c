@@ -262,7 +262,8 @@ static void *take(struct cache *cache, int size)
     struct kept *kept = &cache->kept[size];
     void *block;
 
-    if (HKI_UNLIKELY(hki_fault(HK_FAULT_ALLOC)))
+    if (HKI_UNLIKELY(__atomic_load_n(&hki_faults_are_on, __ATOMIC_RELAXED)) &&
+        hki_fault(HK_FAULT_ALLOC))
         return NULL;
     if (HKI_LIKELY(kept->current && kept->current->count > 0) || refill(kept, size))
         block = pop(kept);

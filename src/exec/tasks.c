@@ -11,19 +11,6 @@
 #include "base/assert.h"
 #include "base/list.h"
 
-int hki_task_job_run(void *arg)
-{
-    struct hki_job *job = arg;
-
-    /* Before the start: who comes too late to drop it finds the id. */
-    __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
-    if (hk_cancelled() < 0 || !hki_job_start(job))
-        hki_job_done(job, -ECANCELED, NULL, 0);
-    else
-        hki_job_run(job);
-    return 0;
-}
-
 static void cancel_dealt_with(struct hki_task_cancel *request)
 {
     struct hki_job *job = hki_container_of(request, struct hki_job, cancel_of_task);

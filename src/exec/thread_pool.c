@@ -22,8 +22,10 @@ enum {
 struct pool {
     hk_executor head; /* first */
     hk_thread_pool_options options;
-    struct hki_work_pool *work; /* atomic; of the pool that is always there: NULL
+    struct hki_work_pool *work;  /* atomic; of the pool that is always there: NULL
                                  * until it is used */
+    struct hki_runtime *runtime; /* of that */
+    uint32_t is_terminated;      /* atomic: what has not started never will */
 };
 
 static struct pool *pool_of(hk_executor *executor)
@@ -38,7 +40,7 @@ static void run(struct hki_work *work)
     struct hki_job *job = hki_container_of(work, struct hki_job, work);
     struct pool *pool = pool_of(job->executor);
 
-    if (HKI_UNLIKELY(hki_workers_are_cancelled(hki_work_runtime(pool->work))))
+    if (HKI_UNLIKELY(__atomic_load_n(&pool->is_terminated, __ATOMIC_SEQ_CST)))
         hki_job_done(job, -ECANCELED, NULL, 0);
     else
         (void)hki_task_job_run(job);
@@ -53,12 +55,12 @@ static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_ho
     job->work.run = run;
     job->work.is_counted = true;
     if (scope)
-        rc = hki_crew_enter(scope, hki_work_runtime(pool->work));
+        rc = hki_crew_enter(scope, pool->runtime);
     if (rc < 0)
         return rc;
     rc = hki_work_submit(pool->work, &job->work, job->priority, how);
     if (HKI_UNLIKELY(rc < 0) && scope)
-        hki_crew_leave(scope, hki_work_runtime(pool->work), 1);
+        hki_crew_leave(scope, pool->runtime, 1);
     return rc;
 }
 
@@ -76,7 +78,11 @@ static int join(hk_executor *executor)
 
 static void terminate(hk_executor *executor)
 {
-    hki_workers_cancel(hki_work_runtime(pool_of(executor)->work));
+    struct pool *pool = pool_of(executor);
+
+    /* First: a job that does not see it is seen as a task. */
+    __atomic_store_n(&pool->is_terminated, 1, __ATOMIC_SEQ_CST);
+    hki_workers_cancel(pool->runtime);
 }
 
 static void fini(hk_executor *executor)
@@ -122,11 +128,19 @@ static int start(struct pool *pool)
         .executor = &pool->head,
     };
 
+    struct hki_work_pool *made;
+    int rc;
+
     if (!work.threads)
         work.threads = processors < THREADS_MAX ? processors : THREADS_MAX;
     if (work.threads > THREADS_MAX)
         return -EINVAL;
-    return hki_work_pool_new(&work, &pool->work);
+    rc = hki_work_pool_new(&work, &made);
+    if (rc < 0)
+        return rc;
+    pool->runtime = hki_work_runtime(made);
+    __atomic_store_n(&pool->work, made, __ATOMIC_RELEASE);
+    return 0;
 }
 
 int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out)
