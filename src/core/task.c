@@ -271,7 +271,7 @@ static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
     if (task->self.flags & HKI_TASK_COUNTED)
         worker->source->ended(worker->source, task->self.parent);
     if (!worker->source->find(worker->source, &found)) {
-        task->self.flags &= ~(uint32_t)HKI_TASK_COUNTED; /* it was told */
+        task->self.flags &= (uint16_t)~HKI_TASK_COUNTED; /* it was told */
         task->self.parent = NULL;
         return false;
     }
