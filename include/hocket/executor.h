@@ -67,8 +67,8 @@ HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void 
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_job_options {
-    /* Of the queued jobs of a pool of processes, those with a higher one start first.
-     * Tasks and pools of threads do not look at it. */
+    /* Of the queued jobs of a pool of threads or processes, those with a higher one start
+     * first. Tasks do not look at it. */
     int32_t priority;
     /* Not 0: the job may be started anew, this often in all (at most 3), when the
      * worker that had it died. Only for what may safely happen twice. */
@@ -104,16 +104,31 @@ HK_API hk_executor *hk_with(hk_executor_view *view, hk_executor *on,
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_thread_pool_options {
-    uint32_t threads;   /* at most 256; default: one for each processor */
+    uint32_t threads;   /* that compute at once; at most 256; default: one for each
+                         * processor. They are started when they are needed */
     uint32_t queue_max; /* jobs that wait for a thread; beyond that a submit waits, but
                          * not that of a job of the pool itself. Default 65,536 */
     const char *name;   /* for dumps; lives as long as the pool */
-    uint64_t reserved[4];
+    /* Threads that stay when there is nothing to do; others end after 5 seconds. Default:
+     * `threads`. And how many there may be when some are blocked: default 256. */
+    uint32_t threads_min, threads_max;
+    uint64_t reserved[3];
 } hk_thread_pool_options;
 
-/* A pool of threads of one's own. `options` may be NULL. Returns 0; -EINVAL (threads);
+/* A pool of threads of one's own. `options` may be NULL. Returns 0; -EINVAL (more than
+ * 256 threads, or not threads_min <= threads <= threads_max);
  * -ENOMEM, -EMFILE, -EAGAIN (no thread could be started), -EBADF (in exit handlers). */
 HK_API int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out);
+
+/*
+ * From here to there the job blocks its thread by something that hocket does not know: a
+ * system call, a lock of another library. Its pool meanwhile lets another thread compute,
+ * and starts one if it has to. They nest. Between the two no waiting call of hocket: it
+ * would leave the thread to others, who then share its place. Elsewhere than in a job of
+ * a pool of threads they do nothing. Never block. Any task or thread.
+ */
+HK_API void hk_blocking_begin(void);
+HK_API void hk_blocking_end(void);
 
 /* No job is taken from now on: their futures fail with -EPIPE. Twice is once. The
  * executors that need no making cannot be closed: panic. */

@@ -91,6 +91,8 @@ static void count_runtime(struct hki_runtime *runtime, void *ctx)
     for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
         const struct hki_worker *worker = &runtime->workers[i];
 
+        if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) == HKI_AWAY)
+            continue;
         /* A runtime that starts or ends has a thread which is awake. */
         if (!hki_halt_runs(worker) ||
             __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) != HKI_SLEEPS_ON_FUTEX)
@@ -150,6 +152,8 @@ static void report_foreign(const struct people *people, int foreign)
 /* Nothing that could make one of its tasks run. */
 static bool is_stuck_worker(struct hki_worker *worker)
 {
+    if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) == HKI_AWAY)
+        return !hki_worker_has_messages(worker);
     return hki_halt_is_still(worker) && !worker->current && !worker->ready_head &&
            !worker->wheel.count && !worker->ops_in_flight && !worker->halt.has_more &&
            !hki_worker_has_messages(worker) &&
@@ -401,14 +405,6 @@ void hki_deadlock_worker_starts(struct hki_self *outer)
         stir();
 }
 
-void hki_deadlock_worker_ends(struct hki_self *outer)
-{
-    if (outer && !is_helper())
-        set_ours(outer, 0);
-    else
-        (void)go_quiet();
-}
-
 void hki_deadlock_thread_joins(struct hki_thread *thread)
 {
     set_ours(&thread->self, is_helper());
@@ -440,12 +436,26 @@ static void nudge_thread(struct hki_thread *thread, void *ctx)
 
 /* The last one awake ends. It cannot look around itself, since it is still there: so it
  * makes someone stir, who then is the last. */
-void hki_deadlock_thread_leaves(struct hki_thread *thread)
+static void leave_awake(void)
 {
     bool done = false;
 
-    if (thread->is_ours || (go_quiet() & AWAKE_MASK))
+    if (go_quiet() & AWAKE_MASK)
         return;
     hki_runtimes_visit(nudge_worker, &done);
     hki_threads_visit(nudge_thread, &done);
+}
+
+void hki_deadlock_thread_leaves(struct hki_thread *thread)
+{
+    if (!thread->is_ours)
+        leave_awake();
+}
+
+void hki_deadlock_worker_ends(struct hki_self *outer)
+{
+    if (outer && !is_helper())
+        set_ours(outer, 0);
+    else
+        leave_awake();
 }

@@ -262,10 +262,37 @@ static void join_worker(struct hki_worker *worker)
     (void)pthread_timedjoin_np(worker->thread, NULL, &until);
 }
 
+static uint32_t sleeping(const struct hki_worker *worker)
+{
+    return __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST);
+}
+
+/* After the end of the runtime a worker stays away: nothing of it is left to be done. */
+void hki_runtime_bring_back(struct hki_worker *worker)
+{
+    struct hki_runtime *runtime = worker->runtime;
+    int rc = 0;
+
+    hki_lock_acquire(&runtime->return_lock);
+    if (sleeping(worker) == HKI_AWAY &&
+        !__atomic_load_n(&runtime->finished, __ATOMIC_SEQ_CST)) {
+        join_worker(worker);
+        __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
+        /* Whoever called it cannot do its work: so until the system has a thread. */
+        while ((rc = launch_worker(worker)) < 0) {
+            hki_log(HK_LOG_ERROR, "no thread for worker %u, which is called: %s",
+                    worker->index, hk_error_text(rc));
+            hki_os_yield();
+        }
+    }
+    hki_lock_release(&runtime->return_lock);
+}
+
 static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
 {
     /* Before the looks whether they sleep: has_news() reads the two the other way. */
     __atomic_store_n(&runtime->finished, 1, __ATOMIC_SEQ_CST);
+    hki_lock_outlast(&runtime->return_lock);
     for (uint32_t i = from; i < to; i++)
         hki_worker_notify(&runtime->workers[i]);
     for (uint32_t i = from; i < to; i++)

@@ -23,6 +23,7 @@ struct hki_runtime {
     uint64_t number;                 /* of all runtimes there were; 1 is the first */
     uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
+    uint32_t return_lock;      /* guards the threads of workers that are AWAY */
     uint32_t worker_count;     /* atomic: grows in a runtime with a source */
     struct hki_worker *workers;
     struct hki_source *source; /* immutable; NULL: its workers know but tasks */
@@ -58,6 +59,9 @@ struct hki_runtime *hki_runtime_current(void);
 /* Calls `visit` for each runtime with the registry locked. */
 void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx),
                         void *ctx);
+
+/* The worker was AWAY: gives it a thread again. Any thread. */
+void hki_runtime_bring_back(struct hki_worker *worker);
 
 /* The record in slot `slot`, or NULL. Any thread while the runtime is registered. */
 struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot);

@@ -51,6 +51,10 @@ void hki_worker_notify(struct hki_worker *worker)
 
     if (state == HKI_AWAKE)
         return;
+    if (HKI_UNLIKELY(state == HKI_AWAY)) {
+        hki_runtime_bring_back(worker);
+        return;
+    }
     /* It may wake by itself before we come to wake it, and end: not without us. */
     __atomic_add_fetch(&worker->posters, 1, __ATOMIC_SEQ_CST);
     if (__atomic_compare_exchange_n(&worker->sleeping, &state, HKI_AWAKE, false,
@@ -59,6 +63,8 @@ void hki_worker_notify(struct hki_worker *worker)
             hki_futex_wake(&worker->sleeping, 1);
         else
             worker->poller_ops->wake(worker->poller);
+    } else if (HKI_UNLIKELY(state == HKI_AWAY)) {
+        hki_runtime_bring_back(worker);
     }
     __atomic_sub_fetch(&worker->posters, 1, __ATOMIC_RELEASE);
 }
@@ -185,6 +191,9 @@ void hki_workers_recheck(struct hki_runtime *runtime)
     for (uint32_t i = 0; i < count; i++) {
         struct hki_worker *worker = &runtime->workers[i];
 
+        /* It has no tasks; those that it finds when it comes back look by themselves. */
+        if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) == HKI_AWAY)
+            continue;
         if (__atomic_exchange_n(&worker->recheck_posted, 1, __ATOMIC_SEQ_CST))
             continue;
         worker->recheck.hki_run = recheck_found;
@@ -341,6 +350,25 @@ static void sleep_on_futex(struct hki_worker *worker, int64_t until_ns)
         hki_deadlock_stirs(worker);
 }
 
+/* It has slept as long as it may: its thread ends, unless there is something that needs
+ * it, or somebody calls it now. */
+static bool goes_away(struct hki_worker *worker, int64_t until_ns)
+{
+    uint32_t asleep = HKI_SLEEPS_ON_FUTEX;
+
+    if (!worker->source || until_ns == HK_NEVER || hki_os_now_ns() < until_ns ||
+        worker->tasks_spawned != worker->tasks_ended || worker->zombies ||
+        worker->wheel.count || worker->ops_in_flight || worker->blocked_waiters.head ||
+        has_news(worker) || !worker->source->may_leave(worker->source))
+        return false;
+    worker->is_away =
+        __atomic_compare_exchange_n(&worker->sleeping, &asleep, HKI_AWAY, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    if (!worker->is_away)
+        worker->source->returns(worker->source);
+    return worker->is_away;
+}
+
 /* To be called when `sleeping` says so. */
 static bool work_lets_sleep(struct hki_worker *worker)
 {
@@ -369,8 +397,10 @@ static void sleep_until(struct hki_worker *worker, int64_t until_ns)
             take_completions(worker, left_ns > 0 ? left_ns : 0);
         }
     }
-    __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
+    if (HKI_UNLIKELY(worker->source) && goes_away(worker, until_ns))
+        return;
+    __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
     if (worker->source)
         worker->source->wakes(worker->source);
     hki_watch_stirs();
@@ -467,10 +497,24 @@ static void relieve_starved(struct hki_worker *worker)
 /* Work waits, and there was no memory for a stack: it tries again so soon. */
 #define FULL_NS (10 * HK_MILLISECOND)
 
+/* The next timer; with a source maybe sooner. */
+static int64_t sleep_end(struct hki_worker *worker)
+{
+    int64_t until_ns = hki_wheel_next(&worker->wheel, false), at_most_ns, now_ns;
+
+    if (HKI_LIKELY(!worker->source))
+        return until_ns;
+    at_most_ns = worker->source->sleeps_at_most(worker->source);
+    if (worker->is_full)
+        at_most_ns = FULL_NS;
+    if (at_most_ns == HK_NEVER)
+        return until_ns;
+    now_ns = hki_os_now_ns();
+    return until_ns - now_ns > at_most_ns ? now_ns + at_most_ns : until_ns;
+}
+
 static void rest(struct hki_worker *worker)
 {
-    int64_t until_ns;
-
     if (is_out_of_stacks(worker)) {
         relieve_starved(worker);
         return;
@@ -501,10 +545,7 @@ static void rest(struct hki_worker *worker)
     }
     if (worker->source && search(worker))
         return;
-    until_ns = hki_wheel_next(&worker->wheel, false);
-    if (worker->is_full && until_ns - hki_os_now_ns() > FULL_NS)
-        until_ns = hki_os_now_ns() + FULL_NS;
-    sleep_until(worker, until_ns);
+    sleep_until(worker, sleep_end(worker));
 }
 
 /* ---- the loop ---- */
@@ -542,6 +583,8 @@ static void turn(struct hki_worker *worker)
 
 static bool is_over(struct hki_worker *worker)
 {
+    if (HKI_UNLIKELY(worker->is_away))
+        return true;
     if (__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         return true;
     if (!__atomic_load_n(&worker->runtime->finished, __ATOMIC_ACQUIRE))
@@ -561,6 +604,16 @@ static void end_operations(struct hki_worker *worker)
     } while (worker->ops_in_flight || hki_worker_has_messages(worker));
 }
 
+static void leave_thread(struct hki_worker *worker, struct hki_self *outer,
+                         const char *stayed)
+{
+    hki_deadlock_worker_ends(outer);
+    hki_signal_stack_close(&worker->signal_stack);
+    (void)hki_thread_stays(stayed);
+    hki_worker_current = NULL;
+    hki_self_current = outer;
+}
+
 void hki_worker_run(struct hki_worker *worker)
 {
     struct hki_self *outer = hki_self_current;
@@ -578,18 +631,23 @@ void hki_worker_run(struct hki_worker *worker)
     hki_signal_stack_open(&worker->signal_stack);
     hki_deadlock_worker_starts(outer);
     hki_halt_enter(worker);
+    if (HKI_UNLIKELY(worker->is_away)) {
+        worker->is_away = false;
+        worker->source->returns(worker->source);
+        worker->source->wakes(worker->source);
+    }
     while (!is_over(worker))
         turn(worker);
     hki_halt_leave(worker);
+    if (HKI_UNLIKELY(worker->is_away)) {
+        leave_thread(worker, outer, stayed);
+        return;
+    }
     hki_worker_close_inbox(worker);
     /* At the exit of the process nobody waits for a blocking call to return. */
     if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         end_operations(worker);
     while (__atomic_load_n(&worker->posters, __ATOMIC_SEQ_CST))
         hki_os_yield();
-    hki_deadlock_worker_ends(outer);
-    hki_signal_stack_close(&worker->signal_stack);
-    (void)hki_thread_stays(stayed);
-    hki_worker_current = NULL;
-    hki_self_current = outer;
+    leave_thread(worker, outer, stayed);
 }

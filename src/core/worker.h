@@ -31,6 +31,8 @@ enum {
     HKI_AWAKE,
     HKI_SLEEPS_ON_FUTEX, /* no I/O is in flight: on this very word */
     HKI_SLEEPS_IN_POLLER,
+    HKI_AWAY, /* its thread has ended, having nothing to do for long: one that notifies
+               * it starts another. Only in a runtime with a source */
 };
 
 struct hki_worker {
@@ -69,6 +71,7 @@ struct hki_worker {
     struct hki_wheel wheel;
     struct hki_source *source; /* immutable; NULL: there is no work but tasks */
     struct hki_self *found;    /* tasks made of found work, by their sibling links */
+    bool is_away;              /* its thread ends, or begins, in the state AWAY */
     bool breathes; /* the next turn is for a task that computes: no new work */
     bool is_full;  /* the last look for work found no stack or record for it */
 

@@ -110,6 +110,12 @@ struct hki_source {
      * there is work. In any case `wakes` follows. */
     bool (*sleeps)(struct hki_source *source);
     void (*wakes)(struct hki_source *source);
+    /* How long a sleep for nothing in particular may be; then `may_leave` is asked
+     * whether the thread may end. It is as if the worker slept on: who wakes it starts a
+     * thread anew, where `returns` is called, and then `wakes`. */
+    int64_t (*sleeps_at_most)(struct hki_source *source);
+    bool (*may_leave)(struct hki_source *source);
+    void (*returns)(struct hki_source *source);
 };
 
 /*

@@ -19,6 +19,8 @@ enum {
     QUEUE_MAX = 65536,
 };
 
+#define IDLE_NS (5 * HK_SECOND)
+
 struct pool {
     hk_executor head; /* first */
     hk_thread_pool_options options;
@@ -123,7 +125,9 @@ static int start(struct pool *pool)
     uint32_t processors = hki_os_cpu_count();
     struct hki_work_options work = {
         .threads = options->threads,
-        .threads_max = THREADS_MAX,
+        .threads_max = options->threads_max ? options->threads_max : THREADS_MAX,
+        .threads_min = options->threads_min,
+        .idle_ns = IDLE_NS,
         .queue_max = options->queue_max ? options->queue_max : QUEUE_MAX,
         .executor = &pool->head,
     };
@@ -133,7 +137,10 @@ static int start(struct pool *pool)
 
     if (!work.threads)
         work.threads = processors < THREADS_MAX ? processors : THREADS_MAX;
-    if (work.threads > THREADS_MAX)
+    if (!work.threads_min)
+        work.threads_min = work.threads;
+    if (work.threads > work.threads_max || work.threads_max > THREADS_MAX ||
+        work.threads_min > work.threads)
         return -EINVAL;
     rc = hki_work_pool_new(&work, &made);
     if (rc < 0)

@@ -24,9 +24,10 @@ struct hki_work_pool {
     _Alignas(64) struct hki_source source;
     struct hki_work_options options; /* immutable */
     struct hki_runtime *runtime;     /* immutable */
-    uint32_t launched;               /* atomic; written by who holds the search */
-    uint32_t guests_lock;            /* guards the making of seats for guests */
-    uint32_t guest_seats;            /* atomic: guests that there ever were at once */
+    uint32_t launched;    /* atomic; written by who holds the search: threads ever */
+    uint32_t alive;       /* atomic: less those that have left */
+    uint32_t guests_lock; /* guards the making of seats for guests */
+    uint32_t guest_seats; /* atomic: guests that there ever were at once */
     /* Atomic; the threads', then the guests'. Made at need, they stay. */
     struct hki_work_seat *seats[SEATS_MAX];
     _Alignas(64) struct hki_work_queue queue;
@@ -144,7 +145,9 @@ static bool has_work(const struct hki_source *source)
 
 static bool wake_sleeper(struct hki_work_pool *pool)
 {
-    for (uint32_t i = launched_of(pool); i-- > 0;) {
+    uint32_t launched = launched_of(pool);
+
+    for (uint32_t i = 0; i < launched; i++) { /* the last ones may leave */
         uint32_t asleep = 1;
 
         if (__atomic_load_n(&seat_at(pool, i)->asleep, __ATOMIC_RELAXED) &&
@@ -166,8 +169,10 @@ static bool launch(struct hki_work_pool *pool)
         return false;
     seat_at(pool, index)->searches = true;
     __atomic_store_n(&pool->launched, index + 1, __ATOMIC_SEQ_CST);
-    if (hki_workers_launch(pool->runtime, index) == 0)
+    if (hki_workers_launch(pool->runtime, index) == 0) {
+        __atomic_add_fetch(&pool->alive, 1, __ATOMIC_SEQ_CST);
         return true;
+    }
     __atomic_store_n(&pool->launched, index, __ATOMIC_SEQ_CST);
     return false;
 }
@@ -397,7 +402,8 @@ static bool find(struct hki_source *source, struct hki_found *out)
     struct hki_work_seat *seat = own_seat(pool);
     struct hki_work *work;
 
-    if (HKI_UNLIKELY(__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)) {
+    if (HKI_UNLIKELY(seat->blocking ||
+                     __atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)) {
         tell_ended(pool, seat);
         return false;
     }
@@ -428,29 +434,44 @@ static void turns_away(struct hki_source *source)
 
 /* ---- sleeping ---- */
 
+static int32_t give_room(struct hki_work_pool *pool)
+{
+    return __atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+}
+
+static void take_room(struct hki_work_pool *pool)
+{
+    __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+}
+
 static bool searches(struct hki_source *source)
 {
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
-    if (__atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)
+    if (seat->blocking || __atomic_load_n(&pool->demand.room, __ATOMIC_RELAXED) < 0)
         return false;
     if (!seat->searches)
         seat->searches = begin_search(pool);
     return seat->searches;
 }
 
+/* One whose task has parked between hk_blocking_begin and its end has given its place
+ * back already, and is not to be woken for work. */
 static bool sleeps(struct hki_source *source)
 {
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
+    seat->dozes = seat->blocking;
+    if (seat->dozes)
+        return true;
     if (seat->searches) {
         seat->searches = false;
         end_search(pool);
     }
     __atomic_store_n(&seat->asleep, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST) < 0)
+    if (give_room(pool) < 0)
         return true; /* enough others compute, and will find what there is */
     if (pool->demand.has_fence)
         hki_fence_everywhere();
@@ -463,10 +484,82 @@ static void wakes(struct hki_source *source)
     struct hki_work_pool *pool = pool_of(source);
     struct hki_work_seat *seat = own_seat(pool);
 
-    if (__atomic_exchange_n(&seat->asleep, 0, __ATOMIC_SEQ_CST))
-        __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    if (seat->dozes)
+        seat->dozes = false;
+    else if (__atomic_exchange_n(&seat->asleep, 0, __ATOMIC_SEQ_CST))
+        take_room(pool);
     else
         seat->searches = true;
+}
+
+/* ---- fewer threads ---- */
+
+static uint32_t alive_of(const struct hki_work_pool *pool)
+{
+    return __atomic_load_n(&pool->alive, __ATOMIC_RELAXED);
+}
+
+static int64_t sleeps_at_most(struct hki_source *source)
+{
+    const struct hki_work_pool *pool = pool_of(source);
+
+    return alive_of(pool) > pool->options.threads_min ? pool->options.idle_ns
+                                                      : HK_NEVER;
+}
+
+static bool may_leave(struct hki_source *source)
+{
+    struct hki_work_pool *pool = pool_of(source);
+    uint32_t alive = alive_of(pool);
+
+    if (own_seat(pool)->blocking)
+        return false;
+    do
+        if (alive <= pool->options.threads_min)
+            return false;
+    while (!__atomic_compare_exchange_n(&pool->alive, &alive, alive - 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return true;
+}
+
+static void returns(struct hki_source *source)
+{
+    __atomic_add_fetch(&pool_of(source)->alive, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- tasks that block their thread ---- */
+
+static struct hki_work_seat *seat_of_pool(void)
+{
+    struct hki_work_seat *seat = hki_work_seat_here;
+
+    return seat && !seat->is_guest ? seat : NULL;
+}
+
+void hk_blocking_begin(void)
+{
+    struct hki_work_seat *seat = seat_of_pool();
+
+    if (!seat || seat->blocking++ > 0)
+        return;
+    (void)give_room(seat->pool);
+    tell_ended(seat->pool, seat);
+    if (seat->pool->demand.has_fence)
+        hki_fence_everywhere(); /* as who goes to sleep */
+    if (has_work(&seat->pool->source))
+        hki_work_wake(seat->pool);
+}
+
+void hk_blocking_end(void)
+{
+    struct hki_work_seat *seat = seat_of_pool();
+
+    if (!seat)
+        return;
+    if (HKI_UNLIKELY(seat->blocking == 0))
+        hki_panic("hk_blocking_end without hk_blocking_begin");
+    if (--seat->blocking == 0)
+        take_room(seat->pool);
 }
 
 /* ---- pushing from outside ---- */
@@ -569,8 +662,9 @@ int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t p
 
 /* ---- plain threads that take part ---- */
 
-/* Its thread computes from now on. */
-static void take_room(struct hki_work_seat *seat)
+/* Its thread computes from now on. Without a place it is one too many: one thread of the
+ * pool is always left to it. */
+static void take_place(struct hki_work_seat *seat)
 {
     struct hki_work_pool *pool = seat->pool;
     uint32_t places = pool->options.threads - 1;
@@ -581,21 +675,23 @@ static void take_room(struct hki_work_seat *seat)
             return;
     } while (!__atomic_compare_exchange_n(&pool->demand.guests, &taken, taken + 1, true,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    seat->has_room = true;
-    __atomic_sub_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
+    seat->has_place = true;
+    take_room(pool);
 }
 
-static void give_room(struct hki_work_seat *seat)
+/* Without the fence of who goes to sleep, as this happens at the end of each loop. Who
+ * pushes at this very moment, and sees no room, can rely on the thread of the pool that
+ * has the last place, and looks for work when it has done what it does. */
+static void give_place(struct hki_work_seat *seat)
 {
     struct hki_work_pool *pool = seat->pool;
 
-    if (!seat->has_room)
+    if (!seat->has_place)
         return;
-    seat->has_room = false;
+    seat->has_place = false;
     __atomic_sub_fetch(&pool->demand.guests, 1, __ATOMIC_RELAXED);
-    /* Who pushed while there was room has woken somebody. */
-    if (__atomic_fetch_add(&pool->demand.room, 1, __ATOMIC_SEQ_CST) <= 0 &&
-        has_work(&pool->source))
+    /* Who has pushed while there was room has woken somebody. */
+    if (give_room(pool) <= 0 && has_work(&pool->source))
         hki_work_wake(pool);
 }
 
@@ -604,16 +700,16 @@ static void place_is_left(struct hki_place *place, bool now)
     struct hki_work_seat *seat = hki_container_of(place, struct hki_work_seat, place);
 
     if (now)
-        give_room(seat);
+        give_place(seat);
     else
-        take_room(seat);
+        take_place(seat);
 }
 
 /* True: it is the caller's now. */
 static bool claim_seat(struct hki_work_seat *seat)
 {
-    return !__atomic_load_n(&seat->taken, __ATOMIC_RELAXED) &&
-           !__atomic_exchange_n(&seat->taken, 1, __ATOMIC_ACQUIRE);
+    return !__atomic_load_n(&seat->is_taken, __ATOMIC_RELAXED) &&
+           !__atomic_exchange_n(&seat->is_taken, 1, __ATOMIC_ACQUIRE);
 }
 
 static struct hki_work_seat *old_guest_seat(const struct hki_work_pool *pool)
@@ -635,7 +731,8 @@ static struct hki_work_seat *new_guest_seat(struct hki_work_pool *pool)
     count = pool->guest_seats;
     if (count < GUESTS_MAX && make_seat(pool, THREADS_MAX + count) == 0) {
         seat = seat_at(pool, THREADS_MAX + count);
-        seat->taken = 1;
+        seat->is_guest = true;
+        seat->is_taken = 1;
         seat->place.is_left = place_is_left;
         __atomic_store_n(&pool->guest_seats, count + 1, __ATOMIC_SEQ_CST);
     }
@@ -656,7 +753,7 @@ int hki_work_participate(struct hki_work_pool *pool)
         return -ENOMEM;
     hki_work_seat_here = seat;
     hki_thread_has_place(&seat->place);
-    take_room(seat);
+    take_place(seat);
     return 0;
 }
 
@@ -670,8 +767,8 @@ void hki_work_leave(struct hki_work_pool *pool)
     while ((work = hki_deque_take(&seat->deque)))
         if (hki_work_push_far(pool, work) < 0)
             hki_panic("no memory for the work that a thread leaves behind");
-    give_room(seat);
-    __atomic_store_n(&seat->taken, 0, __ATOMIC_RELEASE);
+    give_place(seat);
+    __atomic_store_n(&seat->is_taken, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- making ---- */
@@ -688,8 +785,18 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
     int rc;
 
     pool->options = *options;
-    pool->source =
-        (struct hki_source){find, ended, turns_away, searches, has_work, sleeps, wakes};
+    pool->source = (struct hki_source){
+        .find = find,
+        .ended = ended,
+        .turns_away = turns_away,
+        .searches = searches,
+        .has_work = has_work,
+        .sleeps = sleeps,
+        .wakes = wakes,
+        .sleeps_at_most = sleeps_at_most,
+        .may_leave = may_leave,
+        .returns = returns,
+    };
     hki_fence_prepare();
     pool->demand.has_fence = hki_fence_is_available();
     pool->demand.room = (int32_t)options->threads - 1;
@@ -698,7 +805,7 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
         rc = make_seat(pool, 0);
     if (rc < 0)
         return rc;
-    pool->launched = 1;
+    pool->launched = pool->alive = 1;
     return hki_workers_start(options->threads_max, &pool->source, &pool->runtime);
 }
 
@@ -758,7 +865,7 @@ uint32_t hki_work_stats(const struct hki_work_pool *pool, hk_executor_stats *out
     outside = __atomic_load_n(&pool->outside, __ATOMIC_RELAXED);
     out->submitted += outside;
     out->queued += outside;
-    return launched_of(pool);
+    return alive_of(pool);
 }
 
 /* ---- the end ---- */

@@ -57,10 +57,13 @@ enum hki_submit_how {
 struct hki_work_seat {
     struct hki_deque deque; /* steal: any thread */
     struct hki_work_pool *pool;
-    uint32_t asleep; /* atomic: 1 until it, or who wakes it, makes it 0 */
-    bool searches;   /* one of pool->searchers */
-    bool has_room;   /* of a plain thread: it counts among those that compute */
-    uint32_t taken;  /* atomic: a plain thread has it */
+    uint32_t asleep;   /* atomic: 1 until it, or who wakes it, makes it 0 */
+    bool searches;     /* one of pool->searchers */
+    bool dozes;        /* sleeps although it computes, as far as others know */
+    uint32_t blocking; /* calls of hk_blocking_begin less those of its end */
+    bool is_guest;     /* a plain thread's: */
+    bool has_place;    /* it computes in place of a thread of the pool */
+    uint32_t is_taken; /* atomic */
     struct hki_place place;
     uint32_t finds;
     uint64_t random;
@@ -85,6 +88,8 @@ extern __thread struct hki_work_seat *hki_work_seat_here
 struct hki_work_options {
     uint32_t threads;      /* that compute at once */
     uint32_t threads_max;  /* with those that are blocked */
+    uint32_t threads_min;  /* that stay when there is nothing to do; at least 1 */
+    int64_t idle_ns;       /* after which others end */
     uint32_t queue_max;    /* pieces in the queue, for hki_work_submit */
     hk_executor *executor; /* whose jobs are counted by its seats; may be NULL */
 };

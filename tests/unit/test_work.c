@@ -34,7 +34,12 @@ static void await_runs(uint32_t count)
 
 static struct hki_work_pool *pool_of_threads(uint32_t threads)
 {
-    const struct hki_work_options options = {.threads = threads, .threads_max = 8};
+    const struct hki_work_options options = {
+        .threads = threads,
+        .threads_max = 8,
+        .threads_min = 1,
+        .idle_ns = 20 * HK_MILLISECOND,
+    };
     struct hki_work_pool *pool;
 
     assert_int_equal(hki_work_pool_new(&options, &pool), 0);
