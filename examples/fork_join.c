@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Divide and conquer. In how many ways can n queens stand on a board of n by n squares,
- * none of them on a row, column or diagonal of another? Each way to place the next queen
- * is a search of its own, which whoever has nothing to do may take.
+ * none of them on a row, column or diagonal of another? Each way to place the next
+ * queen is a search of its own, which whoever has nothing to do may take.
  *
  * Prints:
  *   6 queens:  4 ways

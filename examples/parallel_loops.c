@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All processors for one computation. From a number go on to its half if it is even, to
- * three times it plus one if it is odd, until you come to 1: how many steps is that? For
- * the first million numbers; some take five hundred times as long as others.
+ * three times it plus one if it is odd, until you come to 1: how many steps is that?
+ * For the first million numbers; some take five hundred times as long as others.
  *
  * Prints:
  *   131434424 steps in all
@@ -131,8 +131,8 @@ static int compute(void *unused)
     return 0;
 }
 
-/* From a plain main, which computes as well; hk_run(compute, NULL, NULL) would leave its
- * thread free for other tasks meanwhile. */
+/* From a plain main, which computes as well; hk_run(compute, NULL, NULL) would leave
+ * its thread free for other tasks meanwhile. */
 int main(void)
 {
     int rc = compute(NULL);

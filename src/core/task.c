@@ -548,6 +548,13 @@ _Static_assert(offsetof(struct hki_self, waiter) ==
 
 /* ---- yield, and who am I ---- */
 
+/* Nobody to yield to; now and then the loop gets its turn. */
+static bool nobody_else(struct hki_worker *worker)
+{
+    return !worker->ready_head && !hki_worker_has_messages(worker) &&
+           worker->ticks-- > 0;
+}
+
 int hk_yield(void)
 {
     struct hki_self *self = hki_self();
@@ -561,10 +568,8 @@ int hk_yield(void)
         return 0;
     }
     self->budget = HKI_BUDGET;
-    if (!worker->ready_head && worker->ticks > 0 && !hki_worker_has_messages(worker)) {
-        worker->ticks--; /* nobody to yield to; now and then the loop gets its turn */
+    if (nobody_else(worker))
         return 0;
-    }
     hki_ready_push(worker, hki_task_of(self));
     return hki_switch_away(hki_switch, worker, hki_task_of(self));
 }
@@ -580,10 +585,19 @@ void hki_self_exhausted(struct hki_self *self)
     (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
 }
 
-void hki_workers_breathe(void)
+void hki_workers_share(struct hki_self *self)
 {
-    struct hki_self *self = hki_self();
+    struct hki_worker *worker = self->worker;
 
+    self->budget = HKI_BUDGET;
+    if (self->kind != HKI_SELF_TASK || nobody_else(worker))
+        return;
+    worker->breathes = true;
+    hki_self_exhausted(self);
+}
+
+void hki_workers_breathe(struct hki_self *self)
+{
     if (self->kind != HKI_SELF_TASK)
         return;
     self->worker->ticks = 0;

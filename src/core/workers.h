@@ -9,6 +9,7 @@
 #include <hocket/scope.h>
 #include <hocket/task.h>
 
+struct hki_self;
 struct hki_worker;
 struct hki_runtime;
 
@@ -154,9 +155,15 @@ void hki_workers_cancel(struct hki_runtime *runtime);
 /* True: that was called. */
 bool hki_workers_are_cancelled(const struct hki_runtime *runtime);
 
-/* For a task that computes for long: its worker's loop takes a turn, with what has come
- * for other tasks of it, cancels and deadlines. On a plain thread nothing. */
-void hki_workers_breathe(void);
+/*
+ * For tasks that compute for long, and have pushed work that they will take back: their
+ * worker looks for none meanwhile, or it would find just that. The first lets other tasks
+ * of the worker go on if there are any, and messages come (cancels); the second lets the
+ * loop have a turn in any case (deadlines). `self` is the caller; a plain thread has
+ * none of this.
+ */
+void hki_workers_share(struct hki_self *self);
+void hki_workers_breathe(struct hki_self *self);
 
 /* hk_task_cancel with memory of the caller, for who must not fail. */
 struct hki_task_cancel {

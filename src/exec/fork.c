@@ -13,7 +13,7 @@
  * The state of a record:
  *
  *     FORKED      not ended
- *     DONE        the function has returned on another thread; the record's last use there
+ *     DONE        the function has returned on another thread, which is done with it
  *     (address)   of the joiner's waiter, who parks: set by the joiner, FORKED before
  */
 #include "exec/parallel.h"
@@ -201,7 +201,8 @@ int hk_join(hk_forked *forked)
     rc = HKI_LIKELY(top == work_of(forked)) ? call(forked, self)
                                             : join_taken(forked, top);
     forked->hki_run = NULL;
-    hki_spend(self);
+    if (HKI_UNLIKELY(--self->budget == 0))
+        hki_workers_share(self);
     if (HKI_UNLIKELY(forked->hki_flags & ENTERED))
         hki_work_leave(pool_here());
     return rc;
@@ -252,7 +253,8 @@ int hk_parallel_run(hk_task_fn *fn, void *arg)
     hki_forks_check(self, forks);
     if (enters)
         hki_work_leave(pool_here());
-    hki_spend(self);
+    if (HKI_UNLIKELY(--self->budget == 0))
+        hki_workers_share(self);
     return rc;
 }
 

@@ -186,7 +186,7 @@ static void look_at_clock(struct participant *me)
     if (me->breathed_ns == 0)
         me->breathed_ns = now_ns; /* a short loop never comes to need it */
     if (now_ns - me->breathed_ns >= BREATHE_NS) {
-        hki_workers_breathe();
+        hki_workers_breathe(me->self);
         me->breathed_ns = hki_os_now_ns();
         me->chunks_most = me->chunks_most / 4 + 1;
     } else if (me->chunks_most < CHUNKS_MOST) {

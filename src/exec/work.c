@@ -384,8 +384,9 @@ static int run_work(void *arg)
 }
 
 /*
- * From now until its join a cancel of the scope reaches what we run for it. Here, and not
- * where it is pushed: most forks are joined where they were made, and need none of it.
+ * From now until its join a cancel of the scope reaches what we run for it. Here, and
+ * not where it is pushed: most forks are joined where they were made, and need none of
+ * it.
  * Without memory it runs to its end, whatever happens to its scope. The fence: either
  * who cancels finds us, or the task that is made now finds the scope cancelled; pairs
  * with visit_remote in core/cancel.c.
@@ -662,8 +663,8 @@ int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t p
 
 /* ---- plain threads that take part ---- */
 
-/* Its thread computes from now on. Without a place it is one too many: one thread of the
- * pool is always left to it. */
+/* Its thread computes from now on. Without a place it is one too many: one thread of
+ * the pool is always left to it. */
 static void take_place(struct hki_work_seat *seat)
 {
     struct hki_work_pool *pool = seat->pool;
