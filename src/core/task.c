@@ -551,8 +551,10 @@ _Static_assert(offsetof(struct hki_self, waiter) ==
 /* Nobody to yield to; now and then the loop gets its turn. */
 static bool nobody_else(struct hki_worker *worker)
 {
-    return !worker->ready_head && !hki_worker_has_messages(worker) &&
-           worker->ticks-- > 0;
+    if (worker->ready_head || worker->ticks <= 0 || hki_worker_has_messages(worker))
+        return false;
+    worker->ticks--;
+    return true;
 }
 
 int hk_yield(void)

@@ -71,7 +71,7 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_shared), 16);
     assert_int_equal(sizeof(hk_map_options), 64);
     assert_int_equal(sizeof(hk_progress_line), 40);
-    assert_int_equal(sizeof(hk_parallel_options), 64);
+    assert_int_equal(sizeof(hk_parallel_options), 56);
     assert_int_equal(sizeof(hk_forked), 80);
 }
 
