@@ -67,8 +67,8 @@ HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void 
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_job_options {
-    /* Of the queued jobs of a pool of threads or processes, those with a higher one start
-     * first. Tasks do not look at it. */
+    /* Of the queued jobs of a pool of threads or processes, those with a higher one
+     * start first. Tasks do not look at it. */
     int32_t priority;
     /* Not 0: the job may be started anew, this often in all (at most 3), when the
      * worker that had it died. Only for what may safely happen twice. */
@@ -109,8 +109,9 @@ typedef struct hk_thread_pool_options {
     uint32_t queue_max; /* jobs that wait for a thread; beyond that a submit waits, but
                          * not that of a job of the pool itself. Default 65,536 */
     const char *name;   /* for dumps; lives as long as the pool */
-    /* Threads that stay when there is nothing to do; others end after 5 seconds. Default:
-     * `threads`. And how many there may be when some are blocked: default 256. */
+    /* Threads that stay when there is nothing to do; others end after 5 seconds.
+     * Default: `threads`. And how many there may be when some are blocked: default 256.
+     * */
     uint32_t threads_min, threads_max;
     uint64_t reserved[3];
 } hk_thread_pool_options;
@@ -121,11 +122,11 @@ typedef struct hk_thread_pool_options {
 HK_API int hk_thread_pool_new(const hk_thread_pool_options *options, hk_executor **out);
 
 /*
- * From here to there the job blocks its thread by something that hocket does not know: a
- * system call, a lock of another library. Its pool meanwhile lets another thread compute,
- * and starts one if it has to. They nest. Between the two no waiting call of hocket: it
- * would leave the thread to others, who then share its place. Elsewhere than in a job of
- * a pool of threads they do nothing. Never block. Any task or thread.
+ * From here to there the job blocks its thread by something that hocket does not know:
+ * a system call, a lock of another library. Its pool meanwhile lets another thread
+ * compute, and starts one if it has to. They nest. Between the two no waiting call of
+ * hocket: it would leave the thread to others, who then share its place. Elsewhere than
+ * in a job of a pool of threads they do nothing. Never block. Any task or thread.
  */
 HK_API void hk_blocking_begin(void);
 HK_API void hk_blocking_end(void);

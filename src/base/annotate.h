@@ -59,4 +59,16 @@ void AnnotateIgnoreReadsEnd(const char *file, int line);
 #define HKI_COUNT(counter, by) ((void)((counter) += (by)))
 #endif
 
+/*
+ * A word that one thread alone reads and writes, in whichever of its tasks: an order
+ * that the logical mode does not know.
+ */
+#ifdef HKI_TSAN
+#define HKI_OWN_GET(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define HKI_OWN_SET(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELAXED)
+#else
+#define HKI_OWN_GET(word) (word)
+#define HKI_OWN_SET(word, value) ((void)((word) = (value)))
+#endif
+
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A crew: all jobs of one scope that one runtime for jobs (core/workers.h) has. The scope
- * knows one guest for them, made at the first and kept until its join, and counts one
- * remote child while the crew has a count. So a job costs an addition, and its end a
- * part of a subtraction, where a remote child costs the scope's lock twice.
+ * A crew: all jobs of one scope that one runtime for jobs (core/workers.h) has. The
+ * scope knows one guest for them, made at the first and kept until its join, and counts
+ * one remote child while the crew has a count. So a job costs an addition, and its end
+ * a part of a subtraction, where a remote child costs the scope's lock twice.
  *
  *     count     jobs that have not ended, but for those of the scope's owner: he puts
  *               MANY on top at his first job, and takes it away when he joins, less

@@ -267,7 +267,8 @@ static uint32_t sleeping(const struct hki_worker *worker)
     return __atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST);
 }
 
-/* After the end of the runtime a worker stays away: nothing of it is left to be done. */
+/* After the end of the runtime a worker stays away: nothing of it is left to be done.
+ * */
 void hki_runtime_bring_back(struct hki_worker *worker)
 {
     struct hki_runtime *runtime = worker->runtime;
@@ -555,6 +556,7 @@ static void stop_serving(struct hki_runtime *runtime)
         link = &(*link)->serving_next;
     *link = runtime->serving_next;
     stop_workers(runtime, 0, hki_worker_count(runtime));
+    HKI_HB_ACQUIRE(runtime);
     hki_watch_stop(runtime);
     hki_sigpipe_restore();
     runtime_free(runtime);

@@ -266,6 +266,7 @@ static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
 
     if (worker->ready_head || worker->ticks <= 0)
         return false;
+    HKI_HB_RELEASE(worker); /* as account_end */
     if (task->self.parent)
         HKI_HB_RELEASE(task->self.parent); /* as found_task_ended */
     if (task->self.flags & HKI_TASK_COUNTED)
@@ -318,8 +319,10 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
         hki_make_current(worker, next);
         return;
     }
-    if (HKI_UNLIKELY(worker->source))
+    if (HKI_UNLIKELY(worker->source)) {
         worker->source->turns_away(worker->source);
+        HKI_HB_RELEASE(worker->runtime); /* to who stops it */
+    }
     hki_stack_put(&worker->stacks, stack);
     leave_for_good(worker, stack);
 }

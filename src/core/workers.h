@@ -112,8 +112,8 @@ struct hki_source {
     bool (*sleeps)(struct hki_source *source);
     void (*wakes)(struct hki_source *source);
     /* How long a sleep for nothing in particular may be; then `may_leave` is asked
-     * whether the thread may end. It is as if the worker slept on: who wakes it starts a
-     * thread anew, where `returns` is called, and then `wakes`. */
+     * whether the thread may end. It is as if the worker slept on: who wakes it starts
+     * a thread anew, where `returns` is called, and then `wakes`. */
     int64_t (*sleeps_at_most)(struct hki_source *source);
     bool (*may_leave)(struct hki_source *source);
     void (*returns)(struct hki_source *source);
@@ -131,9 +131,9 @@ struct hki_place {
 void hki_thread_has_place(struct hki_place *place);
 
 /*
- * A runtime for jobs alone: no first task, no reports of tasks that compute long. It has
- * room for `workers_max` workers, of which one runs at first. It ends with the process,
- * or by hki_workers_stop. 0, or why it could not be started.
+ * A runtime for jobs alone: no first task, no reports of tasks that compute long. It
+ * has room for `workers_max` workers, of which one runs at first. It ends with the
+ * process, or by hki_workers_stop. 0, or why it could not be started.
  */
 int hki_workers_start(uint32_t workers_max, struct hki_source *source,
                       struct hki_runtime **out);
@@ -157,10 +157,10 @@ bool hki_workers_are_cancelled(const struct hki_runtime *runtime);
 
 /*
  * For tasks that compute for long, and have pushed work that they will take back: their
- * worker looks for none meanwhile, or it would find just that. The first lets other tasks
- * of the worker go on if there are any, and messages come (cancels); the second lets the
- * loop have a turn in any case (deadlines). `self` is the caller; a plain thread has
- * none of this.
+ * worker looks for none meanwhile, or it would find just that. The first lets other
+ * tasks of the worker go on if there are any, and messages come (cancels); the second
+ * lets the loop have a turn in any case (deadlines). `self` is the caller; a plain
+ * thread has none of this.
  */
 void hki_workers_share(struct hki_self *self);
 void hki_workers_breathe(struct hki_self *self);

@@ -111,8 +111,8 @@ struct hki_executor_ops {
     const char *kind; /* "tasks", "threads", "processes" */
     /* Arguments cross to another process: only functions of HK_FN and plain ones. */
     bool crosses;
-    /* Jobs are tasks of the submitter's scope, or counted by it: no guest is needed, and
-     * they need not be whole. */
+    /* Jobs are tasks of the submitter's scope, or counted by it: no guest is needed,
+     * and they need not be whole. */
     bool has_tasks;
     /* It counts for itself what is submitted, and its stats adds that. */
     bool counts_submits;

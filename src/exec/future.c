@@ -16,12 +16,6 @@
 
 /* ---- the state ---- */
 
-void hki_future_init(hk_future *future, const struct hki_future_kind *kind,
-                     uint32_t refs)
-{
-    *future = (hk_future){.refs = refs, .kind = kind};
-}
-
 void hki_future_fini(hk_future *future)
 {
     if (future->release)

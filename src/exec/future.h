@@ -60,8 +60,12 @@ struct hk_future {
     void *release_ctx;
 };
 
-void hki_future_init(hk_future *future, const struct hki_future_kind *kind,
-                     uint32_t refs);
+static inline void hki_future_init(hk_future *future,
+                                   const struct hki_future_kind *kind, uint32_t refs)
+{
+    *future = (hk_future){.refs = refs, .kind = kind};
+}
+
 /* Frees the result. The record may be freed then. */
 void hki_future_fini(hk_future *future);
 

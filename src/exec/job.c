@@ -116,16 +116,28 @@ static uint64_t next_id(void)
     return id;
 }
 
-/* What is set for all jobs, and zeroed before. */
+/* Each by itself: a compiler would zero so many bytes by a loop that takes longer. */
 static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
-    memset(job, 0, offsetof(struct hki_job, message));
-    job->future.refs = 2;
-    job->future.kind = &job_kind;
+    hki_future_init(&job->future, &job_kind, 2);
     job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
+    job->work.run = NULL;
+    job->work.scope = NULL;
+    job->work.name = NULL;
     job->executor = on;
+    job->phase = HKI_JOB_QUEUED;
+    job->cancelled = 0;
+    job->fn = NULL;
+    job->plain = NULL;
+    job->runner = NULL;
+    job->task = 0;
     job->image_size = image_size;
+    job->fini = NULL;
+    job->priority = 0;
+    job->attempt = 0;
     job->attempts_max = 1;
+    job->is_task_cancelled = 0;
+    job->nowait = job->is_detached = job->is_counted = job->is_whole = false;
 }
 
 static void fill_in_rest(struct hki_job *job)

@@ -231,6 +231,8 @@ static bool refill(struct kept *kept, int size)
 
     if (!kept->current && !make_kept(kept))
         return false;
+    if (kept->current->count > 0)
+        return true;
     if (kept->spare->count > 0) {
         swap(kept);
         return true;
@@ -257,19 +259,17 @@ static void *pop(struct kept *kept)
     return block;
 }
 
-static void *take(struct cache *cache, int size)
+static __attribute__((noinline)) void *take_slowly(size_t bytes)
 {
-    struct kept *kept = &cache->kept[size];
+    struct cache *cache = own ? own : make_own();
+    int size = bytes > SMALL_BYTES;
     void *block;
 
-    if (HKI_UNLIKELY(__atomic_load_n(&hki_faults_are_on, __ATOMIC_RELAXED)) &&
-        hki_fault(HK_FAULT_ALLOC))
+    if (!cache || hki_fault(HK_FAULT_ALLOC))
         return NULL;
-    if (HKI_LIKELY(kept->current && kept->current->count > 0) || refill(kept, size))
-        block = pop(kept);
-    else
-        block = new_block(size);
-    if (HKI_LIKELY(block))
+    block =
+        refill(&cache->kept[size], size) ? pop(&cache->kept[size]) : new_block(size);
+    if (block)
         hki_tally_count(&cache->tally, (int64_t)bytes_of(size));
     return block;
 }
@@ -281,6 +281,8 @@ static bool make_space(struct kept *kept, int size)
 
     if (!kept->current)
         return make_kept(kept);
+    if (kept->current->count < MAGAZINE)
+        return true;
     if (kept->spare->count < MAGAZINE) {
         swap(kept);
         return true;
@@ -298,41 +300,54 @@ static bool make_space(struct kept *kept, int size)
     return true;
 }
 
-static void give(struct cache *cache, int size, void *block)
+static __attribute__((noinline)) void give_slowly(void *block, size_t bytes)
 {
-    struct kept *kept = &cache->kept[size];
+    struct cache *cache = own ? own : make_own();
+    int size = bytes > SMALL_BYTES;
+    struct kept *kept;
 
+    if (!cache) { /* not counted off: there was no memory to count with */
+        free(block);
+        return;
+    }
+    kept = &cache->kept[size];
     hki_tally_count(&cache->tally, -(int64_t)bytes_of(size));
-    if (HKI_LIKELY(kept->current && kept->current->count < MAGAZINE) ||
-        make_space(kept, size))
+    if (make_space(kept, size))
         kept->current->blocks[kept->current->count++] = block;
     else
         free(block);
 }
 
-static struct cache *own_cache(void)
+void *hki_job_memory_take(size_t bytes)
 {
-    return HKI_LIKELY(own) ? own : make_own();
+    int size = bytes > SMALL_BYTES;
+    struct kept *kept;
+
+    if (!KEEPS || bytes > LARGE_BYTES)
+        return hki_alloc(bytes);
+    if (HKI_UNLIKELY(!own || __atomic_load_n(&hki_faults_are_on, __ATOMIC_RELAXED)))
+        return take_slowly(bytes);
+    kept = &own->kept[size];
+    if (HKI_UNLIKELY(!kept->current || !kept->current->count))
+        return take_slowly(bytes);
+    hki_tally_count(&own->tally, (int64_t)bytes_of(size));
+    return pop(kept);
 }
 
-void *hki_job_memory_take(size_t size)
+void hki_job_memory_give(void *block, size_t bytes)
 {
-    struct cache *cache;
+    int size = bytes > SMALL_BYTES;
+    struct kept *kept;
 
-    if (!KEEPS || size > LARGE_BYTES)
-        return hki_alloc(size);
-    cache = own_cache();
-    return cache ? take(cache, size > SMALL_BYTES) : NULL;
-}
-
-void hki_job_memory_give(void *block, size_t size)
-{
-    if (!KEEPS || size > LARGE_BYTES) {
+    if (!KEEPS || bytes > LARGE_BYTES) {
         hki_free(block);
         return;
     }
-    if (HKI_LIKELY(own_cache()))
-        give(own, size > SMALL_BYTES, block);
-    else
-        free(block); /* not counted off: there was no memory to count with */
+    kept = own ? &own->kept[size] : NULL;
+    if (HKI_UNLIKELY(!kept || !kept->current || kept->current->count == MAGAZINE)) {
+        give_slowly(block, bytes);
+        return;
+    }
+    hki_tally_count(&own->tally, -(int64_t)bytes_of(size));
+    kept->current->blocks[kept->current->count++] = block;
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Work for a pool of threads: pieces that are pushed from anywhere and run as tasks of
- * the thread that finds them. Jobs of thread pools, forks and parallel loops are made of
- * it.
+ * the thread that finds them. Jobs of thread pools, forks and parallel loops are made
+ * of it.
  *
  * The threads of a pool are the workers of a runtime of its own. Each has a *seat*: a
- * deque (base/deque.h) of what its tasks have pushed, from which it takes what came last
- * and others steal what came first. What comes from other threads waits in the pool's
- * queue (exec/work_queue.h).
+ * deque (base/deque.h) of what its tasks have pushed, from which it takes what came
+ * last and others steal what came first. What comes from other threads waits in the
+ * pool's queue (exec/work_queue.h).
  *
- * As many threads compute as `threads` says. The pool keeps the number of those that are
- * missing, `room`; who pushes looks at it, and when it is above 0 and nobody searches
- * for work, wakes or starts one thread. That one, when it has found work and there is
- * more, wakes the next. Who goes to sleep first gives its place back, then makes a
- * fence on all threads, then looks for work once more: so either who pushes sees the
- * room, or who sleeps sees the work, and a push needs no fence of its own.
+ * As many threads compute as `threads` says. The pool keeps the number of those that
+ * are missing, `room`; who pushes looks at it, and when it is above 0 and nobody
+ * searches for work, wakes or starts one thread. That one, when it has found work and
+ * there is more, wakes the next. Who goes to sleep first gives its place back, then
+ * makes a fence on all threads, then looks for work once more: so either who pushes
+ * sees the room, or who sleeps sees the work, and a push needs no fence of its own.
  */
 #ifndef HKI_EXEC_WORK_H
 #define HKI_EXEC_WORK_H
@@ -113,7 +113,8 @@ static inline struct hki_work_demand *hki_work_demand_of(struct hki_work_pool *p
     return (struct hki_work_demand *)(void *)pool; /* it comes first */
 }
 
-/* True when the caller has a seat there: it runs on one of its threads, or takes part. */
+/* True when the caller has a seat there: it runs on one of its threads, or takes part.
+ * */
 static inline bool hki_work_is_here(const struct hki_work_pool *pool)
 {
     return hki_work_seat_here && hki_work_seat_here->pool == pool;
@@ -181,8 +182,8 @@ static inline struct hki_work *hki_work_take(void)
 int hki_work_participate(struct hki_work_pool *pool);
 void hki_work_leave(struct hki_work_pool *pool);
 
-/* No counted work is taken from now on: -EPIPE. And waits until all of it has ended, once
- * it is closed: 0 or -ECANCELED. */
+/* No counted work is taken from now on: -EPIPE. And waits until all of it has ended,
+ * once it is closed: 0 or -ECANCELED. */
 void hki_work_close(struct hki_work_pool *pool);
 int hki_work_join(struct hki_work_pool *pool);
 

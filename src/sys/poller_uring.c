@@ -505,12 +505,13 @@ static void uring_fini(struct hki_poller *poller)
     HKI_HB_RELEASE(&ring_memory);
     io_uring_queue_exit(&p->ring);
     hki_poller_base_fini(poller);
-    hki_free(p);
+    hki_free_kept(p);
 }
 
 static int uring_init(struct hki_poller **out)
 {
-    struct uring_poller *p = hki_alloc(sizeof(*p));
+    /* Not counted: a pool may start a thread within a run whose ledger is checked. */
+    struct uring_poller *p = hki_alloc_kept(sizeof(*p));
     int rc;
 
     if (!p)
@@ -537,7 +538,7 @@ close_ring:
 close_base:
     hki_poller_base_fini(&p->base);
 free_poller:
-    hki_free(p);
+    hki_free_kept(p);
     return rc;
 }
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work from outside of a pool: its way through the queue, the bound of that, and the
+ * count of what has not ended, by which a closed pool is joined.
+ */
+#include "exec/work_pool.h"
+
+#include <errno.h>
+
+/* ---- room in the queue ---- */
+
+/* Those who wait for room are woken when a half of it is free, so that they do not come
+ * and go for each piece. */
+void hki_work_make_room(struct hki_work_pool *pool)
+{
+    struct hki_work_queue *queue = &pool->queue;
+    size_t half = pool->options.queue_max / 2;
+    hk_waiter *w;
+
+    for (size_t i = 0; i <= half; i++) {
+        hki_spin_acquire(&queue->lock);
+        w = queue->count <= half ? hk_waiter_pop(&queue->waiters) : NULL;
+        hki_spin_release(&queue->lock);
+        if (!w)
+            return;
+        hk_wake(w, 0);
+    }
+}
+
+/* ---- pushing from outside ---- */
+
+int hki_work_push_far(struct hki_work_pool *pool, struct hki_work *work)
+{
+    return hki_work_submit(pool, work, 0, HKI_SUBMIT_BEYOND);
+}
+
+static hk_verdict abort_wait(hk_waiter *w)
+{
+    struct hki_work_pool *pool = w->data;
+    bool removed;
+
+    hki_spin_acquire(&pool->queue.lock);
+    removed = hk_waiter_remove(&pool->queue.waiters, w);
+    hki_spin_release(&pool->queue.lock);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+static const hk_wait_kind room_kind = {.name = "room in the queue of a pool"};
+
+/* 0: it may fit now. With the queue's lock, which is released. */
+static int await_room(struct hki_work_pool *pool)
+{
+    hk_waiter w;
+    int rc;
+
+    hk_waiter_init(&w, &room_kind, pool);
+    w.data = pool;
+    hk_waiter_push(&pool->queue.waiters, &w);
+    hki_spin_release(&pool->queue.lock);
+    hki_work_pushed(pool); /* somebody shall make room, whatever went wrong before */
+    rc = hk_park(&w, abort_wait);
+    if (rc == 0 && (rc = hk_cancelled()) < 0)
+        hki_work_make_room(pool); /* for another one */
+    return rc;
+}
+
+static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
+               enum hki_submit_how how)
+{
+    int rc;
+
+    hki_spin_acquire(&pool->queue.lock);
+    while (HKI_UNLIKELY(pool->queue.count >= pool->options.queue_max) &&
+           how != HKI_SUBMIT_BEYOND) {
+        if (how == HKI_SUBMIT_NOWAIT) {
+            hki_spin_release(&pool->queue.lock);
+            return -EAGAIN;
+        }
+        rc = await_room(pool);
+        if (rc < 0)
+            return rc;
+        hki_spin_acquire(&pool->queue.lock);
+    }
+    rc = pool->is_closed && work->is_counted
+             ? -EPIPE
+             : hki_work_queue_add(&pool->queue, work, priority);
+    if (rc == 0 && work->is_counted)
+        __atomic_store_n(&pool->outside, pool->outside + 1, __ATOMIC_RELAXED);
+    hki_spin_release(&pool->queue.lock);
+    return rc;
+}
+
+/* On a thread of the pool: who is closed now is not empty before this task has ended.
+ * */
+static int add_here(struct hki_work_pool *pool, struct hki_work *work)
+{
+    struct hki_job_counts *counts = &hki_work_seat_here->counts;
+    int rc;
+
+    if (work->is_counted) {
+        if (__atomic_load_n(&pool->is_closed, __ATOMIC_SEQ_CST))
+            return -EPIPE;
+        __atomic_add_fetch(&pool->inside, 1, __ATOMIC_SEQ_CST);
+    }
+    rc = hki_work_push(pool, work);
+    if (rc == 0 && work->is_counted)
+        HKI_OWN_SET(counts->submitted, HKI_OWN_GET(counts->submitted) + 1);
+    else if (rc < 0 && work->is_counted)
+        __atomic_sub_fetch(&pool->inside, 1, __ATOMIC_SEQ_CST);
+    return rc;
+}
+
+int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
+                    enum hki_submit_how how)
+{
+    int rc;
+
+    if (hki_work_is_here(pool)) {
+        if (HKI_LIKELY(priority == 0))
+            return add_here(pool, work);
+        how = HKI_SUBMIT_BEYOND;
+    }
+    HKI_HB_RELEASE(work);
+    rc = add(pool, work, priority, how);
+    if (rc == 0)
+        hki_work_pushed(pool);
+    return rc;
+}
+
+/* ---- the end ---- */
+
+/* Counted work that has not ended. With the queue's lock, closed. */
+static bool is_empty(const struct hki_work_pool *pool)
+{
+    return pool->outside + __atomic_load_n(&pool->inside, __ATOMIC_SEQ_CST) == 0;
+}
+
+void hki_work_wake_joiners(struct hki_work_pool *pool)
+{
+    hk_waiter *w;
+
+    do {
+        hki_spin_acquire(&pool->queue.lock);
+        w = is_empty(pool) ? hk_waiter_pop(&pool->joiners) : NULL;
+        hki_spin_release(&pool->queue.lock);
+        if (w)
+            hk_wake(w, 0);
+    } while (w);
+}
+
+static const hk_wait_kind join_kind = {.name = "the jobs of a thread pool"};
+
+static hk_verdict abort_join(hk_waiter *w)
+{
+    struct hki_work_pool *pool = w->data;
+    bool removed;
+
+    hki_spin_acquire(&pool->queue.lock);
+    removed = hk_waiter_remove(&pool->joiners, w);
+    hki_spin_release(&pool->queue.lock);
+    return removed ? HK_ABORTED : HK_PENDING;
+}
+
+void hki_work_close(struct hki_work_pool *pool)
+{
+    hki_spin_acquire(&pool->queue.lock);
+    __atomic_store_n(&pool->is_closed, 1, __ATOMIC_SEQ_CST);
+    hki_spin_release(&pool->queue.lock);
+}
+
+int hki_work_join(struct hki_work_pool *pool)
+{
+    int rc = hk_cancelled();
+    hk_waiter w;
+
+    if (rc < 0)
+        return rc;
+    hki_spin_acquire(&pool->queue.lock);
+    if (is_empty(pool)) {
+        hki_spin_release(&pool->queue.lock);
+        return hk_budget();
+    }
+    hk_waiter_init(&w, &join_kind, pool);
+    w.data = pool;
+    hk_waiter_push(&pool->joiners, &w);
+    hki_spin_release(&pool->queue.lock);
+    return hk_park(&w, abort_join);
+}

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a pool of threads behaves beside running jobs: it grows while jobs block, no
+ * further than its limit, and shrinks; a thread that has ended comes back for what is
+ * sent to it; jobs start by priority; queued ones of a cancelled scope never run, and a
+ * running one is cancelled without memory; a scope counts them.
+ */
+#include "support/core_test.h"
+
+#include "exec/work.h"
+
+#include <sched.h>
+#include <semaphore.h>
+
+static hk_executor *pool_of_threads(uint32_t threads, uint32_t threads_max)
+{
+    const hk_thread_pool_options options = {.threads = threads,
+                                            .threads_max = threads_max};
+    hk_executor *pool;
+
+    CHECK_EQ(hk_thread_pool_new(&options, &pool), 0);
+    return pool;
+}
+
+static uint64_t threads_of(hk_executor *pool)
+{
+    hk_executor_stats stats;
+
+    hk_executor_stats_read(pool, &stats);
+    return stats.workers;
+}
+
+/* ---- growing ---- */
+
+HK_FN_LOCAL(void, waits_for, (sem_t *, semaphore))
+{
+    hk_blocking_begin();
+    hk_blocking_begin(); /* they nest */
+    while (sem_wait(semaphore) != 0)
+        ;
+    hk_blocking_end();
+    hk_blocking_end();
+}
+
+HK_FN_LOCAL(void, posts, (sem_t *, semaphore))
+{
+    sem_post(semaphore);
+}
+
+/* Each job that blocks can only go on when one has run that comes after all of them. */
+static void blocked_jobs_let_the_pool_grow(void **state)
+{
+    enum { JOBS = 5 };
+    hk_executor *pool = pool_of_threads(1, 0);
+    hk_local_executor here = hk_in_process(pool);
+    hk_future *blocked[JOBS], *posting[JOBS];
+    sem_t semaphore;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    for (int i = 0; i < JOBS; i++)
+        blocked[i] = waits_for_on(here, &semaphore);
+    for (int i = 0; i < JOBS; i++)
+        posting[i] = posts_on(here, &semaphore);
+    for (int i = 0; i < JOBS; i++) {
+        assert_int_equal(waits_for_await(blocked[i]), 0);
+        assert_int_equal(posts_await(posting[i]), 0);
+        hk_future_free(blocked[i]);
+        hk_future_free(posting[i]);
+    }
+    assert_in_range(threads_of(pool), 2, JOBS + 1);
+    hk_executor_free(pool);
+    sem_destroy(&semaphore);
+}
+
+static void a_pool_grows_no_further_than_its_limit(void **state)
+{
+    hk_executor *pool = pool_of_threads(1, 2);
+    hk_local_executor here = hk_in_process(pool);
+    hk_future *first, *second, *third;
+    sem_t semaphore;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    first = waits_for_on(here, &semaphore);
+    second = waits_for_on(here, &semaphore);
+    third = posts_on(here, &semaphore); /* no thread is left for it */
+    while (threads_of(pool) < 2)
+        sched_yield();
+    sem_post(&semaphore);
+    assert_int_equal(posts_await(third), 0); /* and sets the other one free */
+    assert_int_equal(waits_for_await(first), 0);
+    assert_int_equal(waits_for_await(second), 0);
+    assert_int_equal(threads_of(pool), 2);
+    hk_future_free(first);
+    hk_future_free(second);
+    hk_future_free(third);
+    hk_executor_free(pool);
+    sem_destroy(&semaphore);
+}
+
+static void blocking_is_nothing_elsewhere(void **state)
+{
+    (void)state;
+    hk_blocking_begin();
+    hk_blocking_end();
+    hk_blocking_end();
+}
+
+static void the_limits_must_fit_together(void **state)
+{
+    const hk_thread_pool_options wrong[] = {
+        {.threads = 257},
+        {.threads = 3, .threads_max = 2},
+        {.threads = 2, .threads_min = 3},
+        {.threads_max = 300},
+    };
+    hk_executor *pool = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(hk_thread_pool_new(&wrong[i], &pool), -EINVAL);
+    assert_null(pool);
+}
+
+/* ---- shrinking: with an own pool of work, whose patience is short ---- */
+
+static sem_t gate;
+static uint32_t ended; /* atomic */
+
+static void block(struct hki_work *work)
+{
+    (void)work;
+    hk_blocking_begin();
+    while (sem_wait(&gate) != 0)
+        ;
+    hk_blocking_end();
+    __atomic_add_fetch(&ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t threads_now(struct hki_work_pool *work)
+{
+    hk_executor_stats stats = {0};
+
+    return hki_work_stats(work, &stats);
+}
+
+static void await_threads(struct hki_work_pool *work, uint32_t wanted)
+{
+    while (threads_now(work) != wanted)
+        sched_yield();
+}
+
+static void idle_threads_end_and_come_back(void **state)
+{
+    enum { PIECES = 4 };
+    const struct hki_work_options options = {
+        .threads = 1,
+        .threads_max = 8,
+        .threads_min = 1,
+        .idle_ns = HK_MILLISECOND,
+    };
+    struct hki_work_pool *work;
+    struct hki_work pieces[PIECES];
+
+    (void)state;
+    sem_init(&gate, 0, 0);
+    assert_int_equal(hki_work_pool_new(&options, &work), 0);
+    for (int round = 0; round < scaled(20, 5); round++) {
+        __atomic_store_n(&ended, 0, __ATOMIC_SEQ_CST);
+        for (int i = 0; i < PIECES; i++) {
+            pieces[i] = (struct hki_work){.run = block};
+            assert_int_equal(hki_work_push(work, &pieces[i]), 0);
+        }
+        await_threads(work, PIECES); /* all of them block */
+        for (int i = 0; i < PIECES; i++)
+            sem_post(&gate);
+        while (__atomic_load_n(&ended, __ATOMIC_SEQ_CST) < PIECES)
+            sched_yield();
+        await_threads(work, 1);
+    }
+    hki_work_pool_free(work);
+    sem_destroy(&gate);
+}
+
+/* A callback that was left behind on a thread that has ended since. */
+static hk_worker home;
+
+static void take_home(struct hki_work *work)
+{
+    hk_worker here = hk_worker_self();
+
+    if (hk_worker_index() > 0)
+        home = here;
+    block(work);
+}
+
+static void count_call(void *unused)
+{
+    (void)unused;
+    __atomic_add_fetch(&ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static void a_thread_comes_back_for_a_message(void **state)
+{
+    const struct hki_work_options options = {
+        .threads = 1, .threads_max = 2, .threads_min = 1, .idle_ns = HK_MILLISECOND};
+    struct hki_work_pool *work;
+    struct hki_work pieces[2] = {{.run = take_home}, {.run = take_home}};
+
+    (void)state;
+    sem_init(&gate, 0, 0);
+    __atomic_store_n(&ended, 0, __ATOMIC_SEQ_CST);
+    assert_int_equal(hki_work_pool_new(&options, &work), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(hki_work_push(work, &pieces[i]), 0);
+    await_threads(work, 2);
+    sem_post(&gate);
+    sem_post(&gate);
+    while (__atomic_load_n(&ended, __ATOMIC_SEQ_CST) < 2)
+        sched_yield();
+    for (int round = 0; round < scaled(20, 5); round++) {
+        await_threads(work, 1);
+        assert_int_equal(hk_call_soon(home, count_call, NULL), 0);
+        while (__atomic_load_n(&ended, __ATOMIC_SEQ_CST) < 3 + (uint32_t)round)
+            sched_yield();
+    }
+    hki_work_pool_free(work);
+    assert_int_equal(hk_call_soon(home, count_call, NULL), -EBADF);
+    sem_destroy(&gate);
+}
+
+/* ---- priorities ---- */
+
+enum { ORDERED = 5 };
+
+static int order[ORDERED];
+static uint32_t order_count; /* atomic */
+
+HK_FN(void, takes_turn, (int, number))
+{
+    order[__atomic_fetch_add(&order_count, 1, __ATOMIC_SEQ_CST)] = number;
+}
+
+HK_FN_LOCAL(void, holds, (sem_t *, semaphore), (sem_t *, begun))
+{
+    sem_post(begun);
+    while (sem_wait(semaphore) != 0) /* blocks, and does not say so */
+        ;
+}
+
+static void jobs_start_by_priority(void **state)
+{
+    const int32_t priorities[ORDERED] = {0, -3, 7, 0, 100};
+    const int expected[ORDERED] = {4, 2, 0, 3, 1};
+    hk_executor *pool = pool_of_threads(1, 1);
+    hk_future *holder, *futures[ORDERED];
+    sem_t semaphore, begun;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    sem_init(&begun, 0, 0);
+    holder = holds_on(hk_in_process(pool), &semaphore, &begun);
+    while (sem_wait(&begun) != 0)
+        ;
+    for (int i = 0; i < ORDERED; i++) {
+        const hk_job_options options = {.priority = priorities[i]};
+        hk_executor_view view;
+
+        futures[i] = takes_turn_on(hk_with(&view, pool, &options), i);
+    }
+    sem_post(&semaphore);
+    for (int i = 0; i < ORDERED; i++) {
+        assert_int_equal(takes_turn_await(futures[i]), 0);
+        hk_future_free(futures[i]);
+    }
+    for (int i = 0; i < ORDERED; i++)
+        assert_int_equal(order[i], expected[i]);
+    assert_int_equal(holds_await(holder), 0);
+    hk_future_free(holder);
+    hk_executor_free(pool);
+    sem_destroy(&semaphore);
+    sem_destroy(&begun);
+}
+
+/* ---- cancelling ---- */
+
+static uint32_t ran; /* atomic */
+
+HK_FN(void, counts)
+{
+    __atomic_add_fetch(&ran, 1, __ATOMIC_SEQ_CST);
+}
+
+static void queued_jobs_of_a_cancelled_scope_never_run(void **state)
+{
+    enum { JOBS = 1000 };
+    hk_executor *pool = pool_of_threads(1, 1);
+    hk_future *holder, *futures[JOBS];
+    sem_t semaphore, begun;
+    hk_executor_stats stats;
+    hk_scope s;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    sem_init(&begun, 0, 0);
+    __atomic_store_n(&ran, 0, __ATOMIC_SEQ_CST);
+    holder = holds_on(hk_in_process(pool), &semaphore, &begun);
+    while (sem_wait(&begun) != 0)
+        ;
+    hk_scope_open(&s);
+    for (int i = 0; i < JOBS; i++)
+        futures[i] = counts_on(pool);
+    assert_int_equal(hk_scope_children(&s), JOBS);
+    hk_scope_cancel(&s);
+    sem_post(&semaphore);
+    assert_int_equal(hk_scope_join(&s), 0);
+    for (int i = 0; i < JOBS; i++) {
+        assert_int_equal(hk_future_try(futures[i], NULL), -EIDRM);
+        hk_future_free(futures[i]);
+    }
+    assert_int_equal(__atomic_load_n(&ran, __ATOMIC_SEQ_CST), 0);
+    assert_int_equal(holds_await(holder), 0);
+    hk_executor_stats_read(pool, &stats);
+    assert_int_equal(stats.submitted, JOBS + 1);
+    assert_int_equal(stats.cancelled, JOBS);
+    assert_int_equal(stats.done, 1);
+    assert_int_equal(stats.queued + stats.running, 0);
+    hk_future_free(holder);
+    hk_executor_free(pool);
+    sem_destroy(&semaphore);
+    sem_destroy(&begun);
+}
+
+HK_FN_LOCAL(hk_rc, sleeps_for_ever, (sem_t *, begun))
+{
+    sem_post(begun);
+    return hk_sleep_until(HK_NEVER);
+}
+
+/* By its future, by its scope, by the end of its pool: none of them needs memory. */
+static void a_running_job_is_cancelled_without_memory(void **state)
+{
+    enum { BY_FUTURE, BY_SCOPE, BY_POOL, WAYS };
+
+    (void)state;
+    for (int way = 0; way < WAYS; way++) {
+        hk_executor *pool = pool_of_threads(2, 0);
+        hk_future *f;
+        sem_t begun;
+        hk_scope s;
+
+        sem_init(&begun, 0, 0);
+        hk_scope_open(&s);
+        f = sleeps_for_ever_on(hk_in_process(pool), &begun);
+        while (sem_wait(&begun) != 0)
+            ;
+        for (uint64_t nth = 1; nth <= 4; nth++) {
+            hk_fault_arm(HK_FAULT_ALLOC, nth, -ENOMEM);
+            if (way == BY_FUTURE)
+                assert_int_equal(hk_future_cancel(f, HK_CANCEL), 0);
+            else if (way == BY_SCOPE)
+                hk_scope_cancel(&s);
+            else
+                hk_executor_terminate(pool);
+            hk_fault_arm(HK_FAULT_ALLOC, 0, 0);
+            if (way == BY_FUTURE)
+                break; /* the first one was heard */
+        }
+        assert_int_equal(hk_scope_join(&s), 0);
+        assert_int_equal(sleeps_for_ever_await(f), -EIDRM);
+        hk_future_free(f);
+        hk_executor_free(pool);
+        sem_destroy(&begun);
+    }
+}
+
+/* ---- scopes ---- */
+
+HK_FN(hk_rc, submits_to_its_scope, (int, depth))
+{
+    if (depth > 0)
+        for (int i = 0; i < 2; i++)
+            hk_future_free(submits_to_its_scope_on(hk_threads(), depth - 1));
+    counts();
+    return 0;
+}
+
+static int join_what_jobs_submit(void *unused)
+{
+    hk_scope s;
+
+    (void)unused;
+    __atomic_store_n(&ran, 0, __ATOMIC_SEQ_CST);
+    hk_scope_open(&s);
+    hk_future_free(submits_to_its_scope_on(hk_threads(), 10));
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(__atomic_load_n(&ran, __ATOMIC_SEQ_CST), (2 << 10) - 1);
+    return 0;
+}
+
+static void a_scope_joins_what_its_jobs_submit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < scaled(20, 3); i++) {
+        assert_int_equal(run_workers(2, join_what_jobs_submit, NULL), 0);
+        assert_int_equal(join_what_jobs_submit(NULL), 0);
+    }
+}
+
+static int submit_later(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 20; i++) {
+        int rc = hk_yield();
+
+        if (rc < 0)
+            return rc;
+        hk_future_free(counts_on(hk_threads()));
+    }
+    return 0;
+}
+
+/* The body joins before any of its tasks has submitted the first job. */
+static int join_before_the_first(void *unused)
+{
+    hk_scope s;
+
+    (void)unused;
+    __atomic_store_n(&ran, 0, __ATOMIC_SEQ_CST);
+    hk_scope_open_with(&s, HK_SCOPE_PARALLEL, NULL);
+    for (int i = 0; i < 10; i++)
+        CHECK_EQ(hk_spawn(&s, submit_later, NULL), 0);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(__atomic_load_n(&ran, __ATOMIC_SEQ_CST), 200);
+    return 0;
+}
+
+static void tasks_submit_while_their_scope_is_joined(void **state)
+{
+    (void)state;
+    for (int i = 0; i < scaled(50, 5); i++) {
+        assert_int_equal(run_workers(1, join_before_the_first, NULL), 0);
+        assert_int_equal(run_workers(2, join_before_the_first, NULL), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocked_jobs_let_the_pool_grow),
+        cmocka_unit_test(a_pool_grows_no_further_than_its_limit),
+        cmocka_unit_test(blocking_is_nothing_elsewhere),
+        cmocka_unit_test(the_limits_must_fit_together),
+        cmocka_unit_test(idle_threads_end_and_come_back),
+        cmocka_unit_test(a_thread_comes_back_for_a_message),
+        cmocka_unit_test(jobs_start_by_priority),
+        cmocka_unit_test(queued_jobs_of_a_cancelled_scope_never_run),
+        cmocka_unit_test(a_running_job_is_cancelled_without_memory),
+        cmocka_unit_test(a_scope_joins_what_its_jobs_submit),
+        cmocka_unit_test(tasks_submit_while_their_scope_is_joined),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
