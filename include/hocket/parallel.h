@@ -14,11 +14,12 @@
  *
  *     rc = hk_parallel_for(0, image.count, 0, scale, &image);
  *
- * Who computes. A plain thread takes part itself, and so does a job of the pool; a task
- * of hk_run parks, so that its worker goes on with other tasks, while the pool
- * computes. All calls share the threads of one pool: loops inside of loops, and many
- * callers at once, are no more threads than there are processors. Where no thread can
- * be had the caller does all of it: no call here fails for lack of threads.
+ * Who computes. A plain thread takes part itself, and so does a job of hk_threads(); a
+ * task of hk_run parks, so that its worker goes on with other tasks, while the pool
+ * computes. (In a job of a pool of one's own, that pool computes.) All calls share the
+ * threads of one pool: loops inside of loops, and many callers at once, do not make
+ * more threads compute than there are processors. Where no thread can be had the caller
+ * does all of it: no call here fails for lack of threads.
  *
  * Bodies may do what tasks may: wait, lock, start jobs, run loops of their own. A body
  * on a thread of the pool that waits lends the thread to others meanwhile; one on a

@@ -175,9 +175,9 @@ static inline struct hki_work *hki_work_take(void)
 
 /*
  * A plain thread gets a seat, and computes in place of one of the pool's threads until
- * it leaves, but not in place of the last one, and not while it waits. 0; -EBUSY: it has
- * one already; -ENOMEM. Not on a worker of a runtime. What it leaves behind goes into
- * the queue.
+ * it leaves, but not in place of the last one, and not while it waits. 0; -EBUSY: it
+ * has one already; -ENOMEM. Not on a worker of a runtime. What it leaves behind goes
+ * into the queue.
  */
 int hki_work_participate(struct hki_work_pool *pool);
 void hki_work_leave(struct hki_work_pool *pool);

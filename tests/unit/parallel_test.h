@@ -20,22 +20,34 @@ static inline int in_the_pool(hk_bytes input, hk_result *result)
     return what.fn(what.arg);
 }
 
-static inline int run_as_job(hk_task_fn *fn, void *arg)
+static inline int run_as_job(hk_executor *pool, hk_task_fn *fn, void *arg)
 {
     struct anywhere what = {fn, arg};
-    hk_future *f = hk_submit(hk_threads(), in_the_pool, &what, sizeof(what));
+    hk_future *f = hk_submit(pool, in_the_pool, &what, sizeof(what));
     int rc = hk_future_await(f, NULL);
 
     hk_future_free(f);
     return rc;
 }
 
-/* fn(arg) must return 0 on a plain thread, in a task, and in a job of the pool. */
+/* More threads than processors, so that there are many to share with. Never freed. */
+static inline hk_executor *crowd(void)
+{
+    static hk_executor *pool;
+    const hk_thread_pool_options options = {.threads = 12, .name = "crowd"};
+
+    if (!pool)
+        CHECK_EQ(hk_thread_pool_new(&options, &pool), 0);
+    return pool;
+}
+
+/* fn(arg) must return 0 on a plain thread, in a task, and in jobs of two pools. */
 static inline void everywhere(hk_task_fn *fn, void *arg)
 {
     assert_int_equal(fn(arg), 0);
     assert_int_equal(hk_run(fn, arg, NULL), 0);
-    assert_int_equal(run_as_job(fn, arg), 0);
+    assert_int_equal(run_as_job(hk_threads(), fn, arg), 0);
+    assert_int_equal(run_as_job(crowd(), fn, arg), 0);
 }
 
 enum { AT_ONCE = 4 };
