@@ -9,7 +9,7 @@
  *
  * Run: full, limit=240
  */
-#include "support/core_test.h"
+#include "support/parallel_test.h"
 
 struct tree {
     uint64_t seed;
@@ -210,17 +210,11 @@ static void *grow_in_a_runtime(void *unused)
     return NULL;
 }
 
-static int grow_job(hk_bytes input, hk_result *result)
-{
-    (void)input;
-    (void)result;
-    return grow_trees(NULL);
-}
-
 static void random_trees_of_parallel_computations(void **state)
 {
     enum { THREADS = 3, JOBS = 3 };
     pthread_t threads[THREADS + 1];
+    const struct anywhere job = {grow_trees, NULL};
     hk_future *jobs[JOBS];
 
     (void)state;
@@ -231,7 +225,8 @@ static void random_trees_of_parallel_computations(void **state)
     assert_int_equal(pthread_create(&threads[THREADS], NULL, grow_in_a_runtime, NULL),
                      0);
     for (int i = 0; i < JOBS; i++)
-        jobs[i] = hk_submit(hk_threads(), grow_job, NULL, 0);
+        jobs[i] =
+            hk_submit(i % 2 ? crowd() : hk_threads(), in_the_pool, &job, sizeof(job));
     for (int i = 0; i < JOBS; i++) {
         assert_int_equal(hk_future_await(jobs[i], NULL), 0);
         hk_future_free(jobs[i]);

@@ -4,7 +4,7 @@
  * for what was stolen, also when others have forked on the same thread meanwhile;
  * cancels reach it; and misuse panics.
  */
-#include "parallel_test.h"
+#include "support/parallel_test.h"
 
 #include <sched.h>
 

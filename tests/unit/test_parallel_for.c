@@ -4,7 +4,7 @@
  * grain, the schedule and the caller; errors and cancels end them; who waits for one
  * holds nobody up.
  */
-#include "parallel_test.h"
+#include "support/parallel_test.h"
 
 #include <sched.h>
 
@@ -220,17 +220,16 @@ static int meet(int64_t begin, int64_t end, void *barrier)
     return hk_barrier_wait(barrier) < 0 ? -EIO : 0;
 }
 
-/* Two bodies that wait for each other: two threads run them. */
+/* As many bodies as may run at once, all of which wait for the others. */
 static int meet_in_a_loop(void *unused)
 {
-    hk_barrier barrier = HK_BARRIER_INIT(2);
+    uint32_t threads = hk_parallel_threads();
+    hk_barrier barrier = HK_BARRIER_INIT(threads);
     const hk_parallel_options fixed = {.schedule = HK_SCHEDULE_STATIC};
 
     (void)unused;
-    if (hk_parallel_threads() < 2)
-        return 0;
-    CHECK_EQ(hk_parallel_for(0, 2, 1, meet, &barrier), 0);
-    CHECK_EQ(hk_parallel_for_with(0, 2, &fixed, meet, &barrier), 0);
+    CHECK_EQ(hk_parallel_for(0, threads, 1, meet, &barrier), 0);
+    CHECK_EQ(hk_parallel_for_with(0, threads, &fixed, meet, &barrier), 0);
     return 0;
 }
 

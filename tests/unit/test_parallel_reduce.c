@@ -3,7 +3,7 @@
  * Reductions and scans: the results are those of a plain loop, to the last rounding the
  * same whoever computes; a combination need not be commutative.
  */
-#include "parallel_test.h"
+#include "support/parallel_test.h"
 
 #include <math.h>
 

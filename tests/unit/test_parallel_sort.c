@@ -4,7 +4,7 @@
  * them, for items of many sizes and many kinds of order; and when it is cancelled, all
  * items are still there.
  */
-#include "parallel_test.h"
+#include "support/parallel_test.h"
 
 /* Items begin with a key, of one byte or four, and go on with what tells them apart. */
 enum { SIZE_MAX_HERE = 100 };

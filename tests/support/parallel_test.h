@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* For the tests of parallel computation: the same function from everywhere. */
-#ifndef TESTS_UNIT_PARALLEL_TEST_H
-#define TESTS_UNIT_PARALLEL_TEST_H
+#ifndef TESTS_SUPPORT_PARALLEL_TEST_H
+#define TESTS_SUPPORT_PARALLEL_TEST_H
 
 #include "support/core_test.h"
 
