@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of jobs goes round: threads take blocks, write into every one, pass them on, and
- * others find what was written and give them back. No block has two owners, and for the
- * ledger nothing is left. Under the sanitizers blocks are malloc's.
+ * Memory of jobs goes round: threads take blocks, write into every one, pass them on,
+ * and others find what was written and give them back. No block has two owners, and for
+ * the ledger nothing is left. Under the sanitizers blocks are malloc's.
  */
 #include "support/core_test.h"
 
