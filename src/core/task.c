@@ -225,7 +225,7 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
     hki_switch_for_good(sp);
 }
 
-static void check_end(struct hki_task *task)
+static inline void check_end(struct hki_task *task)
 {
     if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
         (void)hk_scope_join(
