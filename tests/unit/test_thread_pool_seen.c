@@ -45,10 +45,12 @@ static int dump_jobs(void *unused)
     expect_in_order(tree);
     expect("task 'awaits'");
     (void)hk_future_set(promise, 0, NULL, 0);
+    if (hk_scope_join(&s) != 0)
+        return -EIO;
     for (int i = 0; i < 3; i++)
         hk_future_free(jobs[i]);
     hk_future_free(promise);
-    return hk_scope_join(&s);
+    return 0;
 }
 
 static void a_dump_shows_the_jobs_of_a_scope(void **state)
