@@ -31,7 +31,7 @@ static struct hki_task *record_get(struct hki_worker *worker)
 }
 
 /* All but LIVE, which is set last: who walks the slabs (core/dump.c) believes the rest
- * when it sees that. The other flags of a free record are 0. */
+ * when it sees that. The other flags of a free record are 0, and so are its forks. */
 static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
                                const char *name, hk_task_fn *fn, void *arg)
 {
@@ -137,19 +137,6 @@ static void link_found(struct hki_worker *worker, struct hki_self *self)
     worker->found = self;
 }
 
-static void found_task_ended(struct hki_worker *worker, struct hki_self *self)
-{
-    hk_scope *scope = self->parent;
-
-    *self->sibling_link = self->sibling_next;
-    if (self->sibling_next)
-        self->sibling_next->sibling_link = self->sibling_link;
-    if (scope)
-        HKI_HB_RELEASE(scope); /* what it did is seen after the join */
-    if (self->flags & HKI_TASK_COUNTED)
-        worker->source->ended(worker->source, scope);
-}
-
 /* A record for the next piece of work, filled in; NULL: there is none. */
 static struct hki_task *find_task(struct hki_worker *worker)
 {
@@ -198,12 +185,9 @@ struct hki_task *hki_task_find(struct hki_worker *worker)
  * stack is free, too: a zombie keeps it until its cancel message has come. */
 static bool account_end(struct hki_worker *worker, struct hki_task *task, int result)
 {
-    HKI_COUNT(worker->tasks_ended, 1);
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
-    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
-        found_task_ended(worker, &task->self);
-    } else if (task->self.parent) {
+    if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, result);
     } else if (!worker->runtime->background) {
         worker->runtime->result = result;
@@ -241,7 +225,7 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
     hki_switch_for_good(sp);
 }
 
-static void check_end(struct hki_task *task)
+static inline void check_end(struct hki_task *task)
 {
     if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
         (void)hk_scope_join(
@@ -249,10 +233,37 @@ static void check_end(struct hki_task *task)
     if (HKI_UNLIKELY(task->self.scope))
         hki_panic("task '%s' returned with scope '%s' open: join it first",
                   hki_task_display_name(task), hki_scope_left_name(&task->self));
+    if (HKI_UNLIKELY(task->self.forks))
+        hki_panic("task '%s' returned without joining what it forked",
+                  hki_task_display_name(task));
     if (HKI_UNLIKELY(task->stack->locals))
         hki_locals_destroy(&task->stack->locals);
     if (HKI_UNLIKELY(task->stack->holds))
         hki_check_ends(&task->self);
+}
+
+/* Tells its end, once. */
+static void tell_found_ended(struct hki_worker *worker, struct hki_self *self)
+{
+    HKI_HB_RELEASE(worker->runtime); /* as account_end */
+    HKI_HB_RELEASE(worker);
+    if (self->parent)
+        HKI_HB_RELEASE(self->parent); /* what it did is seen after the join */
+    if (self->flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, self->parent);
+    self->flags &= (uint16_t)~HKI_TASK_COUNTED;
+    self->parent = NULL;
+}
+
+static void end_found(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_self *self = &task->self;
+
+    tell_found_ended(worker, self);
+    *self->sibling_link = self->sibling_next;
+    if (self->sibling_next)
+        self->sibling_next->sibling_link = self->sibling_link;
+    hki_task_free(worker, task);
 }
 
 /*
@@ -266,17 +277,9 @@ static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
 
     if (worker->ready_head || worker->ticks <= 0)
         return false;
-    HKI_HB_RELEASE(worker); /* as account_end */
-    if (task->self.parent)
-        HKI_HB_RELEASE(task->self.parent); /* as found_task_ended */
-    if (task->self.flags & HKI_TASK_COUNTED)
-        worker->source->ended(worker->source, task->self.parent);
-    if (!worker->source->find(worker->source, &found)) {
-        task->self.flags &= (uint16_t)~HKI_TASK_COUNTED; /* it was told */
-        task->self.parent = NULL;
+    tell_found_ended(worker, &task->self);
+    if (!worker->source->find(worker->source, &found))
         return false;
-    }
-    HKI_COUNT(worker->tasks_ended, 1);
     HKI_COUNT(worker->tasks_spawned, 1);
     __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
     task->self.attention = 0;
@@ -306,11 +309,14 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
     struct hki_task *next;
 
     check_end(task);
-    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND) &&
-        becomes_next_found(worker, task))
-        return;
-    if (!account_end(worker, task, result))
+    HKI_COUNT(worker->tasks_ended, 1); /* before anybody is told, who may look */
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
+        if (becomes_next_found(worker, task))
+            return;
+        end_found(worker, task);
+    } else if (!account_end(worker, task, result)) {
         leave_for_good(worker, stack);
+    }
 
     next = worker->ready_head;
     if (next && worker->ticks > 0 && !hki_task_is_started(next)) {
@@ -362,6 +368,7 @@ static void run_child(struct hki_worker *worker, struct hki_task *task, const ch
      * must not catch them. */
     result = hki_call_as_first(top.fn, top.arg);
     check_end(task);
+    HKI_COUNT(worker->tasks_ended, 1);
     (void)account_end(worker, task, result);
 }
 
@@ -445,9 +452,13 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
 static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
-/* Without a look whether the caller is inside; a failure is only returned. */
-static inline int spawn(hk_scope *scope, struct hki_self *self, uint16_t flags,
-                        const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
+/* Without a look whether the caller is inside; a failure is only returned. In line, in
+ * each of its callers: the call would cost a spawn a tenth. */
+static inline __attribute__((always_inline)) int spawn(hk_scope *scope,
+                                                       struct hki_self *self,
+                                                       uint16_t flags, const char *name,
+                                                       hk_task_fn *fn, void *arg,
+                                                       hk_task_id *out_id)
 {
     struct hki_worker *worker = self->worker;
     struct hki_task *task;

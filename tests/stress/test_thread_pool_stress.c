@@ -60,13 +60,14 @@ static int spawn_submitters(void *arg)
 
 static void a_million_jobs_from_many_sides(void **state)
 {
+    const hk_options options = {.workers = 2}; /* no ledger: others are at work, too */
     long each = scaled(250000, 2000);
     pthread_t threads[2];
 
     (void)state;
     for (int i = 0; i < 2; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, submit_many_on_a_thread, &each), 0);
-    assert_int_equal(run_workers(2, spawn_submitters, &each), 0);
+    assert_int_equal(hk_run(spawn_submitters, &each, &options), 0);
     for (int i = 0; i < 2; i++)
         CHECK_EQ(pthread_join(threads[i], NULL), 0);
     assert_int_equal(ran_in_all(), 4 * each);

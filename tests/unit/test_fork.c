@@ -56,6 +56,13 @@ PANIC_TEST(a_forked_function_joins_its_forks, "without joining what it forked")
     return hk_join(&outer);
 }
 
+PANIC_IN_A_TASK(a_task_joins_its_forks, "without joining what it forked")
+{
+    static hk_forked forked;
+
+    return forks_and_returns(&forked);
+}
+
 static int forks_in_a_loop(int64_t begin, int64_t end, void *forked)
 {
     (void)begin;
@@ -406,6 +413,7 @@ int main(void)
         cmocka_unit_test(forks_are_joined_in_reverse_order),
         cmocka_unit_test(a_fork_is_joined_before_its_function_returns),
         cmocka_unit_test(a_forked_function_joins_its_forks),
+        cmocka_unit_test(a_task_joins_its_forks),
         cmocka_unit_test(the_body_of_a_loop_joins_its_forks),
         cmocka_unit_test(a_fork_is_joined_by_who_forked),
         cmocka_unit_test(functions_fork_themselves),
