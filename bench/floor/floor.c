@@ -26,6 +26,11 @@ static const struct bench benches[] = {
     {"procrtt", floor_procrtt},
     {"procbig", floor_procbig},
     {"procstart", floor_procstart},
+    {"pool", floor_pool},
+    {"forkjoin", floor_forkjoin},
+    {"fib", floor_fib},
+    {"pfor", floor_pfor},
+    {"region", floor_region},
     {"echo-server", floor_echo_server},
     {0},
 };

@@ -31,7 +31,7 @@ static struct hki_task *record_get(struct hki_worker *worker)
 }
 
 /* All but LIVE, which is set last: who walks the slabs (core/dump.c) believes the rest
- * when it sees that. The other flags of a free record are 0. */
+ * when it sees that. The other flags of a free record are 0, and so are its forks. */
 static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
                                const char *name, hk_task_fn *fn, void *arg)
 {
@@ -137,19 +137,6 @@ static void link_found(struct hki_worker *worker, struct hki_self *self)
     worker->found = self;
 }
 
-static void found_task_ended(struct hki_worker *worker, struct hki_self *self)
-{
-    hk_scope *scope = self->parent;
-
-    *self->sibling_link = self->sibling_next;
-    if (self->sibling_next)
-        self->sibling_next->sibling_link = self->sibling_link;
-    if (scope)
-        HKI_HB_RELEASE(scope); /* what it did is seen after the join */
-    if (self->flags & HKI_TASK_COUNTED)
-        worker->source->ended(worker->source, scope);
-}
-
 /* A record for the next piece of work, filled in; NULL: there is none. */
 static struct hki_task *find_task(struct hki_worker *worker)
 {
@@ -200,9 +187,7 @@ static bool account_end(struct hki_worker *worker, struct hki_task *task, int re
 {
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
-    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
-        found_task_ended(worker, &task->self);
-    } else if (task->self.parent) {
+    if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, result);
     } else if (!worker->runtime->background) {
         worker->runtime->result = result;
@@ -240,7 +225,7 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
     hki_switch_for_good(sp);
 }
 
-static void check_end(struct hki_task *task)
+static inline void check_end(struct hki_task *task)
 {
     if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
         (void)hk_scope_join(
@@ -248,10 +233,37 @@ static void check_end(struct hki_task *task)
     if (HKI_UNLIKELY(task->self.scope))
         hki_panic("task '%s' returned with scope '%s' open: join it first",
                   hki_task_display_name(task), hki_scope_left_name(&task->self));
+    if (HKI_UNLIKELY(task->self.forks))
+        hki_panic("task '%s' returned without joining what it forked",
+                  hki_task_display_name(task));
     if (HKI_UNLIKELY(task->stack->locals))
         hki_locals_destroy(&task->stack->locals);
     if (HKI_UNLIKELY(task->stack->holds))
         hki_check_ends(&task->self);
+}
+
+/* Tells its end, once. */
+static void tell_found_ended(struct hki_worker *worker, struct hki_self *self)
+{
+    HKI_HB_RELEASE(worker->runtime); /* as account_end */
+    HKI_HB_RELEASE(worker);
+    if (self->parent)
+        HKI_HB_RELEASE(self->parent); /* what it did is seen after the join */
+    if (self->flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, self->parent);
+    self->flags &= (uint16_t)~HKI_TASK_COUNTED;
+    self->parent = NULL;
+}
+
+static void end_found(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_self *self = &task->self;
+
+    tell_found_ended(worker, self);
+    *self->sibling_link = self->sibling_next;
+    if (self->sibling_next)
+        self->sibling_next->sibling_link = self->sibling_link;
+    hki_task_free(worker, task);
 }
 
 /*
@@ -265,16 +277,9 @@ static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
 
     if (worker->ready_head || worker->ticks <= 0)
         return false;
-    HKI_HB_RELEASE(worker); /* as account_end */
-    if (task->self.parent)
-        HKI_HB_RELEASE(task->self.parent); /* as found_task_ended */
-    if (task->self.flags & HKI_TASK_COUNTED)
-        worker->source->ended(worker->source, task->self.parent);
-    if (!worker->source->find(worker->source, &found)) {
-        task->self.flags &= ~(uint32_t)HKI_TASK_COUNTED; /* it was told */
-        task->self.parent = NULL;
+    tell_found_ended(worker, &task->self);
+    if (!worker->source->find(worker->source, &found))
         return false;
-    }
     HKI_COUNT(worker->tasks_spawned, 1);
     __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
     task->self.attention = 0;
@@ -305,11 +310,13 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
 
     check_end(task);
     HKI_COUNT(worker->tasks_ended, 1); /* before anybody is told, who may look */
-    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND) &&
-        becomes_next_found(worker, task))
-        return;
-    if (!account_end(worker, task, result))
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
+        if (becomes_next_found(worker, task))
+            return;
+        end_found(worker, task);
+    } else if (!account_end(worker, task, result)) {
         leave_for_good(worker, stack);
+    }
 
     next = worker->ready_head;
     if (next && worker->ticks > 0 && !hki_task_is_started(next)) {
@@ -396,7 +403,7 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
     worker->current = joiner;
     hki_self_current = &joiner->self;
     hki_exceptions_load(worker, joiner);
-    joiner->self.flags &= ~(uint32_t)HKI_TASK_LENDS;
+    joiner->self.flags &= (uint16_t)~HKI_TASK_LENDS;
 }
 
 bool hki_task_can_lend(const struct hki_task *joiner)
@@ -442,12 +449,16 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
     }
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
-/* Without a look whether the caller is inside; a failure is only returned. */
-static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
-                        const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
+/* Without a look whether the caller is inside; a failure is only returned. In line, in
+ * each of its callers: the call would cost a spawn a tenth. */
+static inline __attribute__((always_inline)) int spawn(hk_scope *scope,
+                                                       struct hki_self *self,
+                                                       uint16_t flags, const char *name,
+                                                       hk_task_fn *fn, void *arg,
+                                                       hk_task_id *out_id)
 {
     struct hki_worker *worker = self->worker;
     struct hki_task *task;
@@ -519,7 +530,7 @@ static int far_worker(const hk_scope *scope, struct hki_worker **out)
     return hki_background_worker(out);
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
@@ -551,6 +562,15 @@ _Static_assert(offsetof(struct hki_self, waiter) ==
 
 /* ---- yield, and who am I ---- */
 
+/* Nobody to yield to; now and then the loop gets its turn. */
+static bool nobody_else(struct hki_worker *worker)
+{
+    if (worker->ready_head || worker->ticks <= 0 || hki_worker_has_messages(worker))
+        return false;
+    worker->ticks--;
+    return true;
+}
+
 int hk_yield(void)
 {
     struct hki_self *self = hki_self();
@@ -564,10 +584,8 @@ int hk_yield(void)
         return 0;
     }
     self->budget = HKI_BUDGET;
-    if (!worker->ready_head && worker->ticks > 0 && !hki_worker_has_messages(worker)) {
-        worker->ticks--; /* nobody to yield to; now and then the loop gets its turn */
+    if (nobody_else(worker))
         return 0;
-    }
     hki_ready_push(worker, hki_task_of(self));
     return hki_switch_away(hki_switch, worker, hki_task_of(self));
 }
@@ -581,6 +599,26 @@ void hki_self_exhausted(struct hki_self *self)
         return;
     hki_ready_push(worker, hki_task_of(self));
     (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
+}
+
+void hki_workers_share(struct hki_self *self)
+{
+    struct hki_worker *worker = self->worker;
+
+    self->budget = HKI_BUDGET;
+    if (self->kind != HKI_SELF_TASK || nobody_else(worker))
+        return;
+    worker->breathes = true;
+    hki_self_exhausted(self);
+}
+
+void hki_workers_breathe(struct hki_self *self)
+{
+    if (self->kind != HKI_SELF_TASK)
+        return;
+    self->worker->ticks = 0;
+    self->worker->breathes = true;
+    hki_self_exhausted(self);
 }
 
 int hk_budget(void)
