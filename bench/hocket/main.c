@@ -24,6 +24,7 @@ static const struct bench table[] = {
     {"procrtt", hocket_procrtt},
     {"procbig", hocket_procbig},
     {"procstart", hocket_procstart},
+    {"footprint", hocket_footprint},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };
