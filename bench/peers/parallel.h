@@ -13,6 +13,7 @@
 
 #define PARALLEL_THREADS 2
 #define POOL_JOBS 1000000
+#define POOL_ROUND_TRIPS 20000
 #define FORKJOIN_N 30
 #define FIB_N 32
 #define FIB_CUTOFF 12 /* fib of less is called, not forked */
