@@ -9,7 +9,7 @@ namespace
 
 using range = tbb::blocked_range<long>;
 
-/* Two threads, one of them the caller's; kept awake between the rounds by the rounds. */
+/* Two threads, one of them the caller's. */
 struct two_threads {
     tbb::global_control limit{tbb::global_control::max_allowed_parallelism,
                               PARALLEL_THREADS};
