@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The floor of a thread pool: a bounded ring for many producers and consumers (Vyukov's),
- * empty jobs in it, and two threads. One puts them in, and runs one itself whenever the
- * ring is full; the other one takes them out. Nobody sleeps, but who found nothing looks
- * away for a while, or both would pull at the same cache line for each job.
+ * The floor of a thread pool: a bounded ring for many producers and consumers
+ * (Vyukov's), empty jobs in it, and two threads. One puts them in, and runs one itself
+ * whenever the ring is full; the other one takes them out. Nobody sleeps, but who found
+ * nothing looks away for a while, or both would pull at one cache line for each job.
  */
 #include "../peers/parallel.h"
 #include "floor.h"

@@ -30,6 +30,7 @@ static const struct bench table[] = {
     {"fib", hocket_fib},
     {"pfor", hocket_pfor},
     {"region", hocket_region},
+    {"footprint", hocket_footprint},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };

@@ -19,7 +19,7 @@ log=$build/log # one file for each peer: log.NAME
 CC=${CC:-cc}
 CXX=${CXX:-c++}
 # What a distribution or a careful user would build with; no peer is handicapped.
-CFLAGS='-O3 -DNDEBUG -Wall -Wextra'
+CFLAGS='-O3 -DNDEBUG -fno-math-errno -Wall -Wextra'
 
 missing()
 {

@@ -142,6 +142,25 @@ static void pool(int argc, char **args)
     bench_rounds(pool_round, NULL, POOL_JOBS);
 }
 
+static void round_trips_of_jobs(void *arg)
+{
+    for (int i = 0; i < POOL_ROUND_TRIPS; i++) {
+        check(uv_queue_work(uv_default_loop(), arg, job_run, job_done),
+              "uv_queue_work");
+        uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+    }
+}
+
+static void poolrtt(int argc, char **args)
+{
+    uv_work_t job;
+
+    (void)argc;
+    (void)args;
+    setenv("UV_THREADPOOL_SIZE", "2", 1);
+    bench_rounds(round_trips_of_jobs, &job, POOL_ROUND_TRIPS);
+}
+
 /* Wake: two loops on two pinned threads, an async handle each. */
 
 static const long round_trips = 30000;
@@ -289,6 +308,7 @@ int main(int argc, char **argv)
         {"files", files},
         {"wake", wake},
         {"pool", pool},
+        {"poolrtt", poolrtt},
         {"echo-server", echo_server},
         {0},
     };

@@ -76,7 +76,8 @@ static double sum_static(void *arg)
     double sum = 0;
 
     (void)arg;
-#pragma omp parallel for num_threads(PARALLEL_THREADS) schedule(static) reduction(+ : sum)
+#pragma omp parallel for num_threads(PARALLEL_THREADS) schedule(static)                \
+    reduction(+ : sum)
     for (long i = 0; i < PFOR_ELEMENTS; i++)
         sum += sqrt((double)i);
     return sum;
@@ -124,9 +125,9 @@ static void region(int argc, char **args)
 
 /*
  * Whether waiting threads spin ("active") or sleep is read before main, so the program
- * starts itself anew with what is faster for this bench: libomp spins but when one thread
- * makes all tasks, libgomp, where spinning threads fight for the lock of the tasks, only
- * where regions follow each other.
+ * starts itself anew with what is faster for this bench: libomp spins but when one
+ * thread makes all tasks, libgomp, where spinning threads fight for the lock of the
+ * tasks, only where regions follow each other.
  */
 static void start_with_best_settings(int argc, char **argv)
 {

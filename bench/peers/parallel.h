@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shape of the benches of parallel work (pool, forkjoin, fib, pfor, region), the same
- * for every subject. All of them have two threads, the caller's included where a peer
- * lets it take part, and use the wall clock. Also compiles as C++17.
+ * The shape of the benches of parallel work (pool, forkjoin, fib, pfor, region), the
+ * same for every subject. All of them have two threads, the caller's included where a
+ * peer lets it take part, and use the wall clock. Also compiles as C++17.
  */
 #ifndef HOCKET_BENCH_PARALLEL_H
 #define HOCKET_BENCH_PARALLEL_H
@@ -13,6 +13,7 @@
 
 #define PARALLEL_THREADS 2
 #define POOL_JOBS 1000000
+#define POOL_ROUND_TRIPS 20000
 #define FORKJOIN_N 30
 #define FIB_N 32
 #define FIB_CUTOFF 12 /* fib of less is called, not forked */
@@ -36,7 +37,7 @@ static __attribute__((noinline, unused)) void bench_empty_job(void *arg)
     __asm__ volatile("" : : "r"(arg) : "memory");
 }
 
-/* A call is a call: gcc would make two of three disappear, which no other compiler does. */
+/* A call is a call: gcc would fold two of three, which no other compiler does. */
 static __attribute__((noinline, unused)) long bench_fib(long n)
 {
     return n < 2 ? n : bench_fib(n - 1) + bench_fib(n - 2);
@@ -69,12 +70,13 @@ static __attribute__((noinline, unused)) double bench_sum_roots(long begin, long
 {
     double sum = 0;
 
+    __asm__ volatile("" : "+r"(begin)); /* or a call may be moved past a clock */
     for (long i = begin; i < end; i++)
         sum += sqrt((double)i);
     return sum;
 }
 
-/* Does `work` once to warm up, then again and again for a while; prints ns/operation. */
+/* Does `work` once to warm up, then again and again for a while; prints ns for one. */
 static inline void bench_rounds(void (*work)(void *arg), void *arg, double operations)
 {
     const double least_ns = 3e8;

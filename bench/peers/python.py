@@ -50,6 +50,14 @@ def futures_pool(_):
         report(start, JOBS_OF_THREADS)
 
 
+def futures_poolrtt(_):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        start = time.monotonic()
+        for _ in range(ROUND_TRIPS):
+            pool.submit(empty_job).result()
+        report(start, ROUND_TRIPS)
+
+
 def futures_proc(args):
     with concurrent.futures.ProcessPoolExecutor(int(args[0])) as pool:
         list(pool.map(next_number, range(1000)))
@@ -218,8 +226,8 @@ def procstart(method):
 
 
 BENCHES = {
-    "py-futures": {"pool": futures_pool, "proc": futures_proc,
-                   "procrtt": futures_procrtt},
+    "py-futures": {"pool": futures_pool, "poolrtt": futures_poolrtt,
+                   "proc": futures_proc, "procrtt": futures_procrtt},
     "py-map": {"proc": map_proc(1)},
     "py-map-chunks": {"proc": map_proc(CHUNK)},
     "py-async": {"proc": async_proc, "procrtt": async_procrtt,

@@ -4,11 +4,12 @@
 
 #include <oneapi/tbb.h>
 
-namespace {
+namespace
+{
 
 using range = tbb::blocked_range<long>;
 
-/* Two threads, one of them the caller's; kept awake between the rounds by the rounds. */
+/* Two threads, one of them the caller's. */
 struct two_threads {
     tbb::global_control limit{tbb::global_control::max_allowed_parallelism,
                               PARALLEL_THREADS};
@@ -20,7 +21,8 @@ template <typename Work> void rounds_on_two(Work work, double operations)
     two_threads two;
 
     two.arena.execute([&] {
-        bench_rounds([](void *arg) { (*static_cast<Work *>(arg))(); }, &work, operations);
+        bench_rounds([](void *arg) { (*static_cast<Work *>(arg))(); }, &work,
+                     operations);
     });
 }
 
@@ -92,7 +94,8 @@ void region(int argc, char **args)
         auto loop = [] {
             tbb::parallel_for(
                 range(0, REGION_ITERATIONS, 1),
-                [](const range &) { bench_empty_job(nullptr); }, tbb::simple_partitioner());
+                [](const range &) { bench_empty_job(nullptr); },
+                tbb::simple_partitioner());
         };
         rounds_on_two(loop, REGION_ITERATIONS);
         return;
@@ -109,8 +112,8 @@ void region(int argc, char **args)
 
 int main(int argc, char **argv)
 {
-    static const struct bench benches[] = {{"pool", pool}, {"forkjoin", forkjoin},
-                                           {"fib", fib},   {"pfor", pfor},
+    static const struct bench benches[] = {{"pool", pool},     {"forkjoin", forkjoin},
+                                           {"fib", fib},       {"pfor", pfor},
                                            {"region", region}, {nullptr, nullptr}};
 
     return bench_main(benches, argc, argv);

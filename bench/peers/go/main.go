@@ -48,6 +48,7 @@ var benches = map[string]func(args []string){
 	"files":       benchFiles,
 	"wake":        benchWake,
 	"pool":        benchPool,
+	"poolrtt":     benchPoolrtt,
 	"forkjoin":    benchForkjoin,
 	"fib":         benchFib,
 	"pfor":        benchPfor,

@@ -16,6 +16,7 @@ import (
 const (
 	parallelThreads  = 2
 	poolJobs         = 1000000
+	poolRoundTrips   = 20000
 	forkjoinN        = 30
 	fibN             = 32
 	fibCutoff        = 12
@@ -54,6 +55,20 @@ func benchPool([]string) {
 		}
 		done.Wait()
 	}, poolJobs)
+}
+
+func benchPoolrtt([]string) {
+	rounds(func() {
+		var done sync.WaitGroup
+		for i := 0; i < poolRoundTrips; i++ {
+			done.Add(1)
+			go func() {
+				emptyJob()
+				done.Done()
+			}()
+			done.Wait()
+		}
+	}, poolRoundTrips)
 }
 
 func plainFib(n int) int {

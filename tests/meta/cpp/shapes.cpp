@@ -68,11 +68,12 @@ static int use_executor(hk_executor *on)
     long sum = 0;
     int count = 0;
 
-    bool good = add_up_await(futures[0], &sum) >= 0 && sum == 4950 &&
-                copy_of_await(futures[1], &text) >= 0 && !std::strcmp(text, "text") &&
-                count_all_await(futures[2], &count) >= 0 && count == 3 &&
-                add_up_map(on, args.data(), args.size(), results.data(), nullptr) >= 0 &&
-                results[0] + results[1] == 190;
+    bool good =
+        add_up_await(futures[0], &sum) >= 0 && sum == 4950 &&
+        copy_of_await(futures[1], &text) >= 0 && !std::strcmp(text, "text") &&
+        count_all_await(futures[2], &count) >= 0 && count == 3 &&
+        add_up_map(on, args.data(), args.size(), results.data(), nullptr) >= 0 &&
+        results[0] + results[1] == 190;
     for (hk_future *future : futures)
         hk_future_free(future);
     return good ? 0 : -EIO;
@@ -194,7 +195,6 @@ static int use_locks(void *)
     hk_spawn(&scope, meet, nullptr);
     return hk_scope_join(&scope);
 }
-
 
 static int app(void *)
 {

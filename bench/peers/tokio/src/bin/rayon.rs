@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 // The twin of ../../../parallel.h.
 const THREADS: usize = 2;
 const POOL_JOBS: usize = 1_000_000;
+const POOL_ROUND_TRIPS: usize = 20_000;
 const FORKJOIN_N: u64 = 30;
 const FIB_N: u64 = 32;
 const FIB_CUTOFF: u64 = 12;
@@ -22,6 +23,9 @@ fn main() {
         .num_threads(THREADS)
         .build()
         .unwrap();
+    if bench == "poolrtt" {
+        return bench_poolrtt(&pool);
+    }
     // As the other peers: from a thread of the pool.
     pool.install(|| match (bench.as_str(), variant) {
         ("pool", _) => bench_pool(),
@@ -61,6 +65,14 @@ fn bench_pool() {
                 scope.spawn(|_| empty_job());
             }
         })
+    });
+}
+
+fn bench_poolrtt(pool: &rayon::ThreadPool) {
+    rounds(POOL_ROUND_TRIPS as f64, || {
+        for _ in 0..POOL_ROUND_TRIPS {
+            pool.install(empty_job);
+        }
     });
 }
 
