@@ -4,6 +4,7 @@
 
 The comment at the top of an example, say examples/hello.c, holds
 
+  Needs: /usr/share/doc/x      a file; where it is missing the example is not run
   Args: 3 words                the arguments; may be left out, and so may
   Stdin:                       what it reads, and
     one line                   (each line indented by two more)
@@ -27,7 +28,7 @@ from tap import BUILD, ROOT, check, finish, in_parallel, relative, skip
 
 LIMIT_S = 20
 EXAMPLES = ROOT / "examples"
-FIELDS = ("Args", "Stdin", "Exits", "Prints")
+FIELDS = ("Needs", "Args", "Stdin", "Exits", "Prints")
 
 
 def top_comments(text):
@@ -115,6 +116,9 @@ def try_out(example):
         if source.parent == EXAMPLES:
             return lambda: check(title, [f"{relative(source)}: no 'Prints:' in its comment"])
         return lambda: skip(title, "built; its comment says nothing about its output")
+    needed = Path((fields.get("Needs") or ["/"])[0])
+    if not needed.exists():
+        return lambda: skip(title, f"there is no {needed}")
     problems = problems_of(Path(program), fields)
     return lambda: check(title, problems)
 
