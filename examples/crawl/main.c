@@ -10,8 +10,8 @@
  *   writer        a thread for SQLite           store, store_rows
  *   console, tally, summary                     what the user sees
  *
- * It shows: straight-line code for a hundred pages at once, strangers' bytes parsed in a
- * sandbox, channels between tasks and plain threads, deadlines and cancellation as
+ * It shows: straight-line code for a hundred pages at once, strangers' bytes parsed in
+ * a sandbox, channels between tasks and plain threads, deadlines and cancellation as
  * scopes, select over a channel, events, a semaphore and a time.
  */
 #include "crawl.h"

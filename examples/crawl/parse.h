@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parsing as a job that may run in another process: bytes in, bytes out. What comes back
- * is not trusted: a page may have taken the parser over, and speak for it.
+ * Parsing as a job that may run in another process: bytes in, bytes out. What comes
+ * back is not trusted: a page may have taken the parser over, and speak for it.
  */
 #ifndef CRAWL_PARSE_H
 #define CRAWL_PARSE_H
