@@ -43,7 +43,8 @@ static int late_serve(void *arg)
     return hk_scope_join(&connections);
 }
 
-/* In the background of the caller, who is in `scope` from now on. 0 or an error. */
+/* In the background of the caller, who is in `scope` from now on. 0, or an error, which
+ * is printed. */
 static int late_server_start(struct late_server *s)
 {
     hk_addr addr;
@@ -51,8 +52,10 @@ static int late_server_start(struct late_server *s)
 
     if (rc == 0)
         rc = hk_listen(&addr, NULL, &s->listener);
-    if (rc < 0)
+    if (rc < 0) {
+        fprintf(stderr, "cannot listen on 127.0.0.1: %s\n", hk_error_text(rc));
         return rc;
+    }
     (void)hk_addr_local(s->listener, &addr);
     (void)hk_addr_format(&addr, s->address, sizeof(s->address));
     hk_scope_open(&s->scope);

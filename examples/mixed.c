@@ -106,11 +106,16 @@ static const struct row {
     {"mixed: all of it", {COMPUTES, DOWNLOADS, WAITS}},
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct late_server server;
-    int rc = late_server_start(&server);
+    int rc;
 
+    if (argc > 1) {
+        fprintf(stderr, "usage: mixed, without %s\n", argv[1]);
+        return 2;
+    }
+    rc = late_server_start(&server);
     if (rc < 0)
         return 1;
     printf("%-17s %10s  %10s   %8s\n", "", "in order", "at once", "speed-up");

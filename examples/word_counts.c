@@ -112,11 +112,16 @@ int main(int argc, char **argv)
 {
     const char *folder = argc > 1 ? argv[1] : "/usr/share/doc/python3.11/html";
     struct words first = {0}, second = {0};
-    double slow = count(folder, one_by_one, &first), fast;
+    double slow, fast;
 
-    if (argc > 2 || first.pages == 0) {
-        fprintf(stderr, "usage: word_counts [FOLDER]; no .html files in %s\n", folder);
+    if (argc > 2) {
+        fprintf(stderr, "usage: word_counts [FOLDER]\n");
         return 2;
+    }
+    slow = count(folder, one_by_one, &first);
+    if (first.pages == 0) {
+        fprintf(stderr, "word_counts: no .html files in %s\n", folder);
+        return 1;
     }
     fast = count(folder, in_processes, &second);
     words_sort(&second);
