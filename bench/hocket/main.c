@@ -24,6 +24,10 @@ static const struct bench table[] = {
     {"procrtt", hocket_procrtt},
     {"procbig", hocket_procbig},
     {"procstart", hocket_procstart},
+    {"forkjoin", hocket_forkjoin},
+    {"fib", hocket_fib},
+    {"pfor", hocket_pfor},
+    {"region", hocket_region},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };

@@ -277,7 +277,7 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
     worker->current = joiner;
     hki_self_current = &joiner->self;
     hki_exceptions_load(worker, joiner);
-    joiner->self.flags &= ~(uint32_t)HKI_TASK_LENDS;
+    joiner->self.flags &= (uint16_t)~HKI_TASK_LENDS;
 }
 
 bool hki_task_can_lend(const struct hki_task *joiner)
@@ -323,11 +323,11 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
     }
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
 /* Without a look whether the caller is inside; a failure is only returned. */
-static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static inline int spawn(hk_scope *scope, struct hki_self *self, uint16_t flags,
                         const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker = self->worker;
@@ -430,7 +430,7 @@ static int far_worker(const hk_scope *scope, struct hki_worker **out)
     return hki_background_worker(out);
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
@@ -492,6 +492,16 @@ void hki_self_exhausted(struct hki_self *self)
         return;
     hki_ready_push(worker, hki_task_of(self));
     (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
+}
+
+void hki_workers_breathe(void)
+{
+    struct hki_self *self = hki_self();
+
+    if (self->kind != HKI_SELF_TASK)
+        return;
+    self->worker->ticks = 0;
+    hki_self_exhausted(self);
 }
 
 int hk_budget(void)

@@ -83,6 +83,10 @@ void hki_workers_cancel(struct hki_runtime *runtime);
 /* True when the caller runs on one of its workers. */
 bool hki_workers_are_here(const struct hki_runtime *runtime);
 
+/* For a task that computes for long: its worker's loop takes a turn, with what has come
+ * for other tasks of it, cancels and deadlines. On a plain thread nothing. */
+void hki_workers_breathe(void);
+
 /* As hki_spawn, into that runtime, for any worker of it to take; `scope` may be NULL.
  * Any task or thread. */
 int hki_spawn_in(struct hki_runtime *runtime, hk_scope *scope, const char *name,

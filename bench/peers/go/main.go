@@ -47,6 +47,11 @@ var benches = map[string]func(args []string){
 	"timers":      benchTimers,
 	"files":       benchFiles,
 	"wake":        benchWake,
+	"pool":        benchPool,
+	"forkjoin":    benchForkjoin,
+	"fib":         benchFib,
+	"pfor":        benchPfor,
+	"region":      benchRegion,
 	"echo-server": echoServer,
 }
 
