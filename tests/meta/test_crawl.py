@@ -450,6 +450,21 @@ def a_page_cannot_break_out_of_the_parser(p):
 
 
 @test
+def charsets_that_libraries_are_loaded_for_are_read_in_the_sandbox(p):
+    titles = {"shift_jis": "\u65e5\u672c\u8a9e", "euc-kr": "\ud55c\uad6d\uc5b4", "koi8-r": "\u0440\u0443\u0441",
+              "utf-16": "\u00fc\u4e2d", "windows-1252": "\u20ac"}
+    pages = {f"/{charset}": response(page(title=title).encode(charset),
+                                     kind=f"text/html; charset={charset}")
+             for charset, title in titles.items()}
+    pages["/"] = page(*titles)
+    with Site(pages) as site:
+        status, out, lines = p.crawl(site.url)
+        p.same("result", (status, lines), (0, []))
+        stored = dict(p.rows("SELECT url, title FROM pages WHERE depth = 1"))
+        p.same("titles", {url.rpartition("/")[2]: title for url, title in stored.items()}, titles)
+
+
+@test
 def a_page_that_keeps_the_parser_busy_is_given_up(p):
     pages = {"/": page("a", "hang", "b"), "/a": page(), "/b": page(),
              "/hang": page(more="please hang")}
