@@ -74,10 +74,9 @@ static int add_steps(int64_t begin, int64_t end, void *partial, void *ctx)
 static double as_a_loop(long steps)
 {
     double sum = 0;
-    int rc;
+    int rc = hk_parallel_reduce(0, steps, 0, add_steps, hk_combine_sum, NULL, &sum,
+                                sizeof(sum));
 
-    rc = hk_parallel_reduce(0, steps, 0, add_steps, hk_combine_sum, NULL, &sum,
-                            sizeof(sum));
     return rc < 0 ? -1 : sum;
 }
 

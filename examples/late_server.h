@@ -27,7 +27,7 @@ static int late_answer(void *arg)
     if (rc == 0)
         rc = hk_sleep(50 * HK_MILLISECOND);
     if (rc == 0)
-        (void)hk_printf(conn, "<html><title>Page %s</title>%1000s", request, "");
+        (void)hk_printf(conn, "<html><title>Page %.16s</title>%1000s", request, "");
     hk_close(conn);
     return 0;
 }

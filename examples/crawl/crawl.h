@@ -9,10 +9,10 @@
  *         ^                                   |
  *         +-------------- links --------------+
  *
- * The arrows to the right are channels of limited size; the one back is a call. Parsing
- * is a call as well, whose result the page's task awaits. So the
- * crawl never waits for what waits for it. What is not sent through a channel belongs
- * to the crawl's own task, or never changes: there are no locks.
+ * The arrows to the right are channels of limited size; the one back is a call. So the
+ * crawl never waits for what waits for it. A page's task starts the job that parses it,
+ * and awaits its result. What is not sent through a channel belongs to the crawl's own
+ * task, or never changes: there are no locks.
  */
 #ifndef CRAWL_CRAWL_H
 #define CRAWL_CRAWL_H
