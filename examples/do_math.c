@@ -4,6 +4,11 @@
  * function is written once; where it runs is an argument. Another number of steps than
  * 30 million may be given.
  *
+ * Wrong:
+ *   0
+ *   1e6
+ *   100000001
+ *   2 3
  * Prints:
  *   30000000 steps, ... processors
  *                      seconds   speed-up

@@ -5,6 +5,7 @@
  * done twice, so the pool starts what they had anew, and all is done. With `by-hand` it
  * takes longer, and the killing is left to you.
  *
+ * Wrong: all
  * Prints:
  *   400 of 400 pieces are done, and the sum is 79800
  *   ... workers died, ... pieces were started anew

@@ -3,6 +3,7 @@
  * A program that computes, downloads and waits: first in order, then with everything
  * where it belongs: what computes in processes, what waits as tasks.
  *
+ * Wrong: processes
  * Prints:
  *   ...in order     at once   speed-up
  *   4 x compute        ... s     ... s       ...

@@ -3,10 +3,16 @@
  * The titles of many pages, through any executor: `titles tasks`, `titles threads`,
  * `titles processes`. Each page comes 50 ms late.
  *
- * Args: tasks
+ * Args:
+ *   tasks
+ *   threads
+ *   processes
+ * Wrong:
+ *   everywhere
+ *   tasks threads
  * Prints:
  *   one by one   24 titles in ... s
- *   tasks        24 titles in ... s, ... times as fast
+ *   ...   24 titles in ... s, ... times as fast
  */
 #include "late_server.h"
 

@@ -5,6 +5,7 @@
  * comes. Another folder may be given, whose .html files are counted.
  *
  * Needs: /usr/share/doc/python3.11/html/index.html
+ * Wrong: / /
  * Prints:
  *   ... python
  *   ...
