@@ -28,17 +28,19 @@ HK_FN(long, work, (long, piece), (int, ms))
     return piece;
 }
 
-/* The worker of the first piece that somebody is at. */
-static void kill_one(hk_future *const *futures)
+/* Kills the worker of the first piece that is being worked at; but not the one who was
+ * killed last, whose death may not be known yet. */
+static pid_t kill_one(hk_future *const *futures, pid_t last)
 {
     for (int i = 0; i < PIECES; i++) {
         pid_t worker = hk_future_worker(futures[i]);
 
-        if (worker > 0) {
-            (void)kill(worker, SIGKILL); /* it may just have gone */
-            return;
+        if (worker > 0 && worker != last) {
+            (void)kill(worker, SIGKILL); /* it may have ended by itself */
+            return worker;
         }
     }
+    return last;
 }
 
 static void watch(hk_future *const *futures, bool shall_kill)
@@ -46,12 +48,13 @@ static void watch(hk_future *const *futures, bool shall_kill)
     hk_progress_line line = {.label = "pieces"};
     hk_completed it;
     uint64_t done = 0;
+    pid_t killed = 0;
 
     hk_as_completed(&it, futures, PIECES);
     while (hk_completed_next(&it) >= 0) {
         hk_progress_show(&line, ++done, PIECES);
         if (shall_kill && done % KILL_EVERY == 0)
-            kill_one(futures);
+            killed = kill_one(futures, killed);
     }
     hk_completed_end(&it);
 }
