@@ -107,7 +107,7 @@ static void in_time(hk_executor *on)
     int cut = 0;
 
     hk_scope_open(&s);
-    hk_scope_deadline(&s, hk_now() + HK_SECOND / 4);
+    hk_scope_deadline(&s, hk_now() + 250 * HK_MILLISECOND);
     futures[0] = wait_for_on(on, 1);
     futures[1] = wait_for_on(on, 60000);
     futures[2] = wait_for_on(on, 60000);

@@ -18,7 +18,7 @@
 
 static int lookup(int i)
 {
-    int rc = hk_sleep(100 * HK_MILLISECOND);
+    int rc = hk_sleep(200 * HK_MILLISECOND);
 
     if (rc < 0)
         printf("lookup %d ran out of time: %s\n", i, hk_error_text(rc));
@@ -45,7 +45,7 @@ static int app(void *arg)
 
     (void)arg;
     hk_scope_open(&scope);
-    hk_scope_deadline(&scope, hk_now() + 250 * HK_MILLISECOND);
+    hk_scope_deadline(&scope, hk_now() + 500 * HK_MILLISECOND);
     for (int i = 0; i < 10; i++)
         if (lookup(i) < 0)
             break;

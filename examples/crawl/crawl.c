@@ -26,18 +26,14 @@ static void free_job(struct job *job)
     free(job);
 }
 
-/* Gives the page on: to the parsers if there is something to parse. */
-static int pass_on(struct job *job)
+static int arrive(struct job *job)
 {
     struct arrival arrival = {.page = job->page};
     int rc;
 
     if (!job->page)
         arrival.host = job->host;
-    if (job->page && job->page->outcome == PAGE_HTML)
-        rc = hk_chan_send(job->crawl->parsers.jobs, &job->page);
-    else
-        rc = hk_chan_send(job->crawl->arrivals, &arrival);
+    rc = hk_chan_send(job->crawl->arrivals, &arrival);
     if (rc == 0)
         job->page = NULL;
     return rc;
@@ -48,12 +44,17 @@ static int run_job(void *arg)
 {
     struct job *job = arg;
     struct crawl *c = job->crawl;
+    hk_future *parsing = NULL;
     int rc = job->page ? fetch_page(c->options, job->host, job->page)
                        : fetch_robots(c->options, job->host);
 
+    if (rc == 0 && job->page && job->page->outcome == PAGE_HTML)
+        parsing = parsers_begin(&c->parsers, job->page);
+    hk_sem_release(&c->slots, 1); /* the next page may be fetched */
+    if (parsing)
+        rc = parsers_await(&c->parsers, parsing, job->page);
     if (rc == 0)
-        rc = pass_on(job);
-    hk_sem_release(&c->slots, 1);
+        rc = arrive(job);
     free_job(job);
     return rc;
 }
@@ -196,8 +197,7 @@ static int crawl_pages(struct crawl *c)
         continue;
     hk_scope_cancel(&c->fetches); /* after a stop: what is half fetched is given up */
     rc = hk_scope_join(&c->fetches);
-    /* What was fetched is parsed by now, or soon; then the channel is closed. */
-    parsers_finish(&c->parsers);
+    hk_chan_close(c->arrivals); /* nobody is left to send */
     while (hk_chan_recv(c->arrivals, &arrival) == 0)
         take_arrival(c, &arrival);
     return rc;
@@ -244,9 +244,9 @@ static int crawl_main(void *arg)
 
 /* ---- the whole ---- */
 
-static int run_with_threads(struct crawl *c)
+static int run_with_parsers(struct crawl *c)
 {
-    int rc = parsers_start(&c->parsers, c->arrivals);
+    int rc = parsers_start(&c->parsers, c->options);
 
     if (rc < 0)
         return rc;
@@ -269,7 +269,7 @@ int crawl_run(struct crawl *c, struct store *store)
     c->tally.start_ns = hk_now();
     rc = writer_start(&c->writer, store);
     if (rc == 0) {
-        rc = run_with_threads(c);
+        rc = run_with_parsers(c);
         writer_stop(&c->writer);
     }
     c->tally.end_ns = hk_now();

@@ -2,17 +2,22 @@
 /*
  * The crawl itself: one task that decides, a task for each page that is being fetched.
  *
- *     frontier --> fetch (tasks) --> parsers (threads) --> crawl --> writer (thread)
- *         ^                                                  |
- *         +------------------------ links -------------------+
+ *                        parsers (processes)
+ *                             ^  |
+ *                             |  v
+ *     frontier --> fetch, parse (tasks) --> crawl --> writer (thread)
+ *         ^                                   |
+ *         +-------------- links --------------+
  *
  * The arrows to the right are channels of limited size; the one back is a call. So the
- * crawl never waits for what waits for it. What is not sent through a channel belongs
- * to the crawl's own task, or never changes: there are no locks.
+ * crawl never waits for what waits for it. A page's task starts the job that parses it,
+ * and awaits its result. What is not sent through a channel belongs to the crawl's own
+ * task, or never changes: there are no locks.
  */
 #ifndef CRAWL_CRAWL_H
 #define CRAWL_CRAWL_H
 
+#include "arrival.h"
 #include "console.h"
 #include "frontier.h"
 #include "options.h"

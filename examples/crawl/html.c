@@ -16,7 +16,7 @@
 enum { TITLE_MAX_BYTES = 512 };
 
 struct parsing {
-    struct page *page;
+    struct html *out;
     char base[URL_SIZE]; /* what relative links are relative to */
     bool has_base_tag;
     struct strset
@@ -52,7 +52,7 @@ static void take_link(struct parsing *p, const char *href)
         return;
     kind = url_resolve(p->base, strset_text(&p->seen, number), url);
     if (kind == URL_HTTP || kind == URL_HTTPS)
-        (void)strset_add(&p->page->links, url, strlen(url), NULL);
+        (void)strset_add(&p->out->links, url, strlen(url), NULL);
 }
 
 static void take_base(struct parsing *p, const char *href)
@@ -146,7 +146,8 @@ static char *finish_title(struct parsing *p)
     return must_copy(p->title, p->title_len);
 }
 
-static void run_parser(struct parsing *p, const char *charset)
+static void run_parser(struct parsing *p, const char *bytes, size_t size,
+                       const char *url, const char *charset)
 {
     static const int options = HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                                HTML_PARSE_NONET | HTML_PARSE_RECOVER;
@@ -162,16 +163,16 @@ static void run_parser(struct parsing *p, const char *charset)
     parser->sax->serror = on_error;
     parser->userData = p;
     xmlSetStructuredErrorFunc(p, on_error); /* of this thread: for what has no parser */
-    (void)htmlCtxtReadMemory(parser, p->page->body, (int)p->page->bytes, p->page->url,
-                             charset, options); /* no tree was asked for */
+    (void)htmlCtxtReadMemory(parser, bytes, (int)size, url, charset,
+                             options); /* no tree was asked for */
     xmlSetStructuredErrorFunc(NULL, NULL);
     htmlFreeParserCtxt(parser);
 }
 
 /* The charset to read the page in; NULL: as its tag <meta> says. */
-static const char *choose_charset(struct parsing *p)
+static const char *choose_charset(struct parsing *p, const char *named,
+                                  const char *bytes)
 {
-    const char *named = p->page->charset;
     xmlCharEncodingHandlerPtr handler =
         *named ? xmlFindCharEncodingHandler(named) : NULL;
 
@@ -181,37 +182,33 @@ static const char *choose_charset(struct parsing *p)
     }
     p->unknown_charset = *named != '\0';
     /* Nobody says anything: what can be read as UTF-8 is UTF-8. */
-    if (!strcasestr(p->page->body, "charset=") &&
-        xmlCheckUTF8((const xmlChar *)p->page->body))
+    if (!strcasestr(bytes, "charset=") && xmlCheckUTF8((const xmlChar *)bytes))
         return "utf-8";
     return NULL;
 }
 
-static void complain(struct parsing *p)
+void html_parse(const char *bytes, size_t size, const char *url, const char *charset,
+                struct html *out)
 {
-    if (p->unknown_charset && *p->page->charset)
-        failure_say(&p->page->failure, "charset", "its charset %s is not known",
-                    p->page->charset);
-    else if (p->unknown_charset)
-        failure_say(&p->page->failure, "charset", "its charset is not known");
-    else if (p->bad_bytes)
-        failure_say(&p->page->failure, "charset", "its bytes do not fit its charset");
+    struct parsing p = {.out = out};
+
+    *out = (struct html){.hash = hash_of(bytes, size)};
+    memcpy(p.base, url, strlen(url) + 1);
+    if (size > 0)
+        run_parser(&p, bytes, size, url, choose_charset(&p, charset, bytes));
+    if (p.has_title)
+        out->title = finish_title(&p);
+    if (p.unknown_charset)
+        out->trouble = HTML_UNKNOWN_CHARSET;
+    else if (p.bad_bytes)
+        out->trouble = HTML_BAD_BYTES;
+    strset_fini(&p.seen);
 }
 
-void html_parse(struct page *page)
+void html_free(struct html *html)
 {
-    struct parsing p = {.page = page};
-
-    page->hash = hash_of(page->body, page->bytes);
-    memcpy(p.base, page->url, strlen(page->url) + 1);
-    if (page->bytes > 0)
-        run_parser(&p, choose_charset(&p));
-    if (p.has_title)
-        page->title = finish_title(&p);
-    complain(&p);
-    strset_fini(&p.seen);
-    free(page->body);
-    page->body = NULL;
+    free(html->title);
+    strset_fini(&html->links);
 }
 
 void html_init(void)

@@ -6,13 +6,13 @@
  *   crawl         decides what is fetched when; starts a task for each page
  *   frontier      which pages there are, and which comes next         strset, url
  *   fetch         one page over the network     http, connection, host, robots
- *   parsers       threads for libxml2           html
+ *   parsers       processes for libxml2         parse, html
  *   writer        a thread for SQLite           store, store_rows
  *   console, tally, summary                     what the user sees
  *
- * It shows: straight-line code for a hundred pages at once, channels between tasks and
- * plain threads, deadlines and cancellation as scopes, select over a channel, events, a
- * semaphore and a time.
+ * It shows: straight-line code for a hundred pages at once, strangers' bytes parsed in
+ * a sandbox, channels between tasks and plain threads, deadlines and cancellation as
+ * scopes, select over a channel, events, a semaphore and a time.
  */
 #include "crawl.h"
 #include "html.h"

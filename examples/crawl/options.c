@@ -26,6 +26,8 @@ static const char usage[] =
     "seconds\n"
     "                         (default: as fast as it answers)\n"
     "  -t, --timeout SECONDS  give a page up after this time (default 30)\n"
+    "      --parse WHERE      processes: in a sandbox, where a page that crashes the\n"
+    "                         parser costs only itself (default); here: in threads\n"
     "      --user-agent TEXT  what to call ourselves (default hocket-crawl/0.1)\n"
     "Where to:\n"
     "  -o, --database FILE    the database (default crawl.sqlite)\n"
@@ -44,6 +46,7 @@ enum {
     OPT_MAX_BYTES = 256,
     OPT_ALL_SITES,
     OPT_NO_ROBOTS,
+    OPT_PARSE,
     OPT_USER_AGENT,
     OPT_REPORT,
     OPT_RESUME,
@@ -61,6 +64,7 @@ static const struct option table[] = {
     {"concurrency", required_argument, NULL, 'c'},
     {"rate", required_argument, NULL, 'r'},
     {"timeout", required_argument, NULL, 't'},
+    {"parse", required_argument, NULL, OPT_PARSE},
     {"user-agent", required_argument, NULL, OPT_USER_AGENT},
     {"database", required_argument, NULL, 'o'},
     {"report", required_argument, NULL, OPT_REPORT},
@@ -154,6 +158,14 @@ static int take_timeout(struct options *out)
     return -1;
 }
 
+static int take_parse(struct options *out)
+{
+    out->parse_here = strcmp(optarg, "here") == 0;
+    if (!out->parse_here && strcmp(optarg, "processes") != 0)
+        return complain("not a place to parse, which is processes or here: ", optarg);
+    return -1;
+}
+
 static int take_user_agent(struct options *out)
 {
     for (const char *c = optarg; *c; c++)
@@ -211,6 +223,7 @@ static int apply(int option, struct options *out)
         return status;
     case 'r': return take_rate(out);
     case 't': return take_timeout(out);
+    case OPT_PARSE: return take_parse(out);
     case OPT_USER_AGENT: return take_user_agent(out);
     case 'o': out->database = optarg; return -1;
     case OPT_REPORT: out->report = optarg; return -1;

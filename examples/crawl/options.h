@@ -23,6 +23,7 @@ struct options {
     uint32_t concurrency;
     int64_t timeout_ns;  /* for one page */
     int64_t interval_ns; /* between two pages of one host; 0: none */
+    bool parse_here;     /* not in worker processes */
     bool resume, fresh, retry, quiet;
 
     char **urls;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page on its way: a task fetches it, a thread parses it, the crawl learns its links,
- * another thread stores it. Whoever has it owns it.
+ * A page on its way: a task fetches it and has it parsed, the crawl learns its links, a
+ * thread stores it. Whoever has it owns it.
  */
 #ifndef CRAWL_PAGE_H
 #define CRAWL_PAGE_H
@@ -26,7 +26,7 @@ struct page {
 
     int status;          /* of HTTP; 0: no answer came */
     char charset[48];    /* as the server named it; "" if it did not */
-    char *body;          /* freed once it is parsed */
+    char *body;          /* freed when a parser has it */
     uint64_t bytes;      /* of the body */
     uint64_t hash;       /* of the body: FNV-1a, 64 bits */
     char *title;         /* UTF-8; NULL: none */

@@ -2,79 +2,140 @@
 #include "parsers.h"
 
 #include "html.h"
-#include "memory.h"
+#include "parse.h"
 
-#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* So many pages may wait for a parser before those who fetch have to wait as well: far
- * more than ever do, and an end to the memory that they take. */
-enum { JOBS_MAX = 1024 };
+/* So many pages may wait for a parser before those who fetch have to wait as well. */
+enum { QUEUE_MAX = 64 };
 
-/* `count` threads are no more; the last one out closes the door. */
-static void leave(struct parsers *p, unsigned count)
+/* ---- the pool ---- */
+
+static int prepare_worker(hk_bytes input, hk_result *result)
 {
-    if (__atomic_sub_fetch(&p->running, count, __ATOMIC_ACQ_REL) == 0)
-        hk_chan_close(p->arrivals);
+    (void)input;
+    (void)result;
+    html_init();
+    return 0;
 }
 
-static void *parse_all(void *arg)
+HK_FN(hk_rc, are_you_there)
 {
-    struct parsers *p = arg;
-    struct arrival arrival = {0};
-
-    pthread_setname_np(pthread_self(), "parser"); /* for dumps */
-    while (hk_chan_recv(p->jobs, &arrival.page) == 0) {
-        html_parse(arrival.page);
-        if (hk_chan_send(p->arrivals, &arrival) < 0)
-            page_free(arrival.page); /* nobody waits for it any more */
-    }
-    leave(p, 1);
-    return NULL;
+    return 0;
 }
 
-static unsigned processors(void)
+/* A pool whose workers do start: the first one has answered. */
+static int start_processes(bool sandbox, hk_executor **out)
 {
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
-int parsers_start(struct parsers *p, hk_chan *arrivals)
-{
-    unsigned wanted = processors();
-    int rc = hk_chan_new(sizeof(struct page *), JOBS_MAX, &p->jobs);
+    const hk_process_options options = {
+        .name = "parsers",
+        .queue_max = QUEUE_MAX,
+        .init = prepare_worker,
+        .sandbox = sandbox,
+    };
+    hk_executor *pool;
+    hk_future *answer;
+    int rc = hk_process_pool_new(&options, &pool);
 
     if (rc < 0)
         return rc;
-    hk_chan_set_name(p->jobs, "pages to parse");
-    p->arrivals = arrivals;
-    p->threads = must_alloc(wanted * sizeof *p->threads);
-    p->running = wanted;
-    for (p->count = 0; p->count < wanted; p->count++) {
-        rc = pthread_create(&p->threads[p->count], NULL, parse_all, p);
-        if (rc != 0)
-            break;
-    }
-    if (p->count < wanted) /* fewer will do */
-        leave(p, wanted - p->count);
-    if (p->count > 0)
-        return 0;
-    parsers_stop(p);
-    return -rc;
+    answer = are_you_there_on(pool);
+    rc = are_you_there_await(answer);
+    hk_future_free(answer);
+    if (rc < 0)
+        hk_executor_free(pool);
+    else
+        *out = pool;
+    return rc;
 }
 
-void parsers_finish(struct parsers *p)
+static int start_threads(hk_executor **out)
 {
-    hk_chan_close(p->jobs);
+    const hk_thread_pool_options options = {.name = "parsers", .queue_max = QUEUE_MAX};
+
+    return hk_thread_pool_new(&options, out);
+}
+
+int parsers_start(struct parsers *p, const struct options *options)
+{
+    int rc;
+
+    p->timeout_ns = options->timeout_ns;
+    if (options->parse_here)
+        return start_threads(&p->pool);
+    rc = start_processes(true, &p->pool);
+    if (rc == -ENOSYS) {
+        rc = start_processes(false, &p->pool);
+        if (rc == 0)
+            fprintf(stderr, "hocket-crawl: pages are parsed without a sandbox: this "
+                            "kernel has none\n");
+    }
+    if (rc == 0)
+        return 0;
+    fprintf(stderr,
+            "hocket-crawl: pages are parsed in threads: no worker process: %s\n",
+            hk_error_text(rc));
+    return start_threads(&p->pool);
 }
 
 void parsers_stop(struct parsers *p)
 {
-    if (!hk_chan_is_closed(p->jobs)) /* the crawl never came to its end */
-        hk_chan_close(p->jobs);
-    for (unsigned i = 0; i < p->count; i++)
-        pthread_join(p->threads[i], NULL);
-    hk_chan_free(p->jobs);
-    free(p->threads);
+    hk_executor_free(p->pool);
+}
+
+/* ---- a page ---- */
+
+hk_future *parsers_begin(struct parsers *p, struct page *page)
+{
+    /* The NUL behind the body goes with it. */
+    hk_future *parsing = parse_on(p->pool, (hk_bytes){page->body, page->bytes + 1},
+                                  page->url, page->charset);
+
+    free(page->body);
+    page->body = NULL;
+    return parsing;
+}
+
+static void explain(const hk_future *parsing, int rc, struct failure *out)
+{
+    hk_job_error error;
+
+    if (rc == -ETIMEDOUT)
+        failure_say(out, "parser", "kept the parser busy for longer than --timeout");
+    else if (rc != -EOWNERDEAD || hk_future_error(parsing, &error) < 0)
+        failure_say(out, "parser", "could not be parsed: %s", hk_error_text(rc));
+    else if (error.signal)
+        failure_say(out, "parser", "crashed the parser: signal %d, %s", error.signal,
+                    strsignal(error.signal));
+    else
+        failure_say(out, "parser", "crashed the parser: it exited with status %d",
+                    error.exit_status);
+}
+
+int parsers_await(struct parsers *p, hk_future *parsing, struct page *page)
+{
+    hk_scope patience = HK_SCOPE_INIT;
+    hk_bytes parsed;
+    bool stopped;
+    int rc, late;
+
+    hk_scope_open_with(&patience, 0, page->url);
+    hk_scope_deadline(&patience, hk_now() + p->timeout_ns);
+    rc = parse_await(parsing, &parsed);
+    late = hk_scope_join(&patience);
+    if (late == -ETIMEDOUT && rc < 0) {
+        (void)hk_future_cancel(parsing, HK_KILL);
+        rc = late;
+    }
+    stopped = late == -ECANCELED || rc == -EIDRM; /* we, or the job before us */
+    if (rc >= 0 && !parse_unpack(parsed, page))
+        rc = -EPROTO;
+    if (rc < 0 && !stopped) {
+        page->outcome = PAGE_FAILED;
+        explain(parsing, rc, &page->failure);
+    }
+    hk_future_free(parsing);
+    return stopped ? -ECANCELED : 0;
 }

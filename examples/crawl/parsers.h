@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that parse, one for each processor: parsing computes for up to 50 ms at a
- * time, during which no other task of a worker could run. Between them and the tasks
- * that fetch there is a channel, which serves tasks and threads alike.
+ * Where pages are parsed: in worker processes of this program, in a sandbox, so that a
+ * page that crashes libxml2, or keeps it busy for ever, costs itself and no other.
+ *
+ * Where the kernel has no sandbox the workers have none; where there can be no worker,
+ * or with --parse here, pages are parsed in threads. The first two are said once.
  */
 #ifndef CRAWL_PARSERS_H
 #define CRAWL_PARSERS_H
 
-#include "arrival.h"
+#include "options.h"
+#include "page.h"
 
 #include <hocket.h>
-#include <pthread.h>
 
 struct parsers {
-    hk_chan *jobs;     /* struct page *: whoever sends one gives it away */
-    hk_chan *arrivals; /* where they go when parsed; borrowed */
-    pthread_t *threads;
-    unsigned count;
-    unsigned running; /* threads that may send; atomic */
+    hk_executor *pool;
+    int64_t timeout_ns; /* for one page */
 };
 
 /* Returns 0 or an error. */
-int parsers_start(struct parsers *parsers, hk_chan *arrivals);
-/* No more jobs come: when the last has been parsed and sent, `arrivals` is closed. Does
- * not wait. */
-void parsers_finish(struct parsers *parsers);
-/* Ends the threads. */
+int parsers_start(struct parsers *parsers, const struct options *options);
 void parsers_stop(struct parsers *parsers);
+
+/* Starts the parsing of a page, which loses its body. Waits while too many pages wait
+ * for a parser. Owns: give the future to parsers_await. */
+hk_future *parsers_begin(struct parsers *parsers, struct page *page);
+
+/*
+ * Waits for it, and fills hash, title and links of `page`; or its failure, and its
+ * outcome is PAGE_FAILED. A complaint about its charset is a failure, too, but it stays
+ * PAGE_HTML. Returns 0, or -ECANCELED: the caller is being stopped.
+ */
+int parsers_await(struct parsers *parsers, hk_future *parsing, struct page *page);
 
 #endif

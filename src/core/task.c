@@ -347,6 +347,7 @@ static void task_main(void)
 
         HKI_HB_ACQUIRE(task);
         result = task->stack->fn(task->stack->arg);
+        HKI_HB_RELEASE(task); /* to the next task with this record, and its budget */
         end_and_pass_on(worker, task, result);
     }
 }

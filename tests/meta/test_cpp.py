@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Shows that programs in the shape of the examples can be written in C++17: one that has each
-public macro in it compiles without a warning by g++ and clang++, and does what it must."""
+public macro in it, and one with the guards of docs/cpp.md, compile without a warning by g++
+and clang++, and do what they must."""
 
 import re
 import shutil
@@ -10,6 +11,8 @@ import tempfile
 from tap import BUILD, ROOT, check, finish, output_of, public_headers, relative, skip
 
 SHAPES = ROOT / "tests/meta/cpp/shapes.cpp"
+GUARDS = ROOT / "tests/meta/cpp/guards.cpp"
+PRINTED = {SHAPES: "all shapes are good\n", GUARDS: "all guards are good\n"}
 LIBRARY = BUILD / "src/libhocket.a"
 WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Wshadow", "-Werror"]
 NOT_FOR_PROGRAMS = {"model_atomics.h"}  # is put before files of C, see there
@@ -28,26 +31,28 @@ def unused_macros():
                 yield f"{relative(header)}: {name}"
 
 
-def steps(*commands):
+def steps(expected, *commands):
     for command in commands:
         status, text = output_of(command)
         if status:
             return text.splitlines() or [f"{command[0]}: status {status}"]
-    return [] if text == "all shapes are good\n" else [f"it printed: {text}"]
+    return [] if text == expected else [f"it printed: {text}"]
 
 
 check(f"{relative(SHAPES)} has every public macro in it", unused_macros())
-for compiler in "g++", "clang++":
-    title = f"the examples' shapes in C++17 by {compiler}"
-    if not shutil.which(compiler):
-        skip(title, "it is not installed")
-    elif not LIBRARY.exists():
-        skip(title, "the library is not built")
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            program = f"{folder}/shapes"
-            check(title, steps(
-                [compiler, "-std=c++17", *WARNINGS, "-I", ROOT / "include", SHAPES, LIBRARY,
-                 "-luring", "-lcares", "-pthread", "-ldl", "-o", program],
-                [program]))
+for source, printed in PRINTED.items():
+    for compiler in "g++", "clang++":
+        title = f"{relative(source)} in C++17 by {compiler}"
+        if not shutil.which(compiler):
+            skip(title, "it is not installed")
+        elif not LIBRARY.exists():
+            skip(title, "the library is not built")
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                program = f"{folder}/program"
+                check(title, steps(
+                    printed,
+                    [compiler, "-std=c++17", *WARNINGS, "-I", ROOT / "include", source, LIBRARY,
+                     "-luring", "-lcares", "-pthread", "-ldl", "-o", program],
+                    [program]))
 finish()

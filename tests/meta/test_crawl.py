@@ -25,7 +25,10 @@ from tap import BUILD, ROOT, check, finish, skip
 
 CRAWL = BUILD / "examples/crawl/hocket-crawl"
 SERVE = BUILD / "examples/serve/hocket-serve"
+HOSTILE_PARSER = Path(__file__).parent / "hostile_parser.c"
 LIMIT_S = 60
+# Said on kernels that have none; all else is the same there.
+NO_SANDBOX = "hocket-crawl: pages are parsed without a sandbox: this kernel has none"
 AT_ONCE = 6
 
 tests = []
@@ -56,9 +59,18 @@ class Place:
         """(exit status, standard output, lines of standard error)"""
         done = subprocess.run(self.command(*args, database=database), text=True,
                               capture_output=True, timeout=LIMIT_S, errors="replace",
-                              env=self.environment(),
-                              **{"cwd": self.folder, **more})
-        return done.returncode, done.stdout, done.stderr.splitlines()
+                              **{"cwd": self.folder, "env": self.environment(), **more})
+        hidden = "" if "NO_SANDBOX" in more.get("env", {}) else NO_SANDBOX
+        return done.returncode, done.stdout, [
+            line for line in done.stderr.splitlines() if line != hidden]
+
+    def crawl_with_hostile_parser(self, *args, **environment):
+        """As crawl, with hostile_parser.c in front of libxml2 and libc."""
+        library = self.folder / "hostile_parser.so"
+        subprocess.run(["cc", "-shared", "-fPIC", HOSTILE_PARSER, "-o", library, "-ldl"],
+                       check=True)
+        return self.crawl(*args, env={**self.environment(), "LD_PRELOAD": str(library),
+                                      **environment})
 
     def start(self, *args, database=None):
         return subprocess.Popen(self.command(*args, database=database), cwd=self.folder,
@@ -121,6 +133,7 @@ def wrong_usage_is_status_2_and_one_line(p):
         (["--max-bytes", "9T", "http://x/"], "9T"),
         (["--timeout", "soon", "http://x/"], "soon"),
         (["--rate", "-1", "http://x/"], "-1"),
+        (["--parse", "nowhere", "http://x/"], "nowhere"),
         (["--user-agent", "a\nb", "http://x/"], "user agent"),
         ([], "URL is missing"),
         (["https://example.org/"], "https is not supported yet"),
@@ -394,6 +407,98 @@ def a_start_page_that_moved_takes_the_crawl_along(p):
         p.same("pages", p.paths(site), {"/", "/more"})
 
 
+# --- trouble with the parser ------------------------------------------------------------------
+
+
+def hostile_site():
+    pages = {f"/{n}": page(f"{n + 1}", title=f"page {n}") for n in range(60)}
+    pages["/"] = page("crash", "leave", "break", *(f"{n}" for n in range(0, 60, 3)))
+    pages["/crash"] = page("0", more="please crash")
+    pages["/leave"] = page("0", more="please leave")
+    pages["/break"] = page("0", more="please break out")
+    pages["/60"] = page(title="\xe4\xf6\xfc")
+    return pages
+
+
+@test
+def a_page_that_crashes_the_parser_costs_only_itself(p):
+    with Site(hostile_site()) as site:
+        status, out, lines = p.crawl_with_hostile_parser("--report", "report.txt", site.url)
+        p.same("status", status, 1)
+        p.line(lines, f"{site.url}/crash: crashed the parser: signal 11, Segmentation fault")
+        p.line(lines, f"{site.url}/leave: crashed the parser: it exited with status 7")
+        p.same("other lines", len(lines), 3)
+        p.same("pages", p.paths(site), {"/", *(f"/{n}" for n in range(61))})
+        p.same("kinds", p.column("SELECT kind FROM errors"), ["parser"] * 3)
+        report = (p.folder / "report.txt").read_text()
+        p.expect(f"the report: {report}", "            3 parser\n" in report and
+                 f"{site.url}/crash: crashed the parser: signal 11" in report)
+        status, out, lines = p.crawl("--retry")  # by a parser without holes
+        p.same("result of the next run", (status, lines), (0, []))
+        p.same("pages of the next run", len(p.paths(site)), 65)
+
+
+@test
+def a_page_cannot_break_out_of_the_parser(p):
+    with Site(hostile_site()) as site:
+        status, out, lines = p.crawl_with_hostile_parser(site.url)
+        if any(line.endswith("status 8") for line in lines):
+            p.skipped = "this kernel has no sandbox"
+            return
+        p.line(lines, f"{site.url}/break: crashed the parser: it exited with status 9")
+        p.expect("a file was made", not (p.folder / "broken-out").exists())
+
+
+@test
+def charsets_that_libraries_are_loaded_for_are_read_in_the_sandbox(p):
+    titles = {"shift_jis": "\u65e5\u672c\u8a9e", "euc-kr": "\ud55c\uad6d\uc5b4", "koi8-r": "\u0440\u0443\u0441",
+              "utf-16": "\u00fc\u4e2d", "windows-1252": "\u20ac"}
+    pages = {f"/{charset}": response(page(title=title).encode(charset),
+                                     kind=f"text/html; charset={charset}")
+             for charset, title in titles.items()}
+    pages["/"] = page(*titles)
+    with Site(pages) as site:
+        status, out, lines = p.crawl(site.url)
+        p.same("result", (status, lines), (0, []))
+        stored = dict(p.rows("SELECT url, title FROM pages WHERE depth = 1"))
+        p.same("titles", {url.rpartition("/")[2]: title for url, title in stored.items()}, titles)
+
+
+@test
+def a_page_that_keeps_the_parser_busy_is_given_up(p):
+    pages = {"/": page("a", "hang", "b"), "/a": page(), "/b": page(),
+             "/hang": page(more="please hang")}
+    with Site(pages) as site:
+        status, out, lines = p.crawl_with_hostile_parser("--quiet", "--timeout", 5,
+                                                         site.url)
+        p.same("status", status, 1)
+        p.line(lines, f"{site.url}/hang: kept the parser busy for longer than --timeout")
+        p.same("other lines", len(lines), 1)
+        p.same("pages", p.paths(site), {"/", "/a", "/b"})
+
+
+@test
+def without_a_sandbox_or_processes_it_says_so_and_goes_on(p):
+    for lack, said in (("NO_SANDBOX", "parsed without a sandbox: this kernel has none"),
+                       ("NO_SPAWN", "parsed in threads: no worker process: ")):
+        with Site({"/": page("a"), "/a": page()}) as site:
+            status, out, lines = p.crawl_with_hostile_parser("--fresh", site.url,
+                                                             **{lack: "1"})
+            p.same(f"status, {lack}", status, 0)
+            p.line(lines, said)
+            p.same(f"pages, {lack}", p.paths(site), {"/", "/a"})
+
+
+@test
+def pages_parsed_in_threads_give_the_same_database(p):
+    with Site(winding_site()) as site:
+        here = p.folder / "here.sqlite"
+        p.same("status", p.crawl(site.url)[0], 1)
+        p.same("status with --parse here", p.crawl("--parse", "here", site.url,
+                                                   database=here)[0], 1)
+        p.expect("the database is another", p.dump(here) == p.dump())
+
+
 # --- trouble with the database ---------------------------------------------------------------
 
 
@@ -640,7 +745,7 @@ def make_run_ends_with_its_three_lines(p):
                               HOCKET_CRAWL_OUT=str(out)))
     # On a machine that is busy it lasts long enough for lines of progress.
     said = re.sub(r"^\d+ pages, \d+ queued, .* pages/s\n", "", done.stderr, flags=re.MULTILINE)
-    p.same("result", (done.returncode, said), (0, ""))
+    p.same("result", (done.returncode, said.replace(NO_SANDBOX + "\n", "")), (0, ""))
     p.expect(f"the last lines of {done.stdout}", re.search(
         r"\npages=120 bytes=\d+ errors=0 seconds=\d+\.\d+ speedup=\d+\.\d+\n"
         rf"database: {out}/crawl.sqlite\nreport: {out}/report.txt\n\Z", done.stdout))

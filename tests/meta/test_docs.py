@@ -4,7 +4,7 @@
 every example is told of in the tutorial, and each piece of code there that names its source
 
     <!-- examples/hello_tasks.c -->
-    ```c
+    ```c                          (or cpp)
     ...
 
 stands in that file, line by line; a line "..." leaves some out. Indentation of the piece as a
@@ -22,7 +22,7 @@ READS = re.compile(r"""(?:(?:getenv|hki_os_environment|environ\.get)\(|define\ H
                        "(HOCKET_\w+)"  |  \$\{(HOCKET_\w+)""", re.VERBOSE)
 CODE = {".c", ".h", ".cpp", ".py", ""}  # tools have no ending
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-PIECE = re.compile(r"^<!-- (\S+) -->\n+```c\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PIECE = re.compile(r"^<!-- (\S+) -->\n+```c(?:pp)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def documents():

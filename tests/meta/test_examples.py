@@ -4,7 +4,10 @@
 
 The comment at the top of an example, say examples/hello.c, holds
 
-  Args: 3 words                the arguments; may be left out, and so may
+  Needs: /usr/share/doc/x      a file; where it is missing the example is not run
+  Wrong: -3                    arguments that it refuses: a line "usage: ...", and status 2
+  Args: 3 words                the arguments; may be left out, and so may. Several lines are
+                               as many runs
   Stdin:                       what it reads, and
     one line                   (each line indented by two more)
   Exits: 1                     its exit status, if not 0
@@ -27,7 +30,7 @@ from tap import BUILD, ROOT, check, finish, in_parallel, relative, skip
 
 LIMIT_S = 20
 EXAMPLES = ROOT / "examples"
-FIELDS = ("Args", "Stdin", "Exits", "Prints")
+FIELDS = ("Needs", "Wrong", "Args", "Stdin", "Exits", "Prints")
 
 
 def top_comments(text):
@@ -69,18 +72,24 @@ def pattern_of(expected):
     return re.compile("".join(parts))
 
 
-def problems_of(program, fields):
-    given = "".join(line + "\n" for line in fields.get("Stdin", []))
-    args = shlex.split(" ".join(fields.get("Args", [])))
-    status = int((fields.get("Exits") or ["0"])[0])
+def run(program, args, given=""):
+    """The finished process, or None and what it had printed when it was too late."""
     with tempfile.TemporaryDirectory(prefix="hocket-example-") as folder:
         try:
-            done = subprocess.run([str(program), *args], input=given.encode(), cwd=folder,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  timeout=LIMIT_S)
+            return subprocess.run([str(program), *shlex.split(args)], input=given.encode(),
+                                  cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=LIMIT_S), b""
         except subprocess.TimeoutExpired as late:
-            return [f"still running after {LIMIT_S} s; it had printed:",
-                    (late.stdout or b"").decode(errors="replace")]
+            return None, late.stdout or b""
+
+
+def problems_of(program, fields, args):
+    given = "".join(line + "\n" for line in fields.get("Stdin", []))
+    status = int((fields.get("Exits") or ["0"])[0])
+    done, printed = run(program, args, given)
+    if not done:
+        return [f"still running after {LIMIT_S} s; it had printed:",
+                printed.decode(errors="replace")]
     printed = done.stdout.decode(errors="replace")
     problems = []
     if done.returncode != status:
@@ -88,9 +97,19 @@ def problems_of(program, fields):
     if not pattern_of(fields["Prints"]).fullmatch(printed):
         problems += ["its comment says that it prints:", *fields["Prints"],
                      "but it printed:", *printed.splitlines()]
+    if problems and args:
+        problems.insert(0, f"with the arguments {args}:")
     if problems and done.stderr:
         problems += ["and on standard error:", *done.stderr.decode(errors="replace").splitlines()]
     return problems
+
+
+def problems_of_wrong(program, args):
+    done, _ = run(program, args)
+    if done and (done.returncode, done.stdout) == (2, b"") and \
+            re.fullmatch(rb"usage: [^\n]*\n", done.stderr):
+        return []
+    return [f"with the wrong arguments {args}: {done}"]
 
 
 def examples():
@@ -115,7 +134,13 @@ def try_out(example):
         if source.parent == EXAMPLES:
             return lambda: check(title, [f"{relative(source)}: no 'Prints:' in its comment"])
         return lambda: skip(title, "built; its comment says nothing about its output")
-    problems = problems_of(Path(program), fields)
+    needed = Path((fields.get("Needs") or ["/"])[0])
+    if not needed.exists():
+        return lambda: skip(title, f"there is no {needed}")
+    problems = [problem for args in fields.get("Args") or [""]
+                for problem in problems_of(program, fields, args)]
+    problems += [problem for args in fields.get("Wrong", [])
+                 for problem in problems_of_wrong(program, args)]
     return lambda: check(title, problems)
 
 
