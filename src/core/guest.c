@@ -70,12 +70,11 @@ hk_holder hki_holder_here(void)
     return hki_self();
 }
 
-hk_scope *hki_scope_around(void)
+static hk_scope *scope_around(struct hki_self *self)
 {
-    struct hki_self *self = hki_self();
     struct hki_runtime *runtime;
 
-    if (self->scope || self->parent)
+    if (HKI_LIKELY(self->scope || self->parent))
         return self->scope ? self->scope : self->parent;
     if (self->kind != HKI_SELF_TASK)
         return NULL;
@@ -84,6 +83,21 @@ hk_scope *hki_scope_around(void)
         return NULL;
     hk_scope_open_with(&runtime->root, 0, "main");
     return &runtime->root;
+}
+
+hk_scope *hki_scope_around(void)
+{
+    return scope_around(hki_self());
+}
+
+int hki_scope_for_job(hk_scope **out)
+{
+    struct hki_self *self = hki_self();
+    int rc = hki_enter(self);
+
+    if (HKI_LIKELY(rc == 0))
+        *out = scope_around(self);
+    return rc;
 }
 
 int hki_worker_here(struct hki_worker **out)

@@ -282,8 +282,6 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
 {
     hk_waiter w;
 
-    if (scope->hki_crews)
-        hki_crews_join(scope);
     for (;;) {
         if (scope->hki_local_count && shall_lend(self))
             hki_task_run_children(scope, hki_task_of(self));
@@ -292,6 +290,8 @@ static void wait_for_children(hk_scope *scope, struct hki_self *self)
             scope->hki_joiner = &w;
             park_in_join(&w, self->worker, false);
         } else if (__atomic_load_n(&scope->hki_remote_used, __ATOMIC_ACQUIRE)) {
+            if (__atomic_load_n(&scope->hki_crews, __ATOMIC_RELAXED))
+                hki_crews_join(scope);
             hki_lock_acquire(&scope->hki_lock);
             if (!scope->hki_remote_count) {
                 hki_lock_release(&scope->hki_lock);

@@ -137,19 +137,6 @@ static void link_found(struct hki_worker *worker, struct hki_self *self)
     worker->found = self;
 }
 
-static void found_task_ended(struct hki_worker *worker, struct hki_self *self)
-{
-    hk_scope *scope = self->parent;
-
-    *self->sibling_link = self->sibling_next;
-    if (self->sibling_next)
-        self->sibling_next->sibling_link = self->sibling_link;
-    if (scope)
-        HKI_HB_RELEASE(scope); /* what it did is seen after the join */
-    if (self->flags & HKI_TASK_COUNTED)
-        worker->source->ended(worker->source, scope);
-}
-
 /* A record for the next piece of work, filled in; NULL: there is none. */
 static struct hki_task *find_task(struct hki_worker *worker)
 {
@@ -200,9 +187,7 @@ static bool account_end(struct hki_worker *worker, struct hki_task *task, int re
 {
     HKI_HB_RELEASE(worker->runtime); /* to who called hk_run */
     HKI_HB_RELEASE(worker);          /* to hk_test_wait_all_blocked */
-    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
-        found_task_ended(worker, &task->self);
-    } else if (task->self.parent) {
+    if (task->self.parent) {
         hki_scope_child_done(task->self.parent, &task->self, result);
     } else if (!worker->runtime->background) {
         worker->runtime->result = result;
@@ -240,7 +225,7 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
     hki_switch_for_good(sp);
 }
 
-static void check_end(struct hki_task *task)
+static inline void check_end(struct hki_task *task)
 {
     if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
         (void)hk_scope_join(
@@ -254,6 +239,30 @@ static void check_end(struct hki_task *task)
         hki_check_ends(&task->self);
 }
 
+/* Tells its end, once. */
+static void tell_found_ended(struct hki_worker *worker, struct hki_self *self)
+{
+    HKI_HB_RELEASE(worker->runtime); /* as account_end */
+    HKI_HB_RELEASE(worker);
+    if (self->parent)
+        HKI_HB_RELEASE(self->parent); /* what it did is seen after the join */
+    if (self->flags & HKI_TASK_COUNTED)
+        worker->source->ended(worker->source, self->parent);
+    self->flags &= ~(uint32_t)HKI_TASK_COUNTED;
+    self->parent = NULL;
+}
+
+static void end_found(struct hki_worker *worker, struct hki_task *task)
+{
+    struct hki_self *self = &task->self;
+
+    tell_found_ended(worker, self);
+    *self->sibling_link = self->sibling_next;
+    if (self->sibling_next)
+        self->sibling_next->sibling_link = self->sibling_link;
+    hki_task_free(worker, task);
+}
+
 /*
  * The current task, of found work, has ended and nobody else is ready: goes on as the
  * next piece, in the same record and on the same stack. False: there is none.
@@ -265,16 +274,9 @@ static bool becomes_next_found(struct hki_worker *worker, struct hki_task *task)
 
     if (worker->ready_head || worker->ticks <= 0)
         return false;
-    HKI_HB_RELEASE(worker); /* as account_end */
-    if (task->self.parent)
-        HKI_HB_RELEASE(task->self.parent); /* as found_task_ended */
-    if (task->self.flags & HKI_TASK_COUNTED)
-        worker->source->ended(worker->source, task->self.parent);
-    if (!worker->source->find(worker->source, &found)) {
-        task->self.flags &= ~(uint32_t)HKI_TASK_COUNTED; /* it was told */
-        task->self.parent = NULL;
+    tell_found_ended(worker, &task->self);
+    if (!worker->source->find(worker->source, &found))
         return false;
-    }
     HKI_COUNT(worker->tasks_spawned, 1);
     __atomic_store_n(&task->generation, task->generation + 1, __ATOMIC_RELAXED);
     task->self.attention = 0;
@@ -305,11 +307,13 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
 
     check_end(task);
     HKI_COUNT(worker->tasks_ended, 1); /* before anybody is told, who may look */
-    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND) &&
-        becomes_next_found(worker, task))
-        return;
-    if (!account_end(worker, task, result))
+    if (HKI_UNLIKELY(task->self.flags & HKI_TASK_FOUND)) {
+        if (becomes_next_found(worker, task))
+            return;
+        end_found(worker, task);
+    } else if (!account_end(worker, task, result)) {
         leave_for_good(worker, stack);
+    }
 
     next = worker->ready_head;
     if (next && worker->ticks > 0 && !hki_task_is_started(next)) {
@@ -445,9 +449,13 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
 static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
-/* Without a look whether the caller is inside; a failure is only returned. */
-static inline int spawn(hk_scope *scope, struct hki_self *self, uint32_t flags,
-                        const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
+/* Without a look whether the caller is inside; a failure is only returned. In line, in
+ * each of its callers: the call would cost a spawn a tenth. */
+static inline __attribute__((always_inline)) int spawn(hk_scope *scope,
+                                                       struct hki_self *self,
+                                                       uint32_t flags, const char *name,
+                                                       hk_task_fn *fn, void *arg,
+                                                       hk_task_id *out_id)
 {
     struct hki_worker *worker = self->worker;
     struct hki_task *task;

@@ -58,6 +58,8 @@ hk_holder hki_holder_here(void);
  * in a callback of the loop.
  */
 hk_scope *hki_scope_around(void);
+/* The same, unless the caller is cancelled: 0 or -ECANCELED. */
+int hki_scope_for_job(hk_scope **out);
 
 /* The caller's worker; on a plain thread that of the background runtime, started at
  * need. 0, or why that could not be started. */

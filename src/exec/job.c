@@ -201,9 +201,17 @@ static struct hki_job *job_new(hk_executor *on, size_t image_size, bool is_whole
     return job;
 }
 
+/* What needs no options and is not whole has a way of its own. */
 struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
 {
-    return job_new(on, image_size, false);
+    struct hki_job *job;
+
+    if (HKI_UNLIKELY(!on->ops || !on->ops->has_tasks || image_size > SIZE_MAX / 2))
+        return job_new(on, image_size, false);
+    job = hki_job_memory_take(size_of_job(false, image_size));
+    if (HKI_LIKELY(job))
+        fill_in(job, on, image_size);
+    return job;
 }
 
 struct hki_job *hki_job_new_whole(hk_executor *on, size_t image_size)
@@ -247,13 +255,14 @@ bool hki_job_joins_scope(struct hki_job *job)
 static int submit(struct hki_job *job)
 {
     hk_executor *executor = job->executor;
-    int rc = hk_cancelled();
+    hk_scope *around;
+    int rc = hki_scope_for_job(&around);
 
-    if (rc < 0)
+    if (HKI_UNLIKELY(rc < 0))
         return rc;
-    if (__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE))
+    if (HKI_UNLIKELY(__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE)))
         return -EPIPE;
-    job->work.scope = job->is_detached ? NULL : hki_scope_around();
+    job->work.scope = job->is_detached ? NULL : around;
     if ((!job->work.scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
         return -ECANCELED;
     return executor->ops->submit(executor, job,
@@ -443,7 +452,7 @@ int hki_task_job_run(void *arg)
     /* Before the start: who comes too late to drop it finds the id. */
     if (!is_forgotten(job))
         __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
-    if (hk_cancelled() < 0 || !hki_job_start(job))
+    if (HKI_UNLIKELY(hk_cancelled() < 0 || !hki_job_start(job)))
         hki_job_done(job, -ECANCELED, NULL, 0);
     else
         hki_job_run(job);

@@ -290,13 +290,12 @@ static bool make_space(struct kept *kept, int size)
     empty = take_empty(size);
     if (!empty)
         return false;
-    if (!store_full(size, kept->current))
+    if (store_full(size, kept->current)) {
+        kept->current = empty; /* the full one may be another thread's by now */
+    } else {
         magazine_empty(kept->current);
-    if (kept->current->count == 0) {
         free(empty);
-        return true;
     }
-    kept->current = empty;
     return true;
 }
 

@@ -66,8 +66,8 @@ static void change(size_t *counter, size_t by)
     __atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
 }
 
-int hki_work_queue_add(struct hki_work_queue *queue, struct hki_work *work,
-                       int32_t priority)
+int hki_work_queue_add_slow(struct hki_work_queue *queue, struct hki_work *work,
+                            int32_t priority)
 {
     struct hki_work_band *band =
         HKI_LIKELY(priority == 0) ? &queue->middle : band_for(queue, priority);

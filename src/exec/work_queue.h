@@ -35,9 +35,24 @@ struct hki_work_queue {
 int hki_work_queue_init(struct hki_work_queue *queue);
 void hki_work_queue_fini(struct hki_work_queue *queue);
 
+/* For hki_work_queue_add, which has the usual part. */
+int hki_work_queue_add_slow(struct hki_work_queue *queue, struct hki_work *work,
+                            int32_t priority);
+
 /* With the lock: 0 or -ENOMEM. */
-int hki_work_queue_add(struct hki_work_queue *queue, struct hki_work *work,
-                       int32_t priority);
+static inline int hki_work_queue_add(struct hki_work_queue *queue,
+                                     struct hki_work *work, int32_t priority)
+{
+    struct hki_work_band *band = &queue->middle;
+
+    if (HKI_UNLIKELY(priority != 0 || band->count > band->mask))
+        return hki_work_queue_add_slow(queue, work, priority);
+    band->items[(band->first + band->count) & band->mask] = work;
+    band->count++;
+    __atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
 /* Takes up to `max` from the highest band that has any. With the lock. */
 size_t hki_work_queue_take(struct hki_work_queue *queue, struct hki_work **out,
                            size_t max);
