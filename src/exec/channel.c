@@ -27,9 +27,11 @@ static struct hki_slot *slot_at(const struct hki_channel *channel, uint32_t posi
     return &channel->memory->slots[position % HKI_CHANNEL_SLOTS];
 }
 
+/* Sequentially consistent, as READY and DONE are set: who has armed a bell and looks
+ * once more relies on it. */
 static uint32_t state_of(const struct hki_slot *slot)
 {
-    return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST);
 }
 
 static bool change(struct hki_slot *slot, uint32_t from, uint32_t to)
@@ -193,7 +195,7 @@ int hki_channel_attach(struct hki_channel *channel, int fd, size_t size_bytes)
 
 static bool has_job(const struct hki_slot *slot)
 {
-    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST);
+    uint32_t state = state_of(slot);
 
     return state == HKI_SLOT_READY || state == HKI_SLOT_REVOKED;
 }
