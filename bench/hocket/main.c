@@ -26,6 +26,7 @@ static const struct bench table[] = {
     {"poolrtt", hocket_poolrtt},
     {"procbig", hocket_procbig},
     {"procstart", hocket_procstart},
+    {"footprint", hocket_footprint},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };
