@@ -27,6 +27,10 @@ static const struct bench table[] = {
     {"procbig", hocket_procbig},
     {"procstart", hocket_procstart},
     {"footprint", hocket_footprint},
+    {"forkjoin", hocket_forkjoin},
+    {"fib", hocket_fib},
+    {"pfor", hocket_pfor},
+    {"region", hocket_region},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };
