@@ -110,7 +110,7 @@ void hki_work_wake(struct hki_work_pool *pool)
 static struct hki_work_seat *free_guest_seat(struct hki_work_pool *pool)
 {
     for (uint32_t i = 0; i < GUESTS_MAX; i++) {
-        uint32_t index = THREADS_MAX + i;
+        uint32_t index = HKI_WORK_THREADS_MAX + i;
         struct hki_work_seat *seat = hki_work_seat_at(pool, index);
 
         if (seat && seat->takes_part)
@@ -149,7 +149,7 @@ void hki_work_leave(struct hki_work_pool *pool)
 
     hki_work_seat_here = NULL;
     while ((work = hki_deque_take(&seat->deque)))
-        if (hki_work_push_far(pool, work) < 0)
+        if (hki_work_put_back(pool, work) < 0)
             hki_panic("no memory for the work that a thread leaves behind");
     hki_lock_acquire(&pool->guests_lock);
     seat->takes_part = false;
