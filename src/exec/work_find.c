@@ -26,8 +26,8 @@ bool hki_work_exists(const struct hki_source *source)
 
 /* ---- finding ---- */
 
-/* A fourth of an even share, so that a long job does not sit on many short ones; as many
- * as surely go into the deque; and one by one what comes before all else. */
+/* A fourth of an even share, so that a long job does not sit on many short ones; as
+ * many as surely go into the deque; and one by one what comes before all else. */
 static size_t grab_at_most(const struct hki_work_pool *pool,
                            const struct hki_work_seat *seat)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Models of a crew's count (core/crew.c): jobs begin and end while the scope's owner
- * joins. Whatever the order, the scope counts the crew while a job is there, and not once
- * all have ended; what the owner adds without an atomic operation is not lost.
+ * joins. Whatever the order, the scope counts the crew while a job is there, and not
+ * once all have ended; what the owner adds without an atomic operation is not lost.
  *
  * Run: once, builds=plain asan clang
  */
