@@ -191,8 +191,7 @@ void hki_workers_recheck(struct hki_runtime *runtime)
     for (uint32_t i = 0; i < count; i++) {
         struct hki_worker *worker = &runtime->workers[i];
 
-        /* It has no tasks; those that it finds when it comes back look by themselves.
-         * */
+        /* It has no tasks; those that it finds once it is back look by themselves. */
         if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) == HKI_AWAY)
             continue;
         if (__atomic_exchange_n(&worker->recheck_posted, 1, __ATOMIC_SEQ_CST))
