@@ -221,9 +221,13 @@ static bool find_work(struct hki_worker *worker)
     return task;
 }
 
-enum { SEARCH_LOOKS = 50, PAUSES = 8 };
+enum {
+    SEARCH_LOOKS = 50,
+    SEARCH_PAUSES = 8, /* of 20 ns, between two looks */
+};
 
-/* Looks around for a few microseconds: waking up costs more. */
+/* Looks around for a few microseconds: waking up costs more. Not all the time, as each
+ * look takes the ends of deques away from the caches of those who use them. */
 static bool search(struct hki_worker *worker)
 {
     struct hki_source *source = worker->source;
@@ -233,7 +237,7 @@ static bool search(struct hki_worker *worker)
     for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
         if (source->has_work(source) || hki_worker_has_messages(worker))
             return true;
-        for (int k = 0; k < PAUSES; k++)
+        for (int k = 0; k < SEARCH_PAUSES; k++)
             hki_spin_pause(0);
     }
     return false;
