@@ -32,6 +32,7 @@
 #include <hocket/executor.h>
 #include <hocket/fn.h>
 #include <hocket/map.h>
+#include <hocket/parallel.h>
 #include <hocket/command.h>
 #include <hocket/fd.h>
 #include <hocket/file.h>

@@ -22,6 +22,11 @@ static const struct bench benches[] = {
     {"timers", floor_timers},
     {"files", floor_files},
     {"wake", floor_wake},
+    {"pool", floor_pool},
+    {"forkjoin", floor_forkjoin},
+    {"fib", floor_fib},
+    {"pfor", floor_pfor},
+    {"region", floor_region},
     {"echo-server", floor_echo_server},
     {0},
 };

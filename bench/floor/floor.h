@@ -15,6 +15,11 @@ void floor_timers(int argc, char **args);
 void floor_files(int argc, char **args);
 void floor_wake(int argc, char **args);
 void floor_cond(int argc, char **args);
+void floor_pool(int argc, char **args);
+void floor_forkjoin(int argc, char **args);
+void floor_fib(int argc, char **args);
+void floor_pfor(int argc, char **args);
+void floor_region(int argc, char **args);
 void floor_echo_server(int argc, char **args);
 
 /* A listening socket on 127.0.0.1 with a port of the kernel's choice, announced. */

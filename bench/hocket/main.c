@@ -26,6 +26,11 @@ static const struct bench table[] = {
     {"poolrtt", hocket_poolrtt},
     {"procbig", hocket_procbig},
     {"procstart", hocket_procstart},
+    {"footprint", hocket_footprint},
+    {"forkjoin", hocket_forkjoin},
+    {"fib", hocket_fib},
+    {"pfor", hocket_pfor},
+    {"region", hocket_region},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };

@@ -19,7 +19,7 @@ log=$build/log # one file for each peer: log.NAME
 CC=${CC:-cc}
 CXX=${CXX:-c++}
 # What a distribution or a careful user would build with; no peer is handicapped.
-CFLAGS='-O3 -DNDEBUG -Wall -Wextra'
+CFLAGS='-O3 -DNDEBUG -fno-math-errno -Wall -Wextra'
 
 missing()
 {
@@ -35,12 +35,12 @@ fresh()
         [ -z "$(find "$@" "$here/build.sh" -type f -newer "$fresh_target")" ]
 }
 
-# peer NAME COMPILER SOURCE LIBRARIES...
+# peer NAME COMPILER SOURCE OPTIONS...
 peer()
 {
     name=$1 compiler=$2 code=$here/$3
     shift 3
-    fresh "$out/$name" "$code" "$here/bench.h" && return
+    fresh "$out/$name" "$code" "$here"/*.h && return
     # shellcheck disable=SC2086  # CFLAGS is a list
     "$compiler" $CFLAGS -o "$out/$name" "$code" "$@" >"$log.$name" 2>&1 && return
     rm -f "$out/$name"
@@ -52,14 +52,10 @@ floors()
     floor=$here/../floor
     # -mno-red-zone: the switch of coro.h pushes
     case $(uname -m) in x86_64) red=-mno-red-zone ;; *) red= ;; esac
-    sources=
-    for name in floor switch spawn chan mutex timers wake files echo echo_epoll \
-        echo_uring; do
-        sources="$sources $floor/$name.c"
-    done
+    sources=$(find "$floor" -name '*.c' ! -name load.c)
     # shellcheck disable=SC2086  # lists
-    fresh "$out/floor" $sources "$floor"/*.h "$here/bench.h" ||
-        "$CC" -O2 -Wall -Wextra $red -o "$out/floor" $sources -luring -pthread
+    fresh "$out/floor" $sources "$floor"/*.h "$here"/*.h ||
+        "$CC" -O2 -Wall -Wextra $red -o "$out/floor" $sources -luring -lm -pthread
     fresh "$out/load" "$floor/load.c" "$here/bench.h" ||
         "$CC" -O2 -Wall -Wextra -o "$out/load" "$floor/load.c"
 }
@@ -79,6 +75,7 @@ golang()
 
 rust()
 {
+    crates='tokio parking_lot crossbeam rayon'
     fresh "$out/tokio" "$here/tokio" && return
     if ! command -v cargo >/dev/null; then
         why="no cargo command"
@@ -92,13 +89,13 @@ rust()
         if (cd "$build/rust-src" && CARGO_HOME=$build/cargo-home \
             CARGO_TARGET_DIR=$build/cargo \
             cargo build --release --offline) >"$log.rust" 2>&1; then
-            for name in tokio parking_lot crossbeam; do
+            for name in $crates; do
                 cp "$build/cargo/release/$name" "$out/$name"
             done
             return
         fi
     fi
-    for name in tokio parking_lot crossbeam; do
+    for name in $crates; do
         rm -f "$out/$name"
         missing "$name" "$why"
     done
@@ -115,8 +112,21 @@ uvloop()
     fi
 }
 
+python()
+{
+    for name in py-futures py-map py-map-chunks py-async py-pipe py-shm py-spawn \
+        py-forkserver; do
+        if [ -x /usr/bin/python3 ]; then
+            install -m 755 "$here/python.py" "$out/$name"
+        else
+            rm -f "$out/$name"
+            missing "$name" "no /usr/bin/python3"
+        fi
+    done
+}
+
 floors
-peer libuv "$CC" libuv.c -luv
+peer libuv "$CC" libuv.c -luv -lm
 peer libev "$CC" libev.c -lev
 peer libevent "$CC" libevent.c -levent_core
 peer boost.context "$CXX" boost_context.cpp -lboost_context
@@ -125,6 +135,11 @@ peer pthread "$CC" pthread.c -pthread
 peer nsync "$CC" nsync.c -lnsync -pthread
 peer pth "$CC" pth.c -lpth
 peer st "$CC" st.c -lst
+peer tbb "$CXX" tbb.cpp -ltbb
+peer libgomp gcc openmp.c -fopenmp -lm
+peer libomp clang openmp.c -fopenmp=libomp -lm
+peer socketpair "$CC" socketpair.c -pthread
 golang
 rust
 uvloop
+python

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The peer libuv: timers, echo, files through its thread pool, wake by uv_async. */
-#include "bench.h"
+/* The peer libuv: timers, echo, files and jobs on its thread pool, wake by uv_async. */
+#include "parallel.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <uv.h>
@@ -106,6 +107,58 @@ static void files(int argc, char **args)
         uv_run(uv_default_loop(), UV_RUN_DEFAULT);
     }
     bench_report_cpu(start, (double)rounds * FILES_COUNT);
+}
+
+/* Pool: all jobs are queued, then the loop runs until their answers have come. */
+
+static uv_work_t *jobs;
+
+static void job_run(uv_work_t *job)
+{
+    bench_empty_job(job);
+}
+
+static void job_done(uv_work_t *job, int status)
+{
+    (void)job;
+    check(status, "a job");
+}
+
+static void pool_round(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < POOL_JOBS; i++)
+        check(uv_queue_work(uv_default_loop(), &jobs[i], job_run, job_done),
+              "uv_queue_work");
+    uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+}
+
+static void pool(int argc, char **args)
+{
+    (void)argc;
+    (void)args;
+    setenv("UV_THREADPOOL_SIZE", "2", 1);
+    jobs = calloc(POOL_JOBS, sizeof *jobs);
+    bench_rounds(pool_round, NULL, POOL_JOBS);
+}
+
+static void round_trips_of_jobs(void *arg)
+{
+    for (int i = 0; i < POOL_ROUND_TRIPS; i++) {
+        check(uv_queue_work(uv_default_loop(), arg, job_run, job_done),
+              "uv_queue_work");
+        uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+    }
+}
+
+static void poolrtt(int argc, char **args)
+{
+    uv_work_t job;
+
+    (void)argc;
+    (void)args;
+    setenv("UV_THREADPOOL_SIZE", "2", 1);
+    bench_rounds(round_trips_of_jobs, &job, POOL_ROUND_TRIPS);
 }
 
 /* Wake: two loops on two pinned threads, an async handle each. */
@@ -254,6 +307,8 @@ int main(int argc, char **argv)
         {"timers", timers},
         {"files", files},
         {"wake", wake},
+        {"pool", pool},
+        {"poolrtt", poolrtt},
         {"echo-server", echo_server},
         {0},
     };

@@ -42,7 +42,8 @@ struct hki_self {
                         * a plain thread by whoever cancels its scope */
     uint8_t kind;      /* immutable */
     uint16_t budget;   /* owner only */
-    uint32_t flags;    /* core only */
+    uint16_t flags;    /* core only */
+    uint16_t forks;    /* not joined (exec/fork.c); owner only */
     hk_scope *scope;   /* innermost open scope; owner only */
     hk_waiter *waiter; /* what it is parked on; NULL while it runs; owner's worker */
     struct hki_worker *worker; /* NULL: a plain thread, or a task not started */

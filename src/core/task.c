@@ -31,7 +31,7 @@ static struct hki_task *record_get(struct hki_worker *worker)
 }
 
 /* All but LIVE, which is set last: who walks the slabs (core/dump.c) believes the rest
- * when it sees that. The other flags of a free record are 0. */
+ * when it sees that. The other flags of a free record are 0, and so are its forks. */
 static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
                                const char *name, hk_task_fn *fn, void *arg)
 {
@@ -233,6 +233,9 @@ static inline void check_end(struct hki_task *task)
     if (HKI_UNLIKELY(task->self.scope))
         hki_panic("task '%s' returned with scope '%s' open: join it first",
                   hki_task_display_name(task), hki_scope_left_name(&task->self));
+    if (HKI_UNLIKELY(task->self.forks))
+        hki_panic("task '%s' returned without joining what it forked",
+                  hki_task_display_name(task));
     if (HKI_UNLIKELY(task->stack->locals))
         hki_locals_destroy(&task->stack->locals);
     if (HKI_UNLIKELY(task->stack->holds))
@@ -248,7 +251,7 @@ static void tell_found_ended(struct hki_worker *worker, struct hki_self *self)
         HKI_HB_RELEASE(self->parent); /* what it did is seen after the join */
     if (self->flags & HKI_TASK_COUNTED)
         worker->source->ended(worker->source, self->parent);
-    self->flags &= ~(uint32_t)HKI_TASK_COUNTED;
+    self->flags &= (uint16_t)~HKI_TASK_COUNTED;
     self->parent = NULL;
 }
 
@@ -400,7 +403,7 @@ void hki_task_run_children(hk_scope *scope, struct hki_task *joiner)
     worker->current = joiner;
     hki_self_current = &joiner->self;
     hki_exceptions_load(worker, joiner);
-    joiner->self.flags &= ~(uint32_t)HKI_TASK_LENDS;
+    joiner->self.flags &= (uint16_t)~HKI_TASK_LENDS;
 }
 
 bool hki_task_can_lend(const struct hki_task *joiner)
@@ -446,14 +449,14 @@ static void wake_an_idle_worker(struct hki_runtime *runtime)
     }
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
 
 /* Without a look whether the caller is inside; a failure is only returned. In line, in
  * each of its callers: the call would cost a spawn a tenth. */
 static inline __attribute__((always_inline)) int spawn(hk_scope *scope,
                                                        struct hki_self *self,
-                                                       uint32_t flags, const char *name,
+                                                       uint16_t flags, const char *name,
                                                        hk_task_fn *fn, void *arg,
                                                        hk_task_id *out_id)
 {
@@ -527,7 +530,7 @@ static int far_worker(const hk_scope *scope, struct hki_worker **out)
     return hki_background_worker(out);
 }
 
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint32_t flags,
+static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
                      const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
 {
     struct hki_worker *worker;
@@ -559,6 +562,15 @@ _Static_assert(offsetof(struct hki_self, waiter) ==
 
 /* ---- yield, and who am I ---- */
 
+/* Nobody to yield to; now and then the loop gets its turn. */
+static bool nobody_else(struct hki_worker *worker)
+{
+    if (worker->ready_head || worker->ticks <= 0 || hki_worker_has_messages(worker))
+        return false;
+    worker->ticks--;
+    return true;
+}
+
 int hk_yield(void)
 {
     struct hki_self *self = hki_self();
@@ -572,10 +584,8 @@ int hk_yield(void)
         return 0;
     }
     self->budget = HKI_BUDGET;
-    if (!worker->ready_head && worker->ticks > 0 && !hki_worker_has_messages(worker)) {
-        worker->ticks--; /* nobody to yield to; now and then the loop gets its turn */
+    if (nobody_else(worker))
         return 0;
-    }
     hki_ready_push(worker, hki_task_of(self));
     return hki_switch_away(hki_switch, worker, hki_task_of(self));
 }
@@ -589,6 +599,26 @@ void hki_self_exhausted(struct hki_self *self)
         return;
     hki_ready_push(worker, hki_task_of(self));
     (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
+}
+
+void hki_workers_share(struct hki_self *self)
+{
+    struct hki_worker *worker = self->worker;
+
+    self->budget = HKI_BUDGET;
+    if (self->kind != HKI_SELF_TASK || nobody_else(worker))
+        return;
+    worker->breathes = true;
+    hki_self_exhausted(self);
+}
+
+void hki_workers_breathe(struct hki_self *self)
+{
+    if (self->kind != HKI_SELF_TASK)
+        return;
+    self->worker->ticks = 0;
+    self->worker->breathes = true;
+    hki_self_exhausted(self);
 }
 
 int hk_budget(void)

@@ -12,6 +12,7 @@
 #include "core/runtime.h"
 #include "core/scope.h"
 #include "core/wait.h"
+#include "core/workers.h"
 #include "sys/futex.h"
 #include "sys/os.h"
 
@@ -98,6 +99,7 @@ struct hki_thread *hki_thread_record(void)
     thread->self = (struct hki_self){.kind = HKI_SELF_THREAD, .budget = HKI_BUDGET};
     hki_lock_release(&thread->scopes_lock);
     thread->reads = (struct hki_reads){0};
+    thread->place = NULL;
     thread->spawned = (struct hki_spawned){0};
     thread->is_daemon = false;
     return thread;
@@ -212,9 +214,17 @@ int hki_thread_checkpoint(struct hki_thread *thread)
 
 /* ---- waiting ---- */
 
-/* For dumps: what the thread waits for, NULL when it runs again. */
+void hki_thread_has_place(struct hki_place *place)
+{
+    hki_thread_of(hki_self())->place = place;
+}
+
+/* For dumps, and the place that it computes in: what the thread waits for, NULL when it
+ * runs again. */
 static void publish_wait(struct hki_thread *thread, const hk_wait_kind *kind)
 {
+    if (HKI_UNLIKELY(thread->place))
+        thread->place->is_left(thread->place, kind);
     if (kind)
         __atomic_store_n(&thread->waits_since_ns, hki_os_now_ns(), __ATOMIC_RELAXED);
     __atomic_store_n(&thread->waits_for, kind, __ATOMIC_RELEASE);

@@ -40,6 +40,7 @@ struct hki_thread {
     int64_t waits_since_ns;        /* atomic; valid while waits_for is set */
     struct hki_locals *locals;
     struct hki_holds *holds; /* what it holds, for the checks; NULL: not yet known */
+    struct hki_place *place; /* that it computes in; NULL: none */
     struct hki_spawned spawned;
     uint32_t ends_lock;   /* guards the next two */
     uint64_t generation;  /* atomic: counts the record's users; who has it is one */

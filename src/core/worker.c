@@ -221,7 +221,7 @@ static bool find_work(struct hki_worker *worker)
     return task;
 }
 
-enum { SEARCH_LOOKS = 200 }; /* of 20 ns */
+enum { SEARCH_LOOKS = 50, PAUSES = 8 };
 
 /* Looks around for a few microseconds: waking up costs more. */
 static bool search(struct hki_worker *worker)
@@ -233,7 +233,8 @@ static bool search(struct hki_worker *worker)
     for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
         if (source->has_work(source) || hki_worker_has_messages(worker))
             return true;
-        hki_spin_pause(0);
+        for (int k = 0; k < PAUSES; k++)
+            hki_spin_pause(0);
     }
     return false;
 }
@@ -565,8 +566,10 @@ static void turn(struct hki_worker *worker)
     if (!worker->ready_head || __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
         find_shared(worker);
     /* Likewise one of the work in each turn. */
-    if (HKI_UNLIKELY(worker->source) && !find_work(worker) && worker->ready_head)
+    if (HKI_UNLIKELY(worker->source) && !worker->breathes && !find_work(worker) &&
+        worker->ready_head)
         worker->source->turns_away(worker->source);
+    worker->breathes = false;
     if (worker->ready_head) {
         run_tasks(worker);
         if (worker->ops_in_flight && worker->ready_head)

@@ -72,7 +72,8 @@ struct hki_worker {
     struct hki_source *source; /* immutable; NULL: there is no work but tasks */
     struct hki_self *found;    /* tasks made of found work, by their sibling links */
     bool is_away;              /* its thread ends, or begins, in the state AWAY */
-    bool is_full; /* the last look for work found no stack or record for it */
+    bool breathes; /* the next turn is for a task that computes: no new work */
+    bool is_full;  /* the last look for work found no stack or record for it */
 
     /* ---- shared ---- */
     _Alignas(64) struct hki_mpsc inbox; /* hk_inbox_nodes */

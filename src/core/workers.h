@@ -9,6 +9,7 @@
 #include <hocket/scope.h>
 #include <hocket/task.h>
 
+struct hki_self;
 struct hki_worker;
 struct hki_runtime;
 
@@ -121,6 +122,17 @@ struct hki_source {
 };
 
 /*
+ * A plain thread that computes in place of a worker gives the place back while it
+ * waits: `is_left` is called on it when it begins to (true), and when it goes on.
+ */
+struct hki_place {
+    void (*is_left)(struct hki_place *place, bool now);
+};
+
+/* The calling plain thread has `place` from now on; NULL: no more. */
+void hki_thread_has_place(struct hki_place *place);
+
+/*
  * A runtime for jobs alone: no first task, no reports of tasks that compute long. It
  * has room for `workers_max` workers, of which one runs at first. It ends with the
  * process, or by hki_workers_stop. 0, or why it could not be started.
@@ -144,6 +156,16 @@ void hki_workers_stop(struct hki_runtime *runtime);
 void hki_workers_cancel(struct hki_runtime *runtime);
 /* True: that was called. */
 bool hki_workers_are_cancelled(const struct hki_runtime *runtime);
+
+/*
+ * For tasks that compute for long, and have pushed work that they will take back: their
+ * worker looks for none meanwhile, or it would find just that. The first lets other
+ * tasks of the worker go on if there are any, and messages come (cancels); the second
+ * lets the loop have a turn in any case (deadlines). `self` is the caller; a plain
+ * thread has none of this.
+ */
+void hki_workers_share(struct hki_self *self);
+void hki_workers_breathe(struct hki_self *self);
 
 /* hk_task_cancel with memory of the caller, for who must not fail. */
 struct hki_task_cancel {

@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/fence.h"
-#include "base/lock.h"
 
 #include <errno.h>
 
@@ -25,8 +24,7 @@ uint32_t hki_work_threads(const struct hki_work_pool *pool)
 
 /* ---- seats ---- */
 
-/* One thread at a time makes the one of an index. */
-static int make_seat(struct hki_work_pool *pool, uint32_t index)
+int hki_work_make_seat(struct hki_work_pool *pool, uint32_t index)
 {
     struct hki_work_seat *seat;
 
@@ -82,7 +80,7 @@ static bool launch(struct hki_work_pool *pool)
 {
     uint32_t index = hki_work_launched(pool);
 
-    if (index == pool->options.threads_max || make_seat(pool, index) < 0)
+    if (index == pool->options.threads_max || hki_work_make_seat(pool, index) < 0)
         return false;
     hki_work_seat_at(pool, index)->searches = true;
     __atomic_store_n(&pool->launched, index + 1, __ATOMIC_SEQ_CST);
@@ -103,60 +101,6 @@ void hki_work_wake(struct hki_work_pool *pool)
         return;
     __atomic_add_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
     hki_work_end_search(pool);
-}
-
-/* ---- plain threads that take part ---- */
-
-static struct hki_work_seat *free_guest_seat(struct hki_work_pool *pool)
-{
-    for (uint32_t i = 0; i < GUESTS_MAX; i++) {
-        uint32_t index = HKI_WORK_THREADS_MAX + i;
-        struct hki_work_seat *seat = hki_work_seat_at(pool, index);
-
-        if (seat && seat->takes_part)
-            continue;
-        if (!seat && make_seat(pool, index) < 0)
-            return NULL;
-        if (i == pool->guest_seats)
-            __atomic_store_n(&pool->guest_seats, i + 1, __ATOMIC_SEQ_CST);
-        return hki_work_seat_at(pool, index);
-    }
-    return NULL;
-}
-
-int hki_work_participate(struct hki_work_pool *pool)
-{
-    struct hki_work_seat *seat;
-
-    if (hki_work_seat_here)
-        return -EBUSY;
-    hki_lock_acquire(&pool->guests_lock);
-    seat = free_guest_seat(pool);
-    if (seat)
-        seat->takes_part = true;
-    hki_lock_release(&pool->guests_lock);
-    if (!seat)
-        return -ENOMEM;
-    hki_work_seat_here = seat;
-    hki_work_take_room(pool);
-    return 0;
-}
-
-void hki_work_leave(struct hki_work_pool *pool)
-{
-    struct hki_work_seat *seat = hki_work_seat_here;
-    struct hki_work *work;
-
-    hki_work_seat_here = NULL;
-    while ((work = hki_deque_take(&seat->deque)))
-        if (hki_work_put_back(pool, work) < 0)
-            hki_panic("no memory for the work that a thread leaves behind");
-    hki_lock_acquire(&pool->guests_lock);
-    seat->takes_part = false;
-    hki_lock_release(&pool->guests_lock);
-    (void)hki_work_give_room(pool);
-    if (hki_work_exists(&pool->source))
-        hki_work_wake(pool);
 }
 
 /* ---- making ---- */
@@ -190,7 +134,7 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
     pool->demand.room = (int32_t)options->threads - 1;
     rc = hki_work_queue_init(&pool->queue);
     if (rc == 0)
-        rc = make_seat(pool, 0);
+        rc = hki_work_make_seat(pool, 0);
     if (rc < 0)
         return rc;
     pool->launched = pool->alive = 1;

@@ -33,7 +33,7 @@
  */
 struct hki_work {
     void (*run)(struct hki_work *work);
-    hk_scope *scope;  /* around the task: its cancel reaches it; see hki_work_attach */
+    hk_scope *scope;  /* around the task: its cancel reaches it; may be NULL */
     const char *name; /* for dumps; may be NULL */
     bool is_counted;  /* the task's end is told to the pool: jobs */
 };
@@ -61,9 +61,12 @@ struct hki_work_seat {
     struct hki_work_pool *pool;
     uint32_t asleep;   /* atomic: 1 until it, or who wakes it, makes it 0 */
     bool searches;     /* one of pool->searchers */
-    bool takes_part;   /* a plain thread's */
     bool dozes;        /* sleeps although it computes, as far as others know */
     uint32_t blocking; /* calls of hk_blocking_begin less those of its end */
+    bool is_guest;     /* a plain thread's: */
+    bool has_place;    /* it computes in place of a thread of the pool */
+    uint32_t is_taken; /* atomic */
+    struct hki_place place;
     uint32_t finds;
     uint64_t random;
     /* The tasks of counted work that have ended and were not told yet, of one scope. */
@@ -77,6 +80,7 @@ struct hki_work_seat {
 struct hki_work_demand {
     int32_t room;       /* atomic: threads that may compute less those that do */
     uint32_t searchers; /* atomic: threads that look for work now */
+    uint32_t guests;    /* atomic: plain threads in place of one of the pool's */
     bool has_fence;     /* immutable: hki_fence_everywhere can be used */
 };
 
@@ -172,16 +176,10 @@ static inline struct hki_work *hki_work_take(void)
 }
 
 /*
- * From now until its join a cancel of `scope` reaches the tasks of work with it. Once
- * before the first push for a scope is enough, more do no harm. By who is inside of it;
- * the work must have ended when the scope is joined. 0 or -ENOMEM.
- */
-int hki_work_attach(struct hki_work_pool *pool, hk_scope *scope);
-
-/*
  * A plain thread gets a seat, and computes in place of one of the pool's threads until
- * it leaves. 0; -EBUSY: it has one already; -ENOMEM. Not on a worker of a runtime. What
- * it leaves behind goes into the queue.
+ * it leaves, but not in place of the last one, and not while it waits. 0; -EBUSY: it
+ * has one already; -ENOMEM. Not on a worker of a runtime. What it leaves behind goes
+ * into the queue.
  */
 int hki_work_participate(struct hki_work_pool *pool);
 void hki_work_leave(struct hki_work_pool *pool);

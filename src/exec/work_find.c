@@ -189,6 +189,19 @@ static int run_work(void *arg)
     return 0;
 }
 
+/*
+ * From now until its join a cancel of the scope reaches what we run for it. Here, and
+ * not where it is pushed: most forks are joined where they were made, and need none of
+ * it. Without memory it runs to its end, whatever happens to its scope. The fence:
+ * either who cancels finds us, or the task that is made now finds the scope cancelled;
+ * pairs with visit_remote in core/cancel.c.
+ */
+static void belong_to(struct hki_work_pool *pool, hk_scope *scope)
+{
+    (void)hki_crew_attach(scope, pool->runtime);
+    (void)__atomic_fetch_add(&pool->demand.room, 0, __ATOMIC_SEQ_CST);
+}
+
 bool hki_work_find(struct hki_source *source, struct hki_found *out)
 {
     struct hki_work_pool *pool = hki_work_pool_of(source);
@@ -209,6 +222,8 @@ bool hki_work_find(struct hki_source *source, struct hki_found *out)
         hki_work_tell_ended(pool, seat);
     if (!work)
         return false;
+    if (work->scope && !work->is_counted)
+        belong_to(pool, work->scope);
     *out =
         (struct hki_found){run_work, work, work->name, work->scope, work->is_counted};
     if (HKI_UNLIKELY(HKI_OWN_GET(seat->searches)))

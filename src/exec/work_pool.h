@@ -19,7 +19,7 @@ struct hki_work_pool {
     struct hki_runtime *runtime;     /* immutable */
     uint32_t launched;    /* atomic; written by who holds the search: threads ever */
     uint32_t alive;       /* atomic: less those that have left */
-    uint32_t guests_lock; /* guards the taking of seats by guests */
+    uint32_t guests_lock; /* guards the making of seats for guests */
     uint32_t guest_seats; /* atomic: guests that there ever were at once */
     /* Atomic; the threads', then the guests'. Made at need, they stay. */
     struct hki_work_seat *seats[SEATS_MAX];
@@ -119,6 +119,8 @@ void hki_work_returns(struct hki_source *source);
 
 /* ---- between the files ---- */
 
+/* One thread at a time makes the one of an index: 0 or -ENOMEM. */
+int hki_work_make_seat(struct hki_work_pool *pool, uint32_t index);
 /* Tells those who wait what has ended on this seat. */
 void hki_work_tell_ended(struct hki_work_pool *pool, struct hki_work_seat *seat);
 /* Into the queue, what has been counted before. 0 or -ENOMEM. */

@@ -91,7 +91,7 @@ static struct hki_work_seat *seat_of_pool(void)
 {
     struct hki_work_seat *seat = hki_work_seat_here;
 
-    return seat && !seat->takes_part ? seat : NULL;
+    return seat && !seat->is_guest ? seat : NULL;
 }
 
 void hk_blocking_begin(void)

@@ -139,11 +139,6 @@ int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t p
     return rc;
 }
 
-int hki_work_attach(struct hki_work_pool *pool, hk_scope *scope)
-{
-    return hki_crew_attach(scope, pool->runtime);
-}
-
 /* ---- the end ---- */
 
 /* Counted work that has not ended. With the queue's lock, closed. */

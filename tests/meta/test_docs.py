@@ -8,7 +8,8 @@ every example is told of in the tutorial, and each piece of code there that name
     ...
 
 stands in that file, line by line; a line "..." leaves some out. Indentation of the piece as a
-whole may differ."""
+whole may differ. docs/environment.md lists the environment variables that are read, and no
+others."""
 
 import re
 import textwrap
@@ -16,6 +17,10 @@ import textwrap
 from tap import ROOT, check, finish, relative
 
 TUTORIAL = ROOT / "docs/tutorial.md"
+ENVIRONMENT = ROOT / "docs/environment.md"
+READS = re.compile(r"""(?:(?:getenv|hki_os_environment|environ\.get)\(|define\ HKI_\w+_VARIABLE\ )
+                       "(HOCKET_\w+)"  |  \$\{(HOCKET_\w+)""", re.VERBOSE)
+CODE = {".c", ".h", ".cpp", ".py", ""}  # tools have no ending
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 PIECE = re.compile(r"^<!-- (\S+) -->\n+```c\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -79,8 +84,23 @@ def untold_examples():
             yield f"{relative(source)} is not told of in {relative(TUTORIAL)}"
 
 
+def unlisted_variables():
+    read = {}
+    for folder in "src", "cli", "examples", "tests", "tools", "bench", ".ci":
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in CODE and path.is_file():
+                for names in READS.findall(path.read_text(errors="replace")):
+                    read.setdefault("".join(names), path)
+    told = set(re.findall(r"HOCKET_\w+", ENVIRONMENT.read_text()))
+    for name in sorted(read.keys() - told):
+        yield f"{name}, which {relative(read[name])} reads, is not listed"
+    for name in sorted(told - read.keys()):
+        yield f"{name} is listed, and nobody reads it"
+
+
 check("every relative link leads to a file", [p for d in documents() for p in dead_links(d)])
 check("code in documents is that of the file it names",
       [p for d in documents() for p in wrong_pieces(d)])
 check("the tutorial tells of every example", list(untold_examples()))
+check("docs/environment.md lists what is read", list(unlisted_variables()))
 finish()

@@ -15,7 +15,7 @@ MAY_INCLUDE = {
     "src/core": ["hocket", "sys"],
     "src/sync": ["hocket", "core/self_inline.h"],
     "src/io": ["hocket", "sys/os.h"],
-    "src/exec": ["hocket", "sys/os.h", "core/workers.h"],
+    "src/exec": ["hocket", "sys/os.h", "core/workers.h", "core/self_inline.h"],
     "src/testing": ["hocket", "core", "sys"],
     "src/web": ["hocket"],
     "include": ["hocket"],

@@ -67,7 +67,7 @@ HK_FN(hk_rc, fail_with, (int, error))
 
 HK_FN(hk_rc, allocate, (size_t, size))
 {
-    void *block = malloc(size);
+    void *volatile block = malloc(size); /* or clang would do without it */
     int rc = block ? 0 : -ENOMEM;
 
     free(block);

@@ -71,6 +71,8 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_shared), 16);
     assert_int_equal(sizeof(hk_map_options), 64);
     assert_int_equal(sizeof(hk_progress_line), 40);
+    assert_int_equal(sizeof(hk_parallel_options), 56);
+    assert_int_equal(sizeof(hk_forked), 80);
 }
 
 /* Issue 2: a task that has not started costs at most 160 bytes; task.h says 96. */

@@ -47,6 +47,12 @@ var benches = map[string]func(args []string){
 	"timers":      benchTimers,
 	"files":       benchFiles,
 	"wake":        benchWake,
+	"pool":        benchPool,
+	"poolrtt":     benchPoolrtt,
+	"forkjoin":    benchForkjoin,
+	"fib":         benchFib,
+	"pfor":        benchPfor,
+	"region":      benchRegion,
 	"echo-server": echoServer,
 }
 

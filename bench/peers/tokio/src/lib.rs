@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! What the Rust peers share: the bench contract of ../bench.h.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub const MISSING: i32 = 77;
@@ -12,6 +15,29 @@ pub const FILES_COUNT: usize = 10_000;
 pub const FILES_AT_ONCE: usize = 50;
 pub const FILE_BYTES: usize = 16_384;
 pub const RWLOCK_WRITES: u64 = 20;
+
+// The standard library has the next two since Rust 1.66 and 1.64; Debian 12 has 1.63.
+
+/// A value that the compiler knows nothing about.
+#[inline(always)]
+pub fn black_box<T>(value: T) -> T {
+    unsafe {
+        std::arch::asm!("/* {0} */", in(reg) &value, options(nostack, preserves_flags));
+    }
+    value
+}
+
+/// A future that asks a function.
+pub fn poll_fn<T>(ask: impl FnMut(&mut Context<'_>) -> Poll<T> + Unpin) -> impl Future<Output = T> {
+    struct Asking<F>(F);
+    impl<T, F: FnMut(&mut Context<'_>) -> Poll<T> + Unpin> Future for Asking<F> {
+        type Output = T;
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+            (self.0)(context)
+        }
+    }
+    Asking(ask)
+}
 
 /// The bench's name and its arguments.
 pub fn arguments() -> (String, Vec<String>) {

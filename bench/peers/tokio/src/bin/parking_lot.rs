@@ -2,10 +2,9 @@
 //! The peer parking_lot: its mutex, rwlock and condition.
 
 use hocket_bench_peers::{
-    arguments, contend, pin, report_cpu, report_wall, take_turns, Cpu, MISSING,
-    RWLOCK_WRITES,
+    arguments, black_box, contend, pin, report_cpu, report_wall, take_turns, Cpu,
+    MISSING, RWLOCK_WRITES,
 };
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 

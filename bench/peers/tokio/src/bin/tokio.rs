@@ -3,7 +3,7 @@
 //! drivers where they are not needed.
 
 use hocket_bench_peers::*;
-use std::future::{poll_fn, Future};
+use std::future::Future;
 use std::io::Read;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -243,7 +243,7 @@ fn bench_rwlock() {
                     if turn % RWLOCK_WRITES == 0 {
                         *lock.write().await += 1;
                     } else {
-                        std::hint::black_box(*lock.read().await);
+                        black_box(*lock.read().await);
                     }
                     turn += 1;
                 }
