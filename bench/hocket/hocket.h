@@ -36,6 +36,10 @@ void hocket_fib(int argc, char **args);
 void hocket_pfor(int argc, char **args);
 void hocket_region(int argc, char **args);
 void hocket_footprint(int argc, char **args);
+void hocket_forkjoin(int argc, char **args);
+void hocket_fib(int argc, char **args);
+void hocket_pfor(int argc, char **args);
+void hocket_region(int argc, char **args);
 void hocket_echo_server(int argc, char **args);
 
 /* Ends the program when a call failed: a bench has nothing to go on with. */

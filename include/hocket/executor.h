@@ -110,8 +110,8 @@ typedef struct hk_thread_pool_options {
                          * not that of a job of the pool itself. Default 65,536 */
     const char *name;   /* for dumps; lives as long as the pool */
     /* Threads that stay when there is nothing to do; others end after 5 seconds.
-     * Default: `threads`. And how many there may be when some are blocked: default 256.
-     * */
+     * Default: `threads`. And how many there may be with those that are blocked;
+     * default: 256. */
     uint32_t threads_min, threads_max;
     uint64_t reserved[3];
 } hk_thread_pool_options;

@@ -50,10 +50,11 @@ typedef int hk_range_fn(int64_t begin, int64_t end, void *ctx);
 /*
  * Calls `body` for ranges that together are begin <= i < end, each i once.
  *
- * `grain` is the most elements of one call: so many that they take some microseconds,
- * so few that there are many times more ranges than threads. 0 lets the library choose,
- * by the number of elements and threads alone, which suits elements that cost about the
- * same. (In a loop of more than 4 billion ranges they are longer than `grain`.)
+ * `grain` is the most elements of one call (with the guided schedule, the least): so
+ * many that they take some microseconds, so few that there are many times more ranges
+ * than threads. 0 lets the library choose, by the number of elements and threads alone,
+ * which suits elements that cost about the same. (In a loop of more than 4 billion
+ * ranges they are longer than `grain`.)
  *
  * Blocks:  until every body that was begun has returned.
  * Cancel:  partial: some ranges have been dealt with, and none is half done unless its

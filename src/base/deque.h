@@ -125,6 +125,15 @@ static inline enum hki_steal hki_deque_steal(struct hki_deque *deque, void **out
     return HKI_STOLEN;
 }
 
+/* Items that fit in before it has to grow. Owner only. */
+static inline size_t hki_deque_room(const struct hki_deque *deque)
+{
+    int64_t bottom = __atomic_load_n(&deque->bottom, __ATOMIC_RELAXED);
+    int64_t top = __atomic_load_n(&deque->top, __ATOMIC_ACQUIRE);
+
+    return hki_deque_ring_of(deque)->mask + 1 - (size_t)(bottom - top);
+}
+
 /* Items in it now, or a moment ago. Any thread. */
 static inline size_t hki_deque_count(const struct hki_deque *deque)
 {

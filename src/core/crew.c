@@ -11,9 +11,10 @@
  *               operation
  *
  * Whoever brings the count up from 0 adds a remote child, whoever brings it down to 0
- * takes one away, each after its change of the count: they may come in the other order,
- * but as both are added the sum is right as soon as both have come. The first is inside
- * of the scope, the second is counted, so the scope outlasts them both.
+ * takes one away, each after its change of the count. Between the two changes of a new
+ * one the scope lives because of who makes them, who is inside of it; and nobody comes
+ * down to 0 before they are done, since his own job is in the count. So the scope may
+ * count a crew twice for a moment, but never too few.
  */
 #include "core/crew.h"
 

@@ -17,11 +17,23 @@ static const char *scope_name(const hk_scope *scope)
     return scope->hki_name ? scope->hki_name : "unnamed";
 }
 
+/* What lies there may be anything, also what an earlier call of ours had put aside on
+ * that place of the stack. */
+static bool has_open(const struct hki_self *self, const hk_scope *scope)
+{
+    const hk_scope *open = self->scope;
+
+    while (open && open != scope)
+        open = open->hki_outer;
+    return open;
+}
+
 void hk_scope_open_with(hk_scope *scope, unsigned flags, const char *name)
 {
     struct hki_self *self = hki_self();
 
-    if (HKI_UNLIKELY(hki_scope_is_open(scope) && scope->hki_owner == self))
+    if (HKI_UNLIKELY(hki_scope_is_open(scope) && scope->hki_owner == self) &&
+        has_open(self, scope))
         hki_panic("hk_scope_open by '%s' of scope '%s', which is open", hk_task_name(),
                   scope_name(scope));
     if (HKI_UNLIKELY(self->kind == HKI_SELF_LOOP))

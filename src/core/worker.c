@@ -191,8 +191,7 @@ void hki_workers_recheck(struct hki_runtime *runtime)
     for (uint32_t i = 0; i < count; i++) {
         struct hki_worker *worker = &runtime->workers[i];
 
-        /* It has no tasks; those that it finds when it comes back look by themselves.
-         * */
+        /* It has no tasks; those that it finds once it is back look by themselves. */
         if (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) == HKI_AWAY)
             continue;
         if (__atomic_exchange_n(&worker->recheck_posted, 1, __ATOMIC_SEQ_CST))
@@ -222,9 +221,13 @@ static bool find_work(struct hki_worker *worker)
     return task;
 }
 
-enum { SEARCH_LOOKS = 50, PAUSES = 8 };
+enum {
+    SEARCH_LOOKS = 50,
+    SEARCH_PAUSES = 8, /* of 20 ns, between two looks */
+};
 
-/* Looks around for a few microseconds: waking up costs more. */
+/* Looks around for a few microseconds: waking up costs more. Not all the time, as each
+ * look takes the ends of deques away from the caches of those who use them. */
 static bool search(struct hki_worker *worker)
 {
     struct hki_source *source = worker->source;
@@ -234,7 +237,7 @@ static bool search(struct hki_worker *worker)
     for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
         if (source->has_work(source) || hki_worker_has_messages(worker))
             return true;
-        for (int k = 0; k < PAUSES; k++)
+        for (int k = 0; k < SEARCH_PAUSES; k++)
             hki_spin_pause(0);
     }
     return false;

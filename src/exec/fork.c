@@ -35,7 +35,9 @@ enum { SPINS = 100 }; /* of 20 ns, for what is nearly done, before the joiner pa
 
 _Static_assert(offsetof(hk_forked, hki_run) == offsetof(struct hki_work, run) &&
                    offsetof(hk_forked, hki_scope) == offsetof(struct hki_work, scope) &&
-                   offsetof(hk_forked, hki_name) == offsetof(struct hki_work, name),
+                   offsetof(hk_forked, hki_name) == offsetof(struct hki_work, name) &&
+                   offsetof(hk_forked, hki_is_counted) ==
+                       offsetof(struct hki_work, is_counted),
                "a fork begins as a struct hki_work");
 
 static struct hki_work *work_of(hk_forked *forked)
@@ -157,22 +159,16 @@ static struct hki_work *take(void)
     return HKI_LIKELY(hki_work_seat_here) ? hki_work_take() : NULL;
 }
 
-/* Another thread has it, or will. */
-static int await(hk_forked *forked)
+/* Another thread has it; or `top`, which is somebody else's, lies above it. */
+static int await(hk_forked *forked, struct hki_work *top)
 {
-    for (unsigned turn = 0; turn < SPINS && !is_done(forked); turn++)
+    if (top)
+        (void)hki_work_push(pool_here(), top); /* where it was: there is room */
+    for (unsigned turn = 0; turn < SPINS && !top && !is_done(forked); turn++)
         hki_spin_pause(turn);
     if (!is_done(forked))
         park_until_done(forked);
     return forked->hki_result;
-}
-
-/* `top` is somebody else's, or NULL. */
-static int join_taken(hk_forked *forked, struct hki_work *top)
-{
-    if (top)
-        (void)hki_work_push(pool_here(), top); /* where it was: there is room */
-    return await(forked);
 }
 
 static void check_join(const hk_forked *forked, const struct hki_self *self)
@@ -198,8 +194,7 @@ int hk_join(hk_forked *forked)
     check_join(forked, self);
     self->forks--;
     top = HKI_LIKELY(forked->hki_flags & PUSHED) ? take() : work_of(forked);
-    rc = HKI_LIKELY(top == work_of(forked)) ? call(forked, self)
-                                            : join_taken(forked, top);
+    rc = HKI_LIKELY(top == work_of(forked)) ? call(forked, self) : await(forked, top);
     forked->hki_run = NULL;
     if (HKI_UNLIKELY(--self->budget == 0))
         hki_workers_share(self);

@@ -14,10 +14,7 @@
 #include "sys/os.h"
 #include "sys/os_thread.h"
 
-enum {
-    THREADS_MAX = 256, /* as many workers as a runtime can have */
-    QUEUE_MAX = 65536,
-};
+enum { QUEUE_MAX = 65536 };
 
 #define IDLE_NS (5 * HK_SECOND)
 
@@ -26,7 +23,7 @@ struct pool {
     hk_thread_pool_options options;
     struct hki_work_pool *work;  /* atomic; of the pool that is always there: NULL
                                  * until it is used */
-    struct hki_runtime *runtime; /* of that */
+    struct hki_runtime *runtime; /* of that; likewise */
     uint32_t is_terminated;      /* atomic: what has not started never will */
 };
 
@@ -125,21 +122,22 @@ static int start(struct pool *pool)
     uint32_t processors = hki_os_cpu_count();
     struct hki_work_options work = {
         .threads = options->threads,
-        .threads_max = options->threads_max ? options->threads_max : THREADS_MAX,
+        .threads_max =
+            options->threads_max ? options->threads_max : HKI_WORK_THREADS_MAX,
         .threads_min = options->threads_min,
         .idle_ns = IDLE_NS,
         .queue_max = options->queue_max ? options->queue_max : QUEUE_MAX,
         .executor = &pool->head,
     };
-
     struct hki_work_pool *made;
     int rc;
 
     if (!work.threads)
-        work.threads = processors < THREADS_MAX ? processors : THREADS_MAX;
+        work.threads =
+            processors < HKI_WORK_THREADS_MAX ? processors : HKI_WORK_THREADS_MAX;
     if (!work.threads_min)
         work.threads_min = work.threads;
-    if (work.threads > work.threads_max || work.threads_max > THREADS_MAX ||
+    if (work.threads > work.threads_max || work.threads_max > HKI_WORK_THREADS_MAX ||
         work.threads_min > work.threads)
         return -EINVAL;
     rc = hki_work_pool_new(&work, &made);

@@ -40,6 +40,8 @@ struct hki_work {
 
 struct hki_work_pool;
 
+enum { HKI_WORK_THREADS_MAX = 256 }; /* as many workers as a runtime can have */
+
 /* For hk_executor_stats. */
 struct hki_job_counts {
     uint64_t submitted, started, done, failed, cancelled;
@@ -113,8 +115,8 @@ static inline struct hki_work_demand *hki_work_demand_of(struct hki_work_pool *p
     return (struct hki_work_demand *)(void *)pool; /* it comes first */
 }
 
-/* True when the caller has a seat there: it runs on one of its threads, or takes part.
- * */
+/* True when the caller has a seat there: on one of its threads, or as one who takes
+ * part. */
 static inline bool hki_work_is_here(const struct hki_work_pool *pool)
 {
     return hki_work_seat_here && hki_work_seat_here->pool == pool;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding work, on a thread of a pool, between its tasks; and telling what has ended.
- * */
+/* Finding work on a thread of a pool, between its tasks; and telling what has ended. */
 #include "exec/work_pool.h"
 
 enum {
@@ -27,29 +26,37 @@ bool hki_work_exists(const struct hki_source *source)
 
 /* ---- finding ---- */
 
+/* A fourth of an even share, so that a long job does not sit on many short ones; as
+ * many as surely go into the deque; and one by one what comes before all else. */
+static size_t grab_at_most(const struct hki_work_pool *pool,
+                           const struct hki_work_seat *seat)
+{
+    size_t share = pool->queue.count / (4 * pool->options.threads) + 1;
+    size_t room = hki_deque_room(&seat->deque) + 1;
+
+    if (pool->queue.above)
+        return 1;
+    if (share > room)
+        share = room;
+    return share < GRAB_MAX ? share : GRAB_MAX;
+}
+
 static struct hki_work *grab(struct hki_work_pool *pool, struct hki_work_seat *seat)
 {
     struct hki_work *taken[GRAB_MAX];
-    size_t n, share;
     bool has_waiters;
+    size_t n;
 
     if (!hki_work_queue_count(&pool->queue))
         return NULL;
     hki_spin_acquire(&pool->queue.lock);
-    share = pool->queue.count / (4 * pool->options.threads) + 1;
-    n = hki_work_queue_take(&pool->queue, taken,
-                            pool->queue.above  ? 1
-                            : share < GRAB_MAX ? share
-                                               : GRAB_MAX);
+    n = hki_work_queue_take(&pool->queue, taken, grab_at_most(pool, seat));
     has_waiters = pool->queue.waiters.head;
     hki_spin_release(&pool->queue.lock);
     if (HKI_UNLIKELY(has_waiters))
         hki_work_make_room(pool);
-    for (size_t i = n; i-- > 1;) {
-        /* Without memory for a larger deque it goes back, behind the others. */
-        if (HKI_UNLIKELY(hki_deque_push(&seat->deque, taken[i]) < 0))
-            (void)hki_work_push_far(pool, taken[i]);
-    }
+    for (size_t i = n; i-- > 1;)
+        (void)hki_deque_push(&seat->deque, taken[i]); /* it has room */
     return n ? taken[0] : NULL;
 }
 
@@ -209,8 +216,8 @@ bool hki_work_find(struct hki_source *source, struct hki_found *out)
     work = find_work(pool, seat);
     if (work)
         HKI_HB_ACQUIRE(work);
-    /* What comes next may take long: only who waits for it as well can wait to be told.
-     * */
+    /* What comes next may take long: what has ended is kept only from who waits for
+     * that, too. */
     if (!work || HKI_UNLIKELY(work->scope != HKI_OWN_GET(seat->ended_scope)))
         hki_work_tell_ended(pool, seat);
     if (!work)

@@ -65,8 +65,8 @@ static struct hki_work_seat *old_guest_seat(const struct hki_work_pool *pool)
     uint32_t count = __atomic_load_n(&pool->guest_seats, __ATOMIC_ACQUIRE);
 
     for (uint32_t i = 0; i < count; i++)
-        if (claim_seat(hki_work_seat_at(pool, THREADS_MAX + i)))
-            return hki_work_seat_at(pool, THREADS_MAX + i);
+        if (claim_seat(hki_work_seat_at(pool, HKI_WORK_THREADS_MAX + i)))
+            return hki_work_seat_at(pool, HKI_WORK_THREADS_MAX + i);
     return NULL;
 }
 
@@ -77,8 +77,9 @@ static struct hki_work_seat *new_guest_seat(struct hki_work_pool *pool)
 
     hki_lock_acquire(&pool->guests_lock);
     count = pool->guest_seats;
-    if (count < GUESTS_MAX && hki_work_make_seat(pool, THREADS_MAX + count) == 0) {
-        seat = hki_work_seat_at(pool, THREADS_MAX + count);
+    if (count < GUESTS_MAX &&
+        hki_work_make_seat(pool, HKI_WORK_THREADS_MAX + count) == 0) {
+        seat = hki_work_seat_at(pool, HKI_WORK_THREADS_MAX + count);
         seat->is_guest = true;
         seat->is_taken = 1;
         seat->place.is_left = place_is_left;
@@ -113,7 +114,7 @@ void hki_work_leave(struct hki_work_pool *pool)
     hki_work_seat_here = NULL;
     hki_thread_has_place(NULL);
     while ((work = hki_deque_take(&seat->deque)))
-        if (hki_work_push_far(pool, work) < 0)
+        if (hki_work_put_back(pool, work) < 0)
             hki_panic("no memory for the work that a thread leaves behind");
     give_place(seat);
     __atomic_store_n(&seat->is_taken, 0, __ATOMIC_RELEASE);

@@ -8,9 +8,8 @@
 #include "exec/work_queue.h"
 
 enum {
-    THREADS_MAX = 256, /* as many workers as a runtime can have */
-    GUESTS_MAX = 64,   /* plain threads that take part at once */
-    SEATS_MAX = THREADS_MAX + GUESTS_MAX,
+    GUESTS_MAX = 64, /* plain threads that take part at once */
+    SEATS_MAX = HKI_WORK_THREADS_MAX + GUESTS_MAX,
 };
 
 struct hki_work_pool {
@@ -70,7 +69,8 @@ static inline struct hki_work_seat *hki_work_nth_seat(const struct hki_work_pool
 {
     uint32_t launched = hki_work_launched(pool);
 
-    return hki_work_seat_at(pool, n < launched ? n : n - launched + THREADS_MAX);
+    return hki_work_seat_at(pool,
+                            n < launched ? n : n - launched + HKI_WORK_THREADS_MAX);
 }
 
 static inline uint32_t hki_work_alive(const struct hki_work_pool *pool)
@@ -123,6 +123,8 @@ void hki_work_returns(struct hki_source *source);
 int hki_work_make_seat(struct hki_work_pool *pool, uint32_t index);
 /* Tells those who wait what has ended on this seat. */
 void hki_work_tell_ended(struct hki_work_pool *pool, struct hki_work_seat *seat);
+/* Into the queue, what has been counted before. 0 or -ENOMEM. */
+int hki_work_put_back(struct hki_work_pool *pool, struct hki_work *work);
 /* Wakes who waits for room in the queue, when there is enough. */
 void hki_work_make_room(struct hki_work_pool *pool);
 /* Wakes who waits for the end of all counted work, if it has come. */

@@ -34,6 +34,18 @@ int hki_work_push_far(struct hki_work_pool *pool, struct hki_work *work)
     return hki_work_submit(pool, work, 0, HKI_SUBMIT_BEYOND);
 }
 
+int hki_work_put_back(struct hki_work_pool *pool, struct hki_work *work)
+{
+    int rc;
+
+    HKI_HB_RELEASE(work);
+    hki_spin_acquire(&pool->queue.lock);
+    rc = hki_work_queue_add(&pool->queue, work, 0);
+    hki_spin_release(&pool->queue.lock);
+    hki_work_pushed(pool);
+    return rc;
+}
+
 static hk_verdict abort_wait(hk_waiter *w)
 {
     struct hki_work_pool *pool = w->data;
@@ -90,8 +102,8 @@ static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priori
     return rc;
 }
 
-/* On a thread of the pool: who is closed now is not empty before this task has ended.
- * */
+/* On a thread of the pool: a pool that is closed now is not empty while this task is
+ * there. */
 static int add_here(struct hki_work_pool *pool, struct hki_work *work)
 {
     struct hki_job_counts *counts = &hki_work_seat_here->counts;

@@ -541,6 +541,18 @@ TASK_TEST(rule_06_reason_tells_a_kernel_etimedout_from_a_deadline)
     return 0;
 }
 
+/* It may be a place of the stack where a scope, or a part of one, was before. */
+TASK_TEST(what_lies_in_the_storage_of_a_scope_does_not_matter)
+{
+    hk_scope first, second;
+
+    hk_scope_open(&first);
+    memcpy(&second, &first, sizeof(second));
+    CHECK_EQ(hk_scope_join(&first), 0);
+    hk_scope_open(&second);
+    return hk_scope_join(&second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +594,7 @@ int main(void)
         cmocka_unit_test(
             rule_06_ecanceled_of_a_child_that_was_cancelled_alone_is_an_echo),
         cmocka_unit_test(rule_06_reason_tells_a_kernel_etimedout_from_a_deadline),
+        cmocka_unit_test(what_lies_in_the_storage_of_a_scope_does_not_matter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
