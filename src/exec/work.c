@@ -92,15 +92,36 @@ static bool launch(struct hki_work_pool *pool)
     return false;
 }
 
+static int32_t room_of(const struct hki_work_pool *pool)
+{
+    return __atomic_load_n(&pool->demand.room, __ATOMIC_SEQ_CST);
+}
+
+static bool take_room_if_any(struct hki_work_pool *pool)
+{
+    int32_t room = room_of(pool);
+
+    while (room > 0)
+        if (__atomic_compare_exchange_n(&pool->demand.room, &room, room - 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}
+
+/* Who makes room while we have the search relies on us: so we look again at the end. */
 void hki_work_wake(struct hki_work_pool *pool)
 {
-    if (!hki_work_begin_search(pool))
-        return;
-    if (__atomic_fetch_sub(&pool->demand.room, 1, __ATOMIC_SEQ_CST) > 0 &&
-        (wake_sleeper(pool) || launch(pool)))
-        return;
-    __atomic_add_fetch(&pool->demand.room, 1, __ATOMIC_SEQ_CST);
-    hki_work_end_search(pool);
+    while (room_of(pool) > 0 && hki_work_begin_search(pool)) {
+        bool has_room = take_room_if_any(pool);
+
+        if (has_room && (wake_sleeper(pool) || launch(pool)))
+            return;
+        if (has_room)
+            (void)hki_work_give_room(pool);
+        hki_work_end_search(pool);
+        if (has_room)
+            return; /* there is nobody to wake, and no thread more */
+    }
 }
 
 /* ---- making ---- */

@@ -2,6 +2,8 @@
 /* Finding work on a thread of a pool, between its tasks; and telling what has ended. */
 #include "exec/work_pool.h"
 
+#include "base/fence.h"
+
 enum {
     GRAB_MAX = 32,          /* pieces from the queue at once */
     QUEUE_FIRST_EVERY = 61, /* finds, so that what comes from outside comes in */
@@ -136,11 +138,16 @@ static struct hki_work *find_work(struct hki_work_pool *pool,
     return work ? work : steal(pool, seat);
 }
 
-/* Whoever has pushed meanwhile has relied on our search. */
+/* Whoever has pushed meanwhile has relied on our search. What he has pushed may not be
+ * visible yet, as a push has no fence: so here is one, as before a sleep. */
 static void stop_searching(struct hki_work_pool *pool, struct hki_work_seat *seat)
 {
     HKI_OWN_SET(seat->searches, false);
     hki_work_end_search(pool);
+    if (__atomic_load_n(&pool->demand.room, __ATOMIC_SEQ_CST) <= 0)
+        return;
+    if (pool->demand.has_fence)
+        hki_fence_everywhere();
     if (hki_work_exists(&pool->source))
         hki_work_wake(pool);
 }
