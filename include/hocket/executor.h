@@ -67,8 +67,8 @@ HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void 
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_job_options {
-    /* Of the queued jobs of a pool of threads or processes, those with a higher one
-     * start first. Tasks do not look at it. */
+    /* Of the queued jobs of a pool those with a higher one start first. hk_tasks(),
+     * which has no queue, does not look at it. */
     int32_t priority;
     /* Not 0: the job may be started anew, this often in all (at most 3), when the
      * worker that had it died. Only for what may safely happen twice. */
@@ -101,6 +101,22 @@ HK_API hk_executor *hk_with(hk_executor_view *view, hk_executor *on,
                             const hk_job_options *options);
 
 /* ---- pools ---- */
+
+/* Valid when zeroed: every zero means the default. */
+typedef struct hk_task_pool_options {
+    uint32_t running_max; /* jobs that run at once; default 100 */
+    uint32_t queue_max;   /* jobs that wait for their turn; beyond that a submit waits.
+                           * Default 65,536 */
+    const char *name;     /* for dumps; lives as long as the pool */
+    uint64_t reserved[4];
+} hk_task_pool_options;
+
+/*
+ * hk_tasks() with bounds: for a hundred downloads at once, and not a million. A job of
+ * the pool that itself starts jobs of it may wait for them: those begin at once, beyond
+ * both bounds. `options` may be NULL. Returns 0 or -ENOMEM. Any task or thread.
+ */
+HK_API int hk_task_pool_new(const hk_task_pool_options *options, hk_executor **out);
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_thread_pool_options {

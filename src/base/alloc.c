@@ -107,11 +107,15 @@ void hki_free(void *block)
     free(block);
 }
 
+/* The logical mode would take the allocation for a write by the task that caused it. */
 void *hki_alloc_kept(size_t size_bytes)
 {
     size_t size = (size_bytes + 63) & ~(size_t)63;
-    void *block = hki_fault(0) ? NULL : aligned_alloc(64, size);
+    void *block;
 
+    HKI_READS_OF_ALL_BEGIN();
+    block = hki_fault(0) ? NULL : aligned_alloc(64, size);
+    HKI_READS_OF_ALL_END();
     return block ? memset(block, 0, size) : NULL;
 }
 

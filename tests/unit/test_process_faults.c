@@ -462,9 +462,12 @@ static pid_t count_files(void)
     char line[512];
     pid_t count = 0;
 
-    while (maps && fgets(line, sizeof(line), maps))
-        if (strstr(line, "hocket-"))
-            count += !strstr(line, "/memfd:hocket-") || !strstr(line, "(deleted)");
+    while (maps && fgets(line, sizeof(line), maps)) {
+        const char *name = strrchr(line, '/'); /* folders do not matter */
+
+        if (name && strstr(name, "hocket-"))
+            count += !strstr(name, "/memfd:hocket-") || !strstr(name, "(deleted)");
+    }
     if (maps)
         (void)fclose(maps);
     return count;
