@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of tasks: hk_tasks() with bounds. A job is a guest of its submitter's scope; when
- * its turn comes it is posted to the loop where it was submitted, and becomes a task of
- * that scope there, which says at its end that the next may have its turn.
+ * Pools of tasks: hk_tasks() with bounds. A job is a guest of its submitter's scope;
+ * when its turn comes it is posted to the loop where it was submitted, and becomes a
+ * task of that scope there, which says at its end that the next may have its turn.
  *
  * A job that a job of the pool submits has no turn and begins at once: if it waited for
  * one, all that have a turn could wait for jobs that have none.
