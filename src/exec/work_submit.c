@@ -83,7 +83,7 @@ static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priori
 
     hki_spin_acquire(&pool->queue.lock);
     while (HKI_UNLIKELY(pool->queue.count >= pool->options.queue_max) &&
-           how != HKI_SUBMIT_BEYOND) {
+           how != HKI_SUBMIT_BEYOND && !pool->is_closed) {
         if (how == HKI_SUBMIT_NOWAIT) {
             hki_spin_release(&pool->queue.lock);
             return -EAGAIN;
@@ -99,6 +99,8 @@ static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priori
     if (rc == 0 && work->is_counted)
         __atomic_store_n(&pool->outside, pool->outside + 1, __ATOMIC_RELAXED);
     hki_spin_release(&pool->queue.lock);
+    if (HKI_UNLIKELY(rc == -ENOMEM))
+        hki_work_make_room(pool); /* for who waits; this one had been woken for it */
     return rc;
 }
 
@@ -173,11 +175,19 @@ static hk_verdict abort_join(hk_waiter *w)
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
+/* Who waits for room has come too late. */
 void hki_work_close(struct hki_work_pool *pool)
 {
-    hki_spin_acquire(&pool->queue.lock);
-    __atomic_store_n(&pool->is_closed, 1, __ATOMIC_SEQ_CST);
-    hki_spin_release(&pool->queue.lock);
+    hk_waiter *w;
+
+    do {
+        hki_spin_acquire(&pool->queue.lock);
+        __atomic_store_n(&pool->is_closed, 1, __ATOMIC_SEQ_CST);
+        w = hk_waiter_pop(&pool->queue.waiters);
+        hki_spin_release(&pool->queue.lock);
+        if (w)
+            hk_wake(w, 0);
+    } while (w);
 }
 
 int hki_work_join(struct hki_work_pool *pool)
