@@ -62,8 +62,9 @@ hk_scope *hki_scope_around(void);
 /* The same, unless the caller is cancelled: 0 or -ECANCELED. */
 int hki_scope_for_job(hk_scope **out);
 
-/* The caller's worker; on a plain thread that of the background runtime, started at
- * need. 0, or why that could not be started. */
+/* The caller's worker, while its hk_run lasts; on a plain thread, and in a pool, which
+ * may be freed at any time, that of the background runtime, started at need. 0, or why
+ * that could not be started. */
 int hki_worker_here(struct hki_worker **out);
 /* The background runtime's. */
 int hki_background_worker(struct hki_worker **out);
