@@ -24,7 +24,7 @@ struct hki_runtime {
     uint64_t number;                 /* of all runtimes there were; 1 is the first */
     uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
-    uint32_t return_lock;      /* guards the threads of workers that are AWAY */
+    uint32_t return_lock;      /* guards the start of threads, but for the first ones */
     uint32_t worker_count;     /* atomic: grows in a runtime with a source */
     struct hki_worker *workers;
     struct hki_source *source; /* immutable; NULL: its workers know but tasks */

@@ -89,7 +89,7 @@ int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
  * Where the workers of a runtime for jobs find work that is no task yet: whenever none
  * of their own tasks is ready. A piece of work becomes a task of who found it, which
  * takes no lock, and as a rule no switch: it starts on the stack of the task before.
- * All but has_work are called on a worker of the runtime, between its tasks.
+ * All but has_work and is_over are called on a worker of the runtime, between its tasks.
  */
 struct hki_found {
     hk_task_fn *fn;
@@ -120,6 +120,8 @@ struct hki_source {
     int64_t (*sleeps_at_most)(struct hki_source *source);
     bool (*may_leave)(struct hki_source *source);
     void (*returns)(struct hki_source *source);
+    /* The process exits: nothing is found from now on. On the thread that exits. */
+    void (*is_over)(struct hki_source *source);
 };
 
 /*
@@ -151,8 +153,10 @@ uint32_t hki_workers_index(void);
  * Any thread, also with a scope's lock. */
 void hki_workers_recheck(struct hki_runtime *runtime);
 /* Once none of its tasks is alive, or about to be. Blocks until its threads have ended;
- * not on one of them. */
-void hki_workers_stop(struct hki_runtime *runtime);
+ * not on one of them. False: the process exits, and threads may still be there. */
+bool hki_workers_stop(struct hki_runtime *runtime);
+/* True in a child of fork, which has none of the threads. */
+bool hki_process_is_forked(void);
 /* As hk_task_cancel of every task that was or will be found. Any task or thread. */
 void hki_workers_cancel(struct hki_runtime *runtime);
 /* True: that was called. */

@@ -149,6 +149,7 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
         .sleeps_at_most = hki_work_sleeps_at_most,
         .may_leave = hki_work_may_leave,
         .returns = hki_work_returns,
+        .is_over = hki_work_is_over,
     };
     hki_fence_prepare();
     pool->demand.has_fence = hki_fence_is_available();
@@ -178,10 +179,13 @@ int hki_work_pool_new(const struct hki_work_options *options,
     return rc;
 }
 
-void hki_work_pool_free(struct hki_work_pool *pool)
+bool hki_work_pool_free(struct hki_work_pool *pool)
 {
-    hki_workers_stop(pool->runtime);
-    pool_free(pool);
+    bool is_gone = hki_workers_stop(pool->runtime);
+
+    if (is_gone)
+        pool_free(pool);
+    return is_gone;
 }
 
 /* ---- numbers ---- */
