@@ -108,7 +108,18 @@ static bool take_room_if_any(struct hki_work_pool *pool)
     return false;
 }
 
-/* Who makes room while we have the search relies on us: so we look again at the end. */
+static bool has_sleeper(const struct hki_work_pool *pool)
+{
+    uint32_t launched = hki_work_launched(pool);
+
+    for (uint32_t i = 0; i < launched; i++)
+        if (__atomic_load_n(&hki_work_seat_at(pool, i)->asleep, __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}
+
+/* Who makes room while we have the search relies on us, and so does who pushes after
+ * somebody has gone to sleep behind our back: so we look again at the end. */
 void hki_work_wake(struct hki_work_pool *pool)
 {
     while (room_of(pool) > 0 && hki_work_begin_search(pool)) {
@@ -119,7 +130,7 @@ void hki_work_wake(struct hki_work_pool *pool)
         if (has_room)
             (void)hki_work_give_room(pool);
         hki_work_end_search(pool);
-        if (has_room)
+        if (has_room && !has_sleeper(pool))
             return; /* there is nobody to wake, and no thread more */
     }
 }
