@@ -77,6 +77,8 @@ bool hki_runtime_any(void)
 
 /* ---- task records ---- */
 
+#define SLAB_BYTES (HKI_TASK_SLAB * (sizeof(struct hki_task) + sizeof(uint32_t)))
+
 static struct hki_task *slab_new(struct hki_runtime *runtime)
 {
     uint32_t index = runtime->slab_count;
@@ -84,10 +86,10 @@ static struct hki_task *slab_new(struct hki_runtime *runtime)
 
     if (index == HKI_TASK_SLABS_MAX || hki_fault(HK_FAULT_ALLOC))
         return NULL;
-    slab = aligned_alloc(64, HKI_TASK_SLAB * sizeof(*slab));
+    slab = aligned_alloc(64, SLAB_BYTES);
     if (!slab)
         return NULL;
-    memset(slab, 0, HKI_TASK_SLAB * sizeof(*slab));
+    memset(slab, 0, SLAB_BYTES);
     for (uint32_t i = 0; i < HKI_TASK_SLAB; i++) {
         slab[i].slot = index * HKI_TASK_SLAB + i;
         slab[i].generation = runtime->first_generation;
@@ -140,6 +142,14 @@ struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot)
         return NULL;
     return &__atomic_load_n(&runtime->slabs[slot / HKI_TASK_SLAB],
                             __ATOMIC_ACQUIRE)[slot % HKI_TASK_SLAB];
+}
+
+uint32_t *hki_runtime_wanted(struct hki_runtime *runtime, uint32_t slot)
+{
+    struct hki_task *slab =
+        __atomic_load_n(&runtime->slabs[slot / HKI_TASK_SLAB], __ATOMIC_ACQUIRE);
+
+    return (uint32_t *)(void *)(slab + HKI_TASK_SLAB) + slot % HKI_TASK_SLAB;
 }
 
 /* ---- options ---- */

@@ -13,7 +13,7 @@
 
 enum {
     HKI_WORKERS_MAX = 256,
-    HKI_TASK_SLAB = 1024,       /* records in a slab: 96 KiB */
+    HKI_TASK_SLAB = 1024,       /* records in a slab: 96 KiB, and a word for each */
     HKI_TASK_SLABS_MAX = 16384, /* 16 million tasks */
 };
 
@@ -66,6 +66,8 @@ void hki_runtime_bring_back(struct hki_worker *worker);
 
 /* The record in slot `slot`, or NULL. Any thread while the runtime is registered. */
 struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot);
+/* The word beside that record, for hk_task_cancel: atomic. */
+uint32_t *hki_runtime_wanted(struct hki_runtime *runtime, uint32_t slot);
 /* A list of free records, all that were given back or a fresh slab; NULL: no memory. */
 struct hki_task *hki_runtime_records(struct hki_runtime *runtime);
 /* One of them, and giving one back. Any thread. */
