@@ -347,7 +347,7 @@ CHILD_TEST(rule_34_exit_in_a_child_of_fork_ends_that_child, 0)
     rule_24_job(hk_tasks());
     hk_future_free(
         blocks_until_on(hk_in_process(hk_with(&view, hk_threads(), &detached)), &gate));
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < scaled(20, 2); i++) { /* TSan sleeps a second at each exit */
         pid_t child = fork();
         int status;
 
