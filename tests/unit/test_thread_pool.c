@@ -481,6 +481,57 @@ static void a_scope_joins_what_its_jobs_submit(void **state)
     }
 }
 
+HK_FN_LOCAL(hk_rc, waits_for_event, (hk_event *, event))
+{
+    return hk_event_wait(event);
+}
+
+static int blocks(void *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        ;
+    return 0;
+}
+
+HK_FN_LOCAL(hk_rc, sets_and_spawns, (hk_event *, event), (sem_t *, semaphore))
+{
+    hk_scope s;
+
+    hk_scope_open(&s);
+    hk_event_set(event);
+    hk_spawn(&s, blocks, semaphore);
+    return hk_scope_join(&s); /* first goes on who waits for the event */
+}
+
+/* On its thread comes a new task, which ends when the join has: it must not wait. */
+static void the_end_of_a_job_is_told_before_a_task_starts(void **state)
+{
+    const hk_job_options detached = {.detached = true};
+    hk_executor *pool = pool_of_threads(1, 1);
+    hk_event event = HK_EVENT_INIT;
+    hk_future *first, *second;
+    hk_executor_view view;
+    sem_t semaphore;
+    hk_scope s;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    hk_scope_open(&s);
+    first = waits_for_event_on(hk_in_process(pool), &event);
+    assert_int_equal(hk_sleep(5 * HK_MILLISECOND), 0); /* it waits, as a rule */
+    second = sets_and_spawns_on(hk_in_process(hk_with(&view, pool, &detached)), &event,
+                                &semaphore);
+    assert_int_equal(hk_scope_join(&s), 0);
+    sem_post(&semaphore);
+    assert_int_equal(waits_for_event_await(first), 0);
+    assert_int_equal(sets_and_spawns_await(second), 0);
+    hk_future_free(first);
+    hk_future_free(second);
+    hk_executor_free(pool);
+    hk_event_fini(&event);
+    sem_destroy(&semaphore);
+}
+
 static int submit_later(void *unused)
 {
     (void)unused;
@@ -533,6 +584,7 @@ int main(void)
         cmocka_unit_test(a_scope_is_cancelled_after_the_pool_of_its_jobs_is_freed),
         cmocka_unit_test(a_running_job_is_cancelled_without_memory),
         cmocka_unit_test(a_scope_joins_what_its_jobs_submit),
+        cmocka_unit_test(the_end_of_a_job_is_told_before_a_task_starts),
         cmocka_unit_test(tasks_submit_while_their_scope_is_joined),
     };
 
