@@ -145,7 +145,7 @@ static void look_who_is_wanted(hk_inbox_node *node, struct hki_worker *worker)
     }
 }
 
-/* With the registry locked: what is written there is at most of a task that has ended. */
+/* With the registry locked: what may stand there is of a task that has ended. */
 static void make_wanted(struct hki_worker *owner, hk_task_id id,
                         const struct hki_task *task)
 {

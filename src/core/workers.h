@@ -89,7 +89,8 @@ int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
  * Where the workers of a runtime for jobs find work that is no task yet: whenever none
  * of their own tasks is ready. A piece of work becomes a task of who found it, which
  * takes no lock, and as a rule no switch: it starts on the stack of the task before.
- * All but has_work and is_over are called on a worker of the runtime, between its tasks.
+ * All but has_work and is_over are called on a worker of the runtime, between its
+ * tasks.
  */
 struct hki_found {
     hk_task_fn *fn;
