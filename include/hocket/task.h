@@ -60,7 +60,7 @@ HK_API hk_task_id hk_task_self(void);
 /*
  * Cancels one task: as if a scope around its whole body were cancelled. A task that
  * has ended is left alone. Never blocks.
- * Returns: 0; -ESRCH (ended, or its runtime is gone); -ENOMEM.
+ * Returns: 0; -ESRCH (ended, or its runtime is gone).
  * Threads: any task or thread, at any time.
  */
 HK_API int hk_task_cancel(hk_task_id id);

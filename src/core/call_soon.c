@@ -7,6 +7,7 @@
  * refused or made.
  */
 #include "base/alloc.h"
+#include "core/halt.h"
 #include "core/runtime.h"
 
 #include <hocket/thread.h>
@@ -49,6 +50,7 @@ static void soon_arrives(hk_inbox_node *node, struct hki_worker *worker)
 struct delivery {
     hk_worker to;
     struct soon soon;
+    struct hki_worker *told; /* has the message; its runtime is pinned */
     int rc;
 };
 
@@ -78,7 +80,9 @@ static void deliver(struct hki_runtime *runtime, void *ctx)
         return;
     *message = delivery->soon;
     HKI_HB_RELEASE(message);
-    hki_worker_post(worker, &message->node);
+    hki_mpsc_push(&worker->inbox, (struct hki_mpsc_node *)(void *)&message->node);
+    hki_runtime_pin(runtime);
+    delivery->told = worker;
 }
 
 int hk_call_soon(hk_worker worker, void (*fn)(void *arg), void *arg)
@@ -90,6 +94,12 @@ int hk_call_soon(hk_worker worker, void (*fn)(void *arg), void *arg)
     };
 
     hki_runtimes_visit(deliver, &delivery);
+    /* Not with the registry locked: a thread of a pool that is about to end may need
+     * that, and is waited for before it is started anew. */
+    if (delivery.told) {
+        hki_worker_notify(delivery.told);
+        hki_runtime_unpin(delivery.told->runtime);
+    }
     return delivery.rc;
 }
 

@@ -19,6 +19,7 @@
 #include "core/crew.h"
 
 #include "base/alloc.h"
+#include "core/runtime.h"
 #include "core/scope.h"
 #include "core/workers.h"
 
@@ -27,7 +28,7 @@
 struct hki_crew {
     struct hki_guest guest;
     struct hki_crew *next;       /* of the scope; immutable */
-    struct hki_runtime *runtime; /* immutable */
+    struct hki_runtime *runtime; /* immutable; may be gone once it has no job of ours */
     uint64_t by_owner;           /* atomic; written by the owner */
     bool owner_counts;           /* MANY are in the count; owner only */
     uint64_t count;              /* atomic */
@@ -35,9 +36,17 @@ struct hki_crew {
 
 #define MANY (UINT64_C(1) << 62)
 
+static void recheck(struct hki_runtime *runtime, void *ctx)
+{
+    if (runtime == ctx)
+        hki_workers_recheck(runtime);
+}
+
+/* With the registry locked, so that it does not go meanwhile. If it is gone, and there
+ * is another at this place, that one looks in vain. */
 static void crew_cancelled(struct hki_guest *guest)
 {
-    hki_workers_recheck(((struct hki_crew *)(void *)guest)->runtime);
+    hki_runtimes_visit(recheck, ((struct hki_crew *)(void *)guest)->runtime);
 }
 
 static struct hki_crew *find(const hk_scope *scope, const struct hki_runtime *runtime)

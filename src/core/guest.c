@@ -102,8 +102,10 @@ int hki_scope_for_job(hk_scope **out)
 
 int hki_worker_here(struct hki_worker **out)
 {
-    if (!hki_worker_current)
+    struct hki_worker *worker = hki_worker_current;
+
+    if (!worker || worker->runtime->background)
         return hki_background_worker(out);
-    *out = hki_worker_current;
+    *out = worker;
     return 0;
 }

@@ -6,6 +6,7 @@
  * sentence instead of a hang.
  */
 #include "core/runtime.h"
+#include "core/workers.h"
 
 #include <pthread.h>
 
@@ -23,6 +24,11 @@ static void in_child(void)
     forked = true;
     hki_self_current = &nobody;
     hki_worker_current = NULL;
+}
+
+bool hki_process_is_forked(void)
+{
+    return forked;
 }
 
 static void register_fork(void)

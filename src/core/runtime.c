@@ -77,6 +77,8 @@ bool hki_runtime_any(void)
 
 /* ---- task records ---- */
 
+#define SLAB_BYTES (HKI_TASK_SLAB * (sizeof(struct hki_task) + sizeof(uint32_t)))
+
 static struct hki_task *slab_new(struct hki_runtime *runtime)
 {
     uint32_t index = runtime->slab_count;
@@ -84,10 +86,10 @@ static struct hki_task *slab_new(struct hki_runtime *runtime)
 
     if (index == HKI_TASK_SLABS_MAX || hki_fault(HK_FAULT_ALLOC))
         return NULL;
-    slab = aligned_alloc(64, HKI_TASK_SLAB * sizeof(*slab));
+    slab = aligned_alloc(64, SLAB_BYTES);
     if (!slab)
         return NULL;
-    memset(slab, 0, HKI_TASK_SLAB * sizeof(*slab));
+    memset(slab, 0, SLAB_BYTES);
     for (uint32_t i = 0; i < HKI_TASK_SLAB; i++) {
         slab[i].slot = index * HKI_TASK_SLAB + i;
         slab[i].generation = runtime->first_generation;
@@ -140,6 +142,14 @@ struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot)
         return NULL;
     return &__atomic_load_n(&runtime->slabs[slot / HKI_TASK_SLAB],
                             __ATOMIC_ACQUIRE)[slot % HKI_TASK_SLAB];
+}
+
+uint32_t *hki_runtime_wanted(struct hki_runtime *runtime, uint32_t slot)
+{
+    struct hki_task *slab =
+        __atomic_load_n(&runtime->slabs[slot / HKI_TASK_SLAB], __ATOMIC_ACQUIRE);
+
+    return (uint32_t *)(void *)(slab + HKI_TASK_SLAB) + slot % HKI_TASK_SLAB;
 }
 
 /* ---- options ---- */
@@ -248,18 +258,16 @@ static int launch_worker(struct hki_worker *worker)
     return launch.rc;
 }
 
+/* How long the exit handler waits; written before any runtime is abandoned. */
+static struct timespec patience;
+
 /* At the end of the process a task that never gives its worker up is left alone. */
 static void join_worker(struct hki_worker *worker)
 {
-    struct timespec until;
-
-    if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_load_n(&worker->runtime->abandoned, __ATOMIC_ACQUIRE))
         pthread_join(worker->thread, NULL);
-        return;
-    }
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 1;
-    (void)pthread_timedjoin_np(worker->thread, NULL, &until);
+    else
+        (void)pthread_timedjoin_np(worker->thread, NULL, &patience);
 }
 
 static uint32_t sleeping(const struct hki_worker *worker)
@@ -289,15 +297,26 @@ void hki_runtime_bring_back(struct hki_worker *worker)
     hki_lock_release(&runtime->return_lock);
 }
 
-static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
+/* From now on no worker is launched, or comes back. */
+static void tell_workers(struct hki_runtime *runtime)
 {
     /* Before the looks whether they sleep: has_news() reads the two the other way. */
     __atomic_store_n(&runtime->finished, 1, __ATOMIC_SEQ_CST);
     hki_lock_outlast(&runtime->return_lock);
-    for (uint32_t i = from; i < to; i++)
+    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
         hki_worker_notify(&runtime->workers[i]);
+}
+
+static void join_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
+{
     for (uint32_t i = from; i < to; i++)
         join_worker(&runtime->workers[i]);
+}
+
+static void stop_workers(struct hki_runtime *runtime, uint32_t from, uint32_t to)
+{
+    tell_workers(runtime);
+    join_workers(runtime, from, to);
 }
 
 /* ---- making and ending a runtime ---- */
@@ -421,12 +440,21 @@ static bool process_is_over;           /* atomic: exit handlers run */
 
 static void process_exits(void)
 {
+    if (hki_process_is_forked())
+        return; /* the threads are the parent's */
     pthread_mutex_lock(&background_lock);
     __atomic_store_n(&process_is_over, true, __ATOMIC_RELEASE);
+    clock_gettime(CLOCK_REALTIME, &patience);
+    patience.tv_sec += 1;
     for (struct hki_runtime *r = serving; r; r = r->serving_next) {
+        if (r->source)
+            r->source->is_over(r->source);
         /* Its tasks may belong to threads that still run: the memory stays. */
         __atomic_store_n(&r->abandoned, 1, __ATOMIC_RELEASE);
-        stop_workers(r, 0, hki_worker_count(r));
+        tell_workers(r);
+    }
+    for (struct hki_runtime *r = serving; r; r = r->serving_next) {
+        join_workers(r, 0, hki_worker_count(r));
         hki_watch_stop(r);
     }
     pthread_mutex_unlock(&background_lock);
@@ -537,37 +565,49 @@ int hki_workers_start(uint32_t workers_max, struct hki_source *source,
 int hki_workers_launch(struct hki_runtime *runtime, uint32_t index)
 {
     struct hki_worker *worker = &runtime->workers[index];
-    int rc;
+    int rc = -EAGAIN;
 
-    hki_worker_init(worker, runtime, index);
-    /* Before it can take work: who cancels a scope then knows of it. */
-    __atomic_store_n(&runtime->worker_count, index + 1, __ATOMIC_SEQ_CST);
-    rc = launch_worker(worker);
-    if (rc < 0)
-        __atomic_store_n(&runtime->worker_count, index, __ATOMIC_SEQ_CST);
+    hki_lock_acquire(&runtime->return_lock); /* who stops it sees all or nothing */
+    if (!__atomic_load_n(&runtime->finished, __ATOMIC_SEQ_CST)) {
+        hki_worker_init(worker, runtime, index);
+        /* Before it can take work: who cancels a scope then knows of it. */
+        __atomic_store_n(&runtime->worker_count, index + 1, __ATOMIC_SEQ_CST);
+        rc = launch_worker(worker);
+        if (rc < 0)
+            __atomic_store_n(&runtime->worker_count, index, __ATOMIC_SEQ_CST);
+    }
+    hki_lock_release(&runtime->return_lock);
     return rc;
 }
 
-static void stop_serving(struct hki_runtime *runtime)
+/* False: the process exits, which has stopped it. */
+static bool leave_serving(struct hki_runtime *runtime)
 {
     struct hki_runtime **link = &serving;
+    bool is_ours;
 
-    while (*link != runtime)
-        link = &(*link)->serving_next;
-    *link = runtime->serving_next;
-    stop_workers(runtime, 0, hki_worker_count(runtime));
+    pthread_mutex_lock(&background_lock);
+    is_ours = !process_is_over;
+    if (is_ours) {
+        while (*link != runtime)
+            link = &(*link)->serving_next;
+        *link = runtime->serving_next;
+    }
+    pthread_mutex_unlock(&background_lock);
+    return is_ours;
+}
+
+bool hki_workers_stop(struct hki_runtime *runtime)
+{
+    if (!leave_serving(runtime))
+        return false;
+    tell_workers(runtime);
+    join_workers(runtime, 0, hki_worker_count(runtime));
     HKI_HB_ACQUIRE(runtime);
     hki_watch_stop(runtime);
     hki_sigpipe_restore();
     runtime_free(runtime);
-}
-
-void hki_workers_stop(struct hki_runtime *runtime)
-{
-    pthread_mutex_lock(&background_lock);
-    if (!process_is_over) /* else it was stopped, and its memory stays */
-        stop_serving(runtime);
-    pthread_mutex_unlock(&background_lock);
+    return true;
 }
 
 void hki_workers_cancel(struct hki_runtime *runtime)

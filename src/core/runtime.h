@@ -13,7 +13,7 @@
 
 enum {
     HKI_WORKERS_MAX = 256,
-    HKI_TASK_SLAB = 1024,       /* records in a slab: 96 KiB */
+    HKI_TASK_SLAB = 1024,       /* records in a slab: 96 KiB, and a word for each */
     HKI_TASK_SLABS_MAX = 16384, /* 16 million tasks */
 };
 
@@ -24,7 +24,7 @@ struct hki_runtime {
     uint64_t number;                 /* of all runtimes there were; 1 is the first */
     uint32_t serial;                 /* tells an ended runtime's task ids; never 0 */
     uint32_t first_generation; /* of its records: serials come again, ids do not */
-    uint32_t return_lock;      /* guards the threads of workers that are AWAY */
+    uint32_t return_lock;      /* guards the start of threads, but for the first ones */
     uint32_t worker_count;     /* atomic: grows in a runtime with a source */
     struct hki_worker *workers;
     struct hki_source *source; /* immutable; NULL: its workers know but tasks */
@@ -66,6 +66,8 @@ void hki_runtime_bring_back(struct hki_worker *worker);
 
 /* The record in slot `slot`, or NULL. Any thread while the runtime is registered. */
 struct hki_task *hki_runtime_task(struct hki_runtime *runtime, uint32_t slot);
+/* The word beside that record, for hk_task_cancel: atomic. */
+uint32_t *hki_runtime_wanted(struct hki_runtime *runtime, uint32_t slot);
 /* A list of free records, all that were given back or a fresh slab; NULL: no memory. */
 struct hki_task *hki_runtime_records(struct hki_runtime *runtime);
 /* One of them, and giving one back. Any thread. */

@@ -318,16 +318,16 @@ static void end_and_pass_on(struct hki_worker *worker, struct hki_task *task,
         leave_for_good(worker, stack);
     }
 
+    if (HKI_UNLIKELY(worker->source)) {
+        worker->source->turns_away(worker->source);
+        HKI_HB_RELEASE(worker->runtime); /* to who stops it */
+    }
     next = worker->ready_head;
     if (next && worker->ticks > 0 && !hki_task_is_started(next)) {
         worker->ready_head = next->next;
         adopt_stack(next, stack);
         hki_make_current(worker, next);
         return;
-    }
-    if (HKI_UNLIKELY(worker->source)) {
-        worker->source->turns_away(worker->source);
-        HKI_HB_RELEASE(worker->runtime); /* to who stops it */
     }
     hki_stack_put(&worker->stacks, stack);
     leave_for_good(worker, stack);

@@ -3,6 +3,10 @@
  * Task ids: 12 bits of the runtime's serial, 24 bits of slot, 28 of generation. An id
  * outlives its task and its runtime; what it named is looked up with the registry
  * locked, and the cancel itself happens on the task's worker.
+ *
+ * A cancel from elsewhere travels in a request. Without memory for one, the generation
+ * of the task that is meant is written beside its record, and its worker is told to
+ * look at all of these words: that takes long, but cannot fail.
  */
 #include "base/alloc.h"
 #include "core/runtime.h"
@@ -95,6 +99,65 @@ static void deliver(hk_inbox_node *node, struct hki_worker *worker)
         request->dealt_with(request);
 }
 
+/* ---- without memory ---- */
+
+enum { IS_WANTED = 1 << 28 }; /* beside a generation, which may be 0 */
+
+static void look_who_is_wanted(hk_inbox_node *node, struct hki_worker *worker);
+
+static void post_wanted(struct hki_worker *worker)
+{
+    if (__atomic_exchange_n(&worker->wanted_posted, 1, __ATOMIC_SEQ_CST))
+        return;
+    worker->wanted.hki_run = look_who_is_wanted;
+    hki_worker_post(worker, &worker->wanted);
+}
+
+/* One who has gone to another worker stays wanted, there. */
+static void cancel_wanted(struct hki_worker *worker, struct hki_task *task,
+                          uint32_t *word, uint32_t wanted)
+{
+    const hk_task_id id = {(wanted & GENERATION_MASK) << (SERIAL_BITS + SLOT_BITS) |
+                           (uint64_t)task->slot << SERIAL_BITS |
+                           worker->runtime->serial};
+
+    if (cancel_if_ours(worker, id, task) == -EAGAIN)
+        post_wanted(worker_of(task));
+    else /* unless the next one with this record is wanted by now */
+        (void)__atomic_compare_exchange_n(word, &wanted, 0, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED);
+}
+
+static void look_who_is_wanted(hk_inbox_node *node, struct hki_worker *worker)
+{
+    struct hki_runtime *runtime = worker->runtime;
+    struct hki_task *task;
+
+    (void)node;
+    /* From now on another canceller tells us anew. */
+    (void)__atomic_exchange_n(&worker->wanted_posted, 0, __ATOMIC_SEQ_CST);
+    for (uint32_t slot = 0; (task = hki_runtime_task(runtime, slot)); slot++) {
+        uint32_t *word = hki_runtime_wanted(runtime, slot);
+        uint32_t wanted = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+
+        if (HKI_UNLIKELY(wanted))
+            cancel_wanted(worker, task, word, wanted);
+    }
+}
+
+/* With the registry locked: what may stand there is of a task that has ended. */
+static void make_wanted(struct hki_worker *owner, hk_task_id id,
+                        const struct hki_task *task)
+{
+    uint32_t generation = (uint32_t)(id.value >> (SERIAL_BITS + SLOT_BITS));
+
+    __atomic_store_n(hki_runtime_wanted(owner->runtime, task->slot),
+                     generation | IS_WANTED, __ATOMIC_SEQ_CST);
+    post_wanted(owner);
+}
+
+/* ---- from anywhere ---- */
+
 struct lookup {
     hk_task_id id;
     struct hki_task_cancel *request; /* NULL: to be allocated if it is needed */
@@ -133,11 +196,13 @@ static void look(struct hki_runtime *runtime, void *ctx)
         lookup->here = task; /* later, without the registry's lock */
         return;
     }
+    lookup->rc = 0;
     if (!request)
         request = new_request();
-    lookup->rc = request ? 0 : -ENOMEM;
-    if (!request)
+    if (!request) {
+        make_wanted(owner, lookup->id, task);
         return;
+    }
     request->node.hki_run = deliver;
     request->id = lookup->id;
     request->task = task;

@@ -85,6 +85,8 @@ struct hki_worker {
     bool is_closed;          /* for hk_call_soon; guarded by the registry's lock */
     uint32_t recheck_posted; /* atomic: that message is on its way */
     hk_inbox_node recheck;
+    uint32_t wanted_posted; /* atomic: likewise this one (core/task_id.c) */
+    hk_inbox_node wanted;
     struct hki_halt halt;
     struct hki_watch_note watch;
     struct hki_signal_stack signal_stack; /* the worker's thread's */

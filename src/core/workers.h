@@ -62,8 +62,9 @@ hk_scope *hki_scope_around(void);
 /* The same, unless the caller is cancelled: 0 or -ECANCELED. */
 int hki_scope_for_job(hk_scope **out);
 
-/* The caller's worker; on a plain thread that of the background runtime, started at
- * need. 0, or why that could not be started. */
+/* The caller's worker, while its hk_run lasts; on a plain thread, and in a pool, which
+ * may be freed at any time, that of the background runtime, started at need. 0, or why
+ * that could not be started. */
 int hki_worker_here(struct hki_worker **out);
 /* The background runtime's. */
 int hki_background_worker(struct hki_worker **out);
@@ -88,7 +89,8 @@ int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg);
  * Where the workers of a runtime for jobs find work that is no task yet: whenever none
  * of their own tasks is ready. A piece of work becomes a task of who found it, which
  * takes no lock, and as a rule no switch: it starts on the stack of the task before.
- * All but has_work are called on a worker of the runtime, between its tasks.
+ * All but has_work and is_over are called on a worker of the runtime, between its
+ * tasks.
  */
 struct hki_found {
     hk_task_fn *fn;
@@ -119,6 +121,8 @@ struct hki_source {
     int64_t (*sleeps_at_most)(struct hki_source *source);
     bool (*may_leave)(struct hki_source *source);
     void (*returns)(struct hki_source *source);
+    /* The process exits: nothing is found from now on. On the thread that exits. */
+    void (*is_over)(struct hki_source *source);
 };
 
 /*
@@ -150,8 +154,10 @@ uint32_t hki_workers_index(void);
  * Any thread, also with a scope's lock. */
 void hki_workers_recheck(struct hki_runtime *runtime);
 /* Once none of its tasks is alive, or about to be. Blocks until its threads have ended;
- * not on one of them. */
-void hki_workers_stop(struct hki_runtime *runtime);
+ * not on one of them. False: the process exits, and threads may still be there. */
+bool hki_workers_stop(struct hki_runtime *runtime);
+/* True in a child of fork, which has none of the threads. */
+bool hki_process_is_forked(void);
 /* As hk_task_cancel of every task that was or will be found. Any task or thread. */
 void hki_workers_cancel(struct hki_runtime *runtime);
 /* True: that was called. */

@@ -22,7 +22,7 @@ static void join_at_exit(void)
 {
     hk_waiter w;
 
-    if (hk_worker_count() > 0)
+    if (hk_worker_count() > 0 || hki_process_is_forked())
         return;
     hk_lock_acquire(&lock);
     if (!jobs) {

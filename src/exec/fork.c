@@ -67,9 +67,11 @@ static int call(const hk_forked *forked, struct hki_self *self)
 static void run_stolen(struct hki_work *work)
 {
     hk_forked *forked = (hk_forked *)(void *)work;
+    struct hki_self *self = hki_self();
     uintptr_t waiter;
 
-    forked->hki_result = call(forked, hki_self());
+    forked->hki_result = call(forked, self);
+    self->parent = NULL; /* its scope may be gone before this task has ended */
     waiter = __atomic_exchange_n(&forked->hki_state, DONE, __ATOMIC_ACQ_REL);
     if (waiter != FORKED)
         hk_wake((hk_waiter *)waiter, 0);

@@ -474,19 +474,33 @@ static bool raise_cancel(struct hki_job *job, uint32_t wanted)
     return true;
 }
 
-int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
+static int cancel_where_it_is(struct hki_job *job, hk_cancel_how how)
 {
     hk_executor *executor = hki_job_hold_executor(job);
-    int rc = 0;
+    int rc;
 
     if (!executor)
         return -EALREADY;
-    if (raise_cancel(job, 1 + (uint32_t)how)) {
-        (void)leave_queue(job, HKI_JOB_DROPPED);
-        rc = executor->ops->cancel(executor, job, how);
-    }
+    (void)leave_queue(job, HKI_JOB_DROPPED);
+    rc = executor->ops->cancel(executor, job, how);
     hki_executor_unhold(executor);
     return rc;
+}
+
+/* First the mark, then a look where it is: pairs with hki_job_moved. */
+int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
+{
+    if (raise_cancel(job, 1 + (uint32_t)how))
+        return cancel_where_it_is(job, how);
+    return hki_future_is_done(&job->future) ? -EALREADY : 0;
+}
+
+void hki_job_moved(struct hki_job *job)
+{
+    uint32_t cancelled = __atomic_load_n(&job->cancelled, __ATOMIC_SEQ_CST);
+
+    if (HKI_UNLIKELY(cancelled))
+        (void)cancel_where_it_is(job, (hk_cancel_how)(cancelled - 1));
 }
 
 static void drop(hk_inbox_node *node, struct hki_worker *worker)

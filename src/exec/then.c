@@ -62,33 +62,15 @@ static void fail(struct hki_job *job, int error)
 
 /* ---- the wait is over ---- */
 
-/* Cancels it where it is now. The caller has marked it as cancelled, and it changes its
- * executor before it looks at that mark: so one of the two sees the other. */
-static int pass_on(struct hki_job *job, hk_cancel_how how)
-{
-    hk_executor *executor = hki_job_hold_executor(job);
-    int rc = 0;
-
-    if (!executor)
-        return 0;
-    if (executor->ops != &waiting_ops)
-        rc = executor->ops->cancel(executor, job, how);
-    hki_executor_unhold(executor);
-    return rc;
-}
-
 static int go_on(struct hki_job *job, struct then *then)
 {
-    uint32_t cancelled;
     int rc;
 
     __atomic_store_n(&job->executor, then->on, __ATOMIC_SEQ_CST);
     hki_job_counts(job);
     rc = then->on->ops->submit(then->on, job, HKI_SUBMIT_BEYOND);
-    /* Who has cancelled it meanwhile did not know where it is. */
-    cancelled = __atomic_load_n(&job->cancelled, __ATOMIC_SEQ_CST);
-    if (rc == 0 && cancelled)
-        (void)pass_on(job, (hk_cancel_how)(cancelled - 1));
+    if (rc == 0)
+        hki_job_moved(job);
     return rc;
 }
 
@@ -127,8 +109,9 @@ static void future_is_done(struct hki_observer *observer, hk_future *future)
 static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 {
     (void)executor;
+    (void)how;
     post(then_of(job));
-    return pass_on(job, how);
+    return 0;
 }
 
 static const struct hki_executor_ops waiting_ops = {.kind = "then", .cancel = cancel};

@@ -88,8 +88,8 @@ static void fini(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
 
-    hki_work_pool_free(pool->work);
-    hki_free(pool);
+    if (hki_work_pool_free(pool->work))
+        hki_free(pool);
 }
 
 static void stats(hk_executor *executor, hk_executor_stats *out)

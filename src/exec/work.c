@@ -108,7 +108,18 @@ static bool take_room_if_any(struct hki_work_pool *pool)
     return false;
 }
 
-/* Who makes room while we have the search relies on us: so we look again at the end. */
+static bool has_sleeper(const struct hki_work_pool *pool)
+{
+    uint32_t launched = hki_work_launched(pool);
+
+    for (uint32_t i = 0; i < launched; i++)
+        if (__atomic_load_n(&hki_work_seat_at(pool, i)->asleep, __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}
+
+/* Who makes room while we have the search relies on us, and so does who pushes after
+ * somebody has gone to sleep behind our back: so we look again at the end. */
 void hki_work_wake(struct hki_work_pool *pool)
 {
     while (room_of(pool) > 0 && hki_work_begin_search(pool)) {
@@ -119,7 +130,7 @@ void hki_work_wake(struct hki_work_pool *pool)
         if (has_room)
             (void)hki_work_give_room(pool);
         hki_work_end_search(pool);
-        if (has_room)
+        if (has_room && !has_sleeper(pool))
             return; /* there is nobody to wake, and no thread more */
     }
 }
@@ -149,6 +160,7 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
         .sleeps_at_most = hki_work_sleeps_at_most,
         .may_leave = hki_work_may_leave,
         .returns = hki_work_returns,
+        .is_over = hki_work_is_over,
     };
     hki_fence_prepare();
     pool->demand.has_fence = hki_fence_is_available();
@@ -178,10 +190,13 @@ int hki_work_pool_new(const struct hki_work_options *options,
     return rc;
 }
 
-void hki_work_pool_free(struct hki_work_pool *pool)
+bool hki_work_pool_free(struct hki_work_pool *pool)
 {
-    hki_workers_stop(pool->runtime);
-    pool_free(pool);
+    bool is_gone = hki_workers_stop(pool->runtime);
+
+    if (is_gone)
+        pool_free(pool);
+    return is_gone;
 }
 
 /* ---- numbers ---- */

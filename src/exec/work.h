@@ -100,8 +100,8 @@ struct hki_work_options {
 int hki_work_pool_new(const struct hki_work_options *options,
                       struct hki_work_pool **out);
 /* No task of it is alive, no work is left, and nobody takes part. Blocks until its
- * threads have ended. */
-void hki_work_pool_free(struct hki_work_pool *pool);
+ * threads have ended. False: the process exits, and it stays. */
+bool hki_work_pool_free(struct hki_work_pool *pool);
 /* That of hk_threads(), made at need; it ends with the process. */
 int hki_work_pool_default(struct hki_work_pool **out);
 struct hki_runtime *hki_work_runtime(struct hki_work_pool *pool);
@@ -155,8 +155,8 @@ static inline int hki_work_push(struct hki_work_pool *pool, struct hki_work *wor
 
 /*
  * The same, but what comes from outside meets the bound of the queue. Those of the
- * highest priority are found first. Also -EAGAIN; -EPIPE: it is closed; -ECANCELED:
- * cancelled while it waited.
+ * highest priority are found first. Also -EAGAIN; -EPIPE: it is closed; -EBADF: the
+ * process exits; -ECANCELED: cancelled while it waited.
  */
 int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
                     enum hki_submit_how how);
@@ -185,7 +185,7 @@ int hki_work_participate(struct hki_work_pool *pool);
 void hki_work_leave(struct hki_work_pool *pool);
 
 /* No counted work is taken from now on: -EPIPE. And waits until all of it has ended,
- * once it is closed: 0 or -ECANCELED. */
+ * once it is closed: 0, -ECANCELED, or -EBADF: the process exits, so it never will. */
 void hki_work_close(struct hki_work_pool *pool);
 int hki_work_join(struct hki_work_pool *pool);
 

@@ -168,7 +168,7 @@ void hki_work_tell_ended(struct hki_work_pool *pool, struct hki_work_seat *seat)
     if (HKI_OWN_GET(seat->ended_scope))
         hki_crew_leave(HKI_OWN_GET(seat->ended_scope), pool->runtime, ended);
     __atomic_sub_fetch(&pool->inside, ended, __ATOMIC_SEQ_CST);
-    if (HKI_UNLIKELY(__atomic_load_n(&pool->is_closed, __ATOMIC_SEQ_CST)))
+    if (HKI_UNLIKELY(__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST)))
         hki_work_wake_joiners(pool);
 }
 

@@ -12,6 +12,12 @@ enum {
     SEATS_MAX = HKI_WORK_THREADS_MAX + GUESTS_MAX,
 };
 
+enum hki_work_closed {
+    HKI_WORK_OPEN,
+    HKI_WORK_CLOSED,
+    HKI_WORK_OVER, /* the process exits */
+};
+
 struct hki_work_pool {
     struct hki_work_demand demand; /* first */
     _Alignas(64) struct hki_source source;
@@ -28,7 +34,7 @@ struct hki_work_pool {
      * from the pool's own threads less what has ended, atomic. */
     uint64_t outside;
     hk_waiter_queue joiners; /* wait for the sum to be 0; likewise guarded */
-    uint32_t is_closed;      /* atomic; written with that lock */
+    uint32_t closed;         /* atomic: hki_work_closed; written with that lock */
     _Alignas(64) uint64_t inside;
 };
 
@@ -116,6 +122,7 @@ void hki_work_wakes(struct hki_source *source);
 int64_t hki_work_sleeps_at_most(struct hki_source *source);
 bool hki_work_may_leave(struct hki_source *source);
 void hki_work_returns(struct hki_source *source);
+void hki_work_is_over(struct hki_source *source);
 
 /* ---- between the files ---- */
 

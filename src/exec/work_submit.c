@@ -29,6 +29,16 @@ void hki_work_make_room(struct hki_work_pool *pool)
 
 /* ---- pushing from outside ---- */
 
+/* Why no counted work is taken; 0: it is. */
+static inline int refusal(const struct hki_work_pool *pool)
+{
+    uint32_t closed = __atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST);
+
+    if (HKI_LIKELY(closed == HKI_WORK_OPEN))
+        return 0;
+    return closed == HKI_WORK_OVER ? -EBADF : -EPIPE;
+}
+
 int hki_work_push_far(struct hki_work_pool *pool, struct hki_work *work)
 {
     return hki_work_submit(pool, work, 0, HKI_SUBMIT_BEYOND);
@@ -83,7 +93,7 @@ static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priori
 
     hki_spin_acquire(&pool->queue.lock);
     while (HKI_UNLIKELY(pool->queue.count >= pool->options.queue_max) &&
-           how != HKI_SUBMIT_BEYOND) {
+           how != HKI_SUBMIT_BEYOND && !pool->closed) {
         if (how == HKI_SUBMIT_NOWAIT) {
             hki_spin_release(&pool->queue.lock);
             return -EAGAIN;
@@ -93,12 +103,14 @@ static int add(struct hki_work_pool *pool, struct hki_work *work, int32_t priori
             return rc;
         hki_spin_acquire(&pool->queue.lock);
     }
-    rc = pool->is_closed && work->is_counted
-             ? -EPIPE
-             : hki_work_queue_add(&pool->queue, work, priority);
+    rc = work->is_counted ? refusal(pool) : 0;
+    if (rc == 0)
+        rc = hki_work_queue_add(&pool->queue, work, priority);
     if (rc == 0 && work->is_counted)
         __atomic_store_n(&pool->outside, pool->outside + 1, __ATOMIC_RELAXED);
     hki_spin_release(&pool->queue.lock);
+    if (HKI_UNLIKELY(rc == -ENOMEM))
+        hki_work_make_room(pool); /* for who waits; this one had been woken for it */
     return rc;
 }
 
@@ -110,8 +122,9 @@ static int add_here(struct hki_work_pool *pool, struct hki_work *work)
     int rc;
 
     if (work->is_counted) {
-        if (__atomic_load_n(&pool->is_closed, __ATOMIC_SEQ_CST))
-            return -EPIPE;
+        rc = refusal(pool);
+        if (HKI_UNLIKELY(rc < 0))
+            return rc;
         __atomic_add_fetch(&pool->inside, 1, __ATOMIC_SEQ_CST);
     }
     rc = hki_work_push(pool, work);
@@ -173,11 +186,30 @@ static hk_verdict abort_join(hk_waiter *w)
     return removed ? HK_ABORTED : HK_PENDING;
 }
 
+/* Who waits for room has come too late. */
+static void close_as(struct hki_work_pool *pool, enum hki_work_closed how)
+{
+    hk_waiter *w;
+
+    do {
+        hki_spin_acquire(&pool->queue.lock);
+        if (pool->closed < how)
+            __atomic_store_n(&pool->closed, how, __ATOMIC_SEQ_CST);
+        w = hk_waiter_pop(&pool->queue.waiters);
+        hki_spin_release(&pool->queue.lock);
+        if (w)
+            hk_wake(w, 0);
+    } while (w);
+}
+
 void hki_work_close(struct hki_work_pool *pool)
 {
-    hki_spin_acquire(&pool->queue.lock);
-    __atomic_store_n(&pool->is_closed, 1, __ATOMIC_SEQ_CST);
-    hki_spin_release(&pool->queue.lock);
+    close_as(pool, HKI_WORK_CLOSED);
+}
+
+void hki_work_is_over(struct hki_source *source)
+{
+    close_as(hki_work_pool_of(source), HKI_WORK_OVER);
 }
 
 int hki_work_join(struct hki_work_pool *pool)
@@ -191,6 +223,10 @@ int hki_work_join(struct hki_work_pool *pool)
     if (is_empty(pool)) {
         hki_spin_release(&pool->queue.lock);
         return hk_budget();
+    }
+    if (HKI_UNLIKELY(pool->closed == HKI_WORK_OVER)) {
+        hki_spin_release(&pool->queue.lock);
+        return -EBADF;
     }
     hk_waiter_init(&w, &join_kind, pool);
     w.data = pool;

@@ -6,6 +6,7 @@
  */
 #include "support/parallel_test.h"
 
+#include <fcntl.h>
 #include <sched.h>
 
 static int nothing(void *unused)
@@ -406,6 +407,52 @@ static void a_cancel_of_the_task_reaches_the_pool(void **state)
     assert_int_equal(run_workers(1, cancel_the_task, NULL), 0);
 }
 
+/* ---- its end ---- */
+
+static hk_event values_may_end = HK_EVENT_INIT;
+static uint32_t begun; /* atomic */
+
+static void wait_with_value(void *value)
+{
+    (void)value;
+    __atomic_store_n(&begun, 2, __ATOMIC_SEQ_CST);
+    (void)hk_event_wait(&values_may_end);
+}
+
+static hk_local value_of_stolen = HK_LOCAL_INIT(wait_with_value);
+
+static int set_a_value(void *value)
+{
+    __atomic_store_n(&begun, 1, __ATOMIC_SEQ_CST);
+    return hk_local_set(&value_of_stolen, value);
+}
+
+/* Its task still destroys values when the join is over, and the scope is gone. */
+static void a_dump_shows_what_was_stolen_and_has_ended(void **state)
+{
+    hk_scope *scope = malloc(sizeof(*scope));
+    hk_forked forked;
+    int null;
+
+    (void)state;
+    hk_event_clear(&values_may_end);
+    __atomic_store_n(&begun, 0, __ATOMIC_SEQ_CST);
+    hk_scope_open(scope);
+    hk_fork(&forked, set_a_value, scope);
+    while (!__atomic_load_n(&begun, __ATOMIC_SEQ_CST))
+        sched_yield();
+    assert_int_equal(hk_join(&forked), 0);
+    assert_int_equal(hk_scope_join(scope), 0);
+    memset(scope, 0x5a, sizeof(*scope));
+    free(scope);
+    while (__atomic_load_n(&begun, __ATOMIC_SEQ_CST) < 2)
+        sched_yield();
+    null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(hk_dump_tasks(null), 0);
+    close(null);
+    hk_event_set(&values_may_end);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_cancel_reaches_what_was_stolen),
         cmocka_unit_test(a_deadline_reaches_a_function_in_the_pool),
         cmocka_unit_test(a_cancel_of_the_task_reaches_the_pool),
+        cmocka_unit_test(a_dump_shows_what_was_stolen_and_has_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -477,6 +477,44 @@ TASK_TEST(rule_13_a_stale_id_never_names_another_task)
     return 0;
 }
 
+/* ---- promise 4: a cancel cannot be lost ---- */
+
+static int cancel_far_without_memory(void *unused)
+{
+    enum { TASKS = 100 };
+    hk_task_id ids[TASKS], ended;
+    hk_scope s, t;
+    int zero = 0;
+
+    (void)unused;
+    hk_scope_open_with(&t, HK_SCOPE_PARALLEL, NULL);
+    hk_spawn_named(&t, NULL, return_it, &zero, &ended);
+    CHECK_EQ(hk_scope_join(&t), 0);
+    hk_scope_open_with(&s, HK_SCOPE_PARALLEL | HK_SCOPE_WAIT_ALL, NULL);
+    for (int i = 0; i < TASKS; i++) /* some start here, some there, some not yet */
+        hk_spawn_named(&s, NULL, sleep_for_ever, NULL, &ids[i]);
+    for (int i = 0; i < TASKS; i++) {
+        hk_fault_arm(HK_FAULT_ALLOC, 1, -ENOMEM);
+        CHECK_EQ(hk_task_cancel(ids[i]), 0);
+        hk_fault_arm(HK_FAULT_ALLOC, 1, -ENOMEM);
+        (void)hk_task_cancel(ended); /* harms nobody */
+        hk_fault_arm(HK_FAULT_ALLOC, 0, 0);
+        if (i % 10 == 0)
+            CHECK_EQ(hk_yield(), 0);
+    }
+    CHECK_EQ(hk_scope_join(&s), 0);
+    return 0;
+}
+
+static void promise_4_a_cancel_of_a_task_elsewhere_needs_no_memory(void **state)
+{
+    (void)state;
+    for (int i = 0; i < scaled(50, 5); i++) {
+        assert_int_equal(cancel_far_without_memory(NULL), 0);
+        assert_int_equal(run_workers(3, cancel_far_without_memory, NULL), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +546,7 @@ int main(void)
         cmocka_unit_test(rule_13_a_scope_may_vanish_as_soon_as_its_join_has_returned),
         cmocka_unit_test(rule_13_a_scope_keeps_nothing_of_finished_children),
         cmocka_unit_test(rule_13_a_stale_id_never_names_another_task),
+        cmocka_unit_test(promise_4_a_cancel_of_a_task_elsewhere_needs_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

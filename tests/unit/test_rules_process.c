@@ -6,6 +6,8 @@
 #include "support/core_test.h"
 #include "support/emulator.h"
 
+#include <semaphore.h>
+
 /* The body that follows runs in a child process, which must end with `code`. */
 #define CHILD_TEST(name, code)                                                         \
     static int name##_body(void *unused_arg);                                          \
@@ -71,6 +73,54 @@ CHILD_TEST(rule_24_exit_does_not_wait_for_blocking_work_of_the_background, 0)
     CHECK_EQ(hk_event_wait(&work_begins), 0);
     CHECK_EQ(hk_sleep(10 * HK_MILLISECOND),
              0); /* shows nothing when it comes too early */
+    exit(0);
+}
+
+HK_FN(int, gives_one)
+{
+    return 1;
+}
+
+static void rule_24_job(hk_executor *on)
+{
+    hk_future *f = gives_one_on(on);
+    int one;
+
+    CHECK_EQ(gives_one_await(f, &one), 0);
+    hk_future_free(f);
+}
+
+static sem_t blocking_begun;
+
+HK_FN(void, blocks_for_ever)
+{
+    sem_post(&blocking_begun);
+    (void)block_for_ever(NULL);
+}
+
+static int64_t exit_began_ns;
+
+static void check_time_of_exit(void)
+{
+    _exit(hk_now() - exit_began_ns < 3 * HK_SECOND ? 42 : 1);
+}
+
+/* One second, however many threads there are. */
+CHILD_TEST(rule_24_exit_waits_one_second_for_jobs_that_compute, 42)
+{
+    enum { THREADS = 6 };
+    const hk_thread_pool_options options = {.threads = THREADS};
+    hk_executor *pool;
+
+    atexit(check_time_of_exit); /* runs after hocket's */
+    sem_init(&blocking_begun, 0, 0);
+    CHECK_EQ(hk_thread_pool_new(&options, &pool), 0);
+    hk_scope_open(&left_open);
+    for (int i = 0; i < THREADS; i++)
+        hk_future_free(blocks_for_ever_on(pool));
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQ(sem_wait(&blocking_begun), 0);
+    exit_began_ns = hk_now();
     exit(0);
 }
 
@@ -280,6 +330,36 @@ CHILD_TEST(rule_34_a_child_of_fork_may_exec, 0)
     return hk_run(fork_and_exec, NULL, NULL);
 }
 
+HK_FN_LOCAL(void, blocks_until, (sem_t *, gate))
+{
+    while (sem_wait(gate) != 0)
+        ;
+}
+
+/* There are threads, and a job that an exit of the parent would wait for. */
+CHILD_TEST(rule_34_exit_in_a_child_of_fork_ends_that_child, 0)
+{
+    const hk_job_options detached = {.detached = true};
+    hk_executor_view view;
+    sem_t gate;
+
+    sem_init(&gate, 0, 0);
+    rule_24_job(hk_tasks());
+    hk_future_free(
+        blocks_until_on(hk_in_process(hk_with(&view, hk_threads(), &detached)), &gate));
+    for (int i = 0; i < scaled(20, 2); i++) { /* TSan sleeps a second at each exit */
+        pid_t child = fork();
+        int status;
+
+        if (child == 0)
+            exit(7);
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    }
+    sem_post(&gate);
+    exit(0);
+}
+
 /* ---- 35: after hk_run ---- */
 
 static hk_task_id last_id;
@@ -341,6 +421,40 @@ CHILD_TEST(rule_35_in_atexit_after_hk_run_alone_no_new_runtime_starts, 42)
 {
     atexit(in_atexit);
     CHECK_EQ(hk_run(remember_id, NULL, NULL), 5);
+    exit(0);
+}
+
+static hk_executor *own_pool;
+
+static void submit_in_atexit(void)
+{
+    hk_executor *const all[] = {hk_threads(), own_pool, hk_tasks()};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        hk_future *f = gives_one_on(all[i]);
+        int one;
+
+        CHECK_EQ(gives_one_await(f, &one), -EBADF);
+        hk_future_free(f);
+    }
+    hk_executor_free(own_pool); /* with a job that will never start */
+    _exit(42);
+}
+
+CHILD_TEST(rule_35_in_atexit_no_pool_takes_a_job, 42)
+{
+    const hk_thread_pool_options options = {.threads = 1};
+
+    atexit(submit_in_atexit);
+    sem_init(&blocking_begun, 0, 0);
+    CHECK_EQ(hk_thread_pool_new(&options, &own_pool), 0);
+    rule_24_job(own_pool);
+    rule_24_job(hk_threads());
+    rule_24_job(hk_tasks());
+    hk_scope_open(&left_open);
+    hk_future_free(blocks_for_ever_on(own_pool));
+    CHECK_EQ(sem_wait(&blocking_begun), 0);
+    hk_future_free(gives_one_on(own_pool));
     exit(0);
 }
 
@@ -487,6 +601,9 @@ int main(void)
         cmocka_unit_test(rule_34_a_child_of_fork_may_exec),
         cmocka_unit_test(rule_35_in_atexit_primitives_work_and_no_new_runtime_starts),
         cmocka_unit_test(rule_35_in_atexit_after_hk_run_alone_no_new_runtime_starts),
+        cmocka_unit_test(rule_34_exit_in_a_child_of_fork_ends_that_child),
+        cmocka_unit_test(rule_24_exit_waits_one_second_for_jobs_that_compute),
+        cmocka_unit_test(rule_35_in_atexit_no_pool_takes_a_job),
         cmocka_unit_test(rule_36_exit_in_a_task_ends_the_process_without_joining),
         cmocka_unit_test(rule_36_exit_in_a_task_with_several_workers),
         cmocka_unit_test(rule_36_exit_in_a_background_task),

@@ -185,19 +185,18 @@ TASK_TEST(a_continuation_that_runs_is_cancelled_as_a_job)
     return 0;
 }
 
-/* Who cancels has looked where the job is, and comes when it has gone on from there. */
-TASK_TEST(a_cancel_finds_a_continuation_that_went_on)
+/* Who cancels has marked it, and then finds it where it waited before. */
+TASK_TEST(a_continuation_that_goes_on_sees_who_is_about_to_cancel_it)
 {
     hk_future *f = hk_future_new(), *g = hk_then(f, hk_tasks(), sleep_then, NULL);
     struct hki_job *job = (struct hki_job *)(void *)g;
     hk_executor *before = job->executor;
 
-    CHECK_EQ(hk_future_set(f, 0, NULL, 0), 0);
-    CHECK_EQ(hk_test_wait_all_blocked(), 0);
-    CHECK(job->executor != before);
     job->cancelled = 1 + HK_CANCEL;
-    CHECK_EQ(before->ops->cancel(before, job, HK_CANCEL), 0);
+    CHECK_EQ(hk_future_set(f, 0, NULL, 0), 0);
     CHECK_EQ(hk_future_await(g, NULL), -EIDRM);
+    CHECK(job->executor != before);
+    CHECK_EQ(before->ops->cancel(before, job, HK_CANCEL), 0);
     hk_future_free(f);
     hk_future_free(g);
     return 0;
@@ -231,6 +230,43 @@ struct race {
     hk_future *future;
     hk_scope *scope; /* atomic */
 };
+
+HK_FN_LOCAL(void, continues, (hk_future *, promise), (hk_future **, out))
+{
+    *out = hk_then(promise, hk_tasks(), add_one, NULL);
+}
+
+/* The pool, and the loop of its thread where hk_then was called, is gone when the
+ * future is done. */
+static int continue_after_the_pool(void *unused)
+{
+    hk_future *promise = hk_future_new(), *f, *g = NULL;
+    const int one = 1;
+    hk_executor *pool;
+    hk_bytes out;
+    hk_scope s;
+
+    (void)unused;
+    hk_scope_open(&s);
+    CHECK_EQ(hk_thread_pool_new(NULL, &pool), 0);
+    f = continues_on(hk_in_process(pool), promise, &g);
+    CHECK_EQ(continues_await(f), 0);
+    hk_executor_free(pool);
+    CHECK_EQ(hk_future_set(promise, 0, &one, sizeof(one)), 0);
+    CHECK_EQ(hk_future_await(g, &out), 0);
+    CHECK_EQ(*(const int *)out.data, 2);
+    hk_future_free(f);
+    hk_future_free(g);
+    hk_future_free(promise);
+    return hk_scope_join(&s);
+}
+
+static void a_continuation_outlives_the_pool_where_it_was_made(void **state)
+{
+    (void)state;
+    assert_int_equal(continue_after_the_pool(NULL), 0);
+    assert_int_equal(run_workers(1, continue_after_the_pool, NULL), 0);
+}
 
 static void *start_in_a_scope(void *arg)
 {
@@ -358,11 +394,12 @@ int main(void)
         cmocka_unit_test(a_continuation_sees_an_error),
         cmocka_unit_test(a_continuation_that_waits_is_cancelled_with_its_scope),
         cmocka_unit_test(a_continuation_that_runs_is_cancelled_as_a_job),
-        cmocka_unit_test(a_cancel_finds_a_continuation_that_went_on),
+        cmocka_unit_test(a_continuation_that_goes_on_sees_who_is_about_to_cancel_it),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(chains_are_cancelled_at_every_point),
         cmocka_unit_test(a_continuation_of_a_plain_thread),
         cmocka_unit_test(a_detached_continuation_outlives_its_runtime),
+        cmocka_unit_test(a_continuation_outlives_the_pool_where_it_was_made),
         cmocka_unit_test(a_cancel_races_a_continuation_of_a_plain_thread),
     };
 

@@ -283,14 +283,59 @@ static void jobs_start_by_priority(void **state)
     sem_destroy(&begun);
 }
 
-/* ---- cancelling ---- */
-
 static uint32_t ran; /* atomic */
 
 HK_FN(void, counts)
 {
     __atomic_add_fetch(&ran, 1, __ATOMIC_SEQ_CST);
 }
+
+/* ---- closing ---- */
+
+static void *submit_too_late(void *pool)
+{
+    hk_future *f = counts_on(pool);
+
+    CHECK_EQ(counts_await(f), -EPIPE);
+    hk_future_free(f);
+    return NULL;
+}
+
+/* They wait for room, more of them than there will ever be room for at once. */
+static void who_waits_for_room_is_refused_at_once_by_a_close(void **state)
+{
+    enum { THREADS = 4 };
+    const hk_thread_pool_options options = {.threads = 1, .queue_max = 1};
+    hk_future *holder, *queued;
+    pthread_t threads[THREADS];
+    sem_t semaphore, begun;
+    hk_executor *pool;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    sem_init(&begun, 0, 0);
+    assert_int_equal(hk_thread_pool_new(&options, &pool), 0);
+    holder = holds_on(hk_in_process(pool), &semaphore, &begun);
+    while (sem_wait(&begun) != 0)
+        ;
+    queued = counts_on(pool);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_too_late, pool), 0);
+    assert_int_equal(hk_sleep(20 * HK_MILLISECOND), 0); /* now they wait, as a rule */
+    hk_executor_close(pool);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    sem_post(&semaphore);
+    assert_int_equal(holds_await(holder), 0);
+    assert_int_equal(counts_await(queued), 0);
+    hk_future_free(holder);
+    hk_future_free(queued);
+    hk_executor_free(pool);
+    sem_destroy(&semaphore);
+    sem_destroy(&begun);
+}
+
+/* ---- cancelling ---- */
 
 static void queued_jobs_of_a_cancelled_scope_never_run(void **state)
 {
@@ -330,6 +375,34 @@ static void queued_jobs_of_a_cancelled_scope_never_run(void **state)
     hk_executor_free(pool);
     sem_destroy(&semaphore);
     sem_destroy(&begun);
+}
+
+static int cancel_after_free(void *unused)
+{
+    hk_executor *first = pool_of_threads(1, 1), *second;
+    hk_future *f;
+    hk_scope s;
+
+    (void)unused;
+    hk_scope_open(&s);
+    for (int i = 0; i < 10; i++) {
+        f = counts_on(first);
+        CHECK_EQ(counts_await(f), 0);
+        hk_future_free(f);
+        second = pool_of_threads(1, 1);
+        hk_executor_free(first);
+        first = second;
+    }
+    hk_executor_free(first);
+    hk_scope_cancel(&s);
+    return hk_scope_join(&s);
+}
+
+static void a_scope_is_cancelled_after_the_pool_of_its_jobs_is_freed(void **state)
+{
+    (void)state;
+    assert_int_equal(cancel_after_free(NULL), 0);
+    assert_int_equal(run_workers(2, cancel_after_free, NULL), 0);
 }
 
 HK_FN_LOCAL(hk_rc, sleeps_for_ever, (sem_t *, begun))
@@ -408,6 +481,57 @@ static void a_scope_joins_what_its_jobs_submit(void **state)
     }
 }
 
+HK_FN_LOCAL(hk_rc, waits_for_event, (hk_event *, event))
+{
+    return hk_event_wait(event);
+}
+
+static int blocks(void *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        ;
+    return 0;
+}
+
+HK_FN_LOCAL(hk_rc, sets_and_spawns, (hk_event *, event), (sem_t *, semaphore))
+{
+    hk_scope s;
+
+    hk_scope_open(&s);
+    hk_event_set(event);
+    hk_spawn(&s, blocks, semaphore);
+    return hk_scope_join(&s); /* first goes on who waits for the event */
+}
+
+/* On its thread comes a new task, which ends when the join has: it must not wait. */
+static void the_end_of_a_job_is_told_before_a_task_starts(void **state)
+{
+    const hk_job_options detached = {.detached = true};
+    hk_executor *pool = pool_of_threads(1, 1);
+    hk_event event = HK_EVENT_INIT;
+    hk_future *first, *second;
+    hk_executor_view view;
+    sem_t semaphore;
+    hk_scope s;
+
+    (void)state;
+    sem_init(&semaphore, 0, 0);
+    hk_scope_open(&s);
+    first = waits_for_event_on(hk_in_process(pool), &event);
+    assert_int_equal(hk_sleep(5 * HK_MILLISECOND), 0); /* it waits, as a rule */
+    second = sets_and_spawns_on(hk_in_process(hk_with(&view, pool, &detached)), &event,
+                                &semaphore);
+    assert_int_equal(hk_scope_join(&s), 0);
+    sem_post(&semaphore);
+    assert_int_equal(waits_for_event_await(first), 0);
+    assert_int_equal(sets_and_spawns_await(second), 0);
+    hk_future_free(first);
+    hk_future_free(second);
+    hk_executor_free(pool);
+    hk_event_fini(&event);
+    sem_destroy(&semaphore);
+}
+
 static int submit_later(void *unused)
 {
     (void)unused;
@@ -455,9 +579,12 @@ int main(void)
         cmocka_unit_test(idle_threads_end_and_come_back),
         cmocka_unit_test(a_thread_comes_back_for_a_message),
         cmocka_unit_test(jobs_start_by_priority),
+        cmocka_unit_test(who_waits_for_room_is_refused_at_once_by_a_close),
         cmocka_unit_test(queued_jobs_of_a_cancelled_scope_never_run),
+        cmocka_unit_test(a_scope_is_cancelled_after_the_pool_of_its_jobs_is_freed),
         cmocka_unit_test(a_running_job_is_cancelled_without_memory),
         cmocka_unit_test(a_scope_joins_what_its_jobs_submit),
+        cmocka_unit_test(the_end_of_a_job_is_told_before_a_task_starts),
         cmocka_unit_test(tasks_submit_while_their_scope_is_joined),
     };
 
