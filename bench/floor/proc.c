@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -215,23 +216,43 @@ void floor_procbig(int argc, char **args)
     free(piece);
 }
 
-/* ---- procstart: this program anew, a byte from it, its end ---- */
+/* ---- procstart: this program anew or its fork, a byte from it, its end ---- */
 
-static void start_one(void)
+static pid_t fork_one(const int *fds)
 {
-    char *args[] = {"/proc/self/exe", "procstart", "child", NULL}, byte;
+    pid_t pid = fork();
+
+    if (pid < 0)
+        bench_die("fork");
+    if (pid == 0)
+        _exit(write(fds[1], "", 1) != 1);
+    return pid;
+}
+
+static pid_t spawn_one(const int *fds)
+{
+    char *args[] = {"/proc/self/exe", "procstart", "child", NULL};
     posix_spawn_file_actions_t actions;
-    int fds[2];
     pid_t pid;
 
-    if (pipe(fds) < 0)
-        bench_die("pipe");
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
     posix_spawn_file_actions_addclose(&actions, fds[0]);
     if (posix_spawn(&pid, args[0], &actions, NULL, args, environ) != 0)
         bench_die("posix_spawn");
     posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+static void start_one(bool by_fork)
+{
+    int fds[2];
+    pid_t pid;
+    char byte;
+
+    if (pipe(fds) < 0)
+        bench_die("pipe");
+    pid = by_fork ? fork_one(fds) : spawn_one(fds);
     if (read(fds[0], &byte, 1) != 1)
         bench_die("read");
     end_child(pid);
@@ -246,6 +267,6 @@ void floor_procstart(int argc, char **args)
     if (argc > 0 && !strcmp(args[0], "child"))
         exit(write(STDOUT_FILENO, "", 1) != 1);
     for (int i = 0; i < STARTS; i++)
-        start_one();
+        start_one(argc > 0 && !strcmp(args[0], "fork"));
     bench_report_wall(start, STARTS);
 }

@@ -114,7 +114,7 @@ uvloop()
 
 python()
 {
-    for name in py-futures py-map py-map-chunks py-async py-pipe py-shm py-spawn \
+    for name in py-futures py-map py-map-chunks py-async py-pipe py-shm py-spawn py-fork \
         py-forkserver; do
         if [ -x /usr/bin/python3 ]; then
             install -m 755 "$here/python.py" "$out/$name"

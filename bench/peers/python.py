@@ -236,6 +236,7 @@ BENCHES = {
     "py-shm": {"procbig": shm_procbig},
     "py-spawn": {"procstart": procstart("spawn")},
     "py-forkserver": {"procstart": procstart("forkserver")},
+    "py-fork": {"procstart": procstart("fork")},
 }
 
 
@@ -244,6 +245,8 @@ def main():
     bench, *args = sys.argv[1:]
     run = BENCHES.get(subject, {}).get(bench)
     if run is None or (bench == "procrtt" and args):  # its variant, which spins
+        return MISSING
+    if bench == "procstart" and (subject == "py-fork") != (args == ["fork"]):
         return MISSING
     run(args)
     return 0

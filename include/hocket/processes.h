@@ -5,8 +5,9 @@
  *
  *     hk_future *f = do_math_on(hk_processes(), 0, 100);
  *
- * A worker is this program, executed anew, with all its constructors, but not its main:
- * what comes before and after the submit in main needs no guard. Workers share nothing
+ * A worker is this program, executed anew, with all its constructors, but not its main
+ * (or forked: hk_process_start): what comes before and after the submit in main needs
+ * no guard. Workers share nothing
  * with the program but what is passed: static variables are each worker's own. They
  * have the program's standard output and error, an empty standard input, and no other
  * descriptor. A worker never has two jobs at a time, and never outlives the program,
@@ -40,6 +41,36 @@
 #include <hocket/executor.h>
 
 HK_BEGIN_DECLS
+
+/*
+ * How the workers of a pool are started.
+ *
+ *     int main(void)
+ *     {
+ *         const hk_process_options options = {.start = HK_START_FORK};
+ *         hk_executor *pool;
+ *
+ *         load_table();
+ *         rc = hk_process_pool_new(&options, &pool); // before anything starts a thread
+ *
+ * Forked workers have all memory of the program as it was when the pool was made, and
+ * share it until either side writes: tables and models need no other way to them. They
+ * come from a template, a process that is forked from the program by
+ * hk_process_pool_new. That must be while the program has one thread, outside of
+ * hk_run; each pool has its template. When it is killed, its workers die, and jobs fail
+ * with -EOWNERDEAD. hk_worker_main is of no use to such pools.
+ *
+ * Besides memory they have what other workers have: no descriptor of the program, so a
+ * FILE that it has open is of no use there; signals that it catches have their default
+ * action; its output is written, and its exit handlers run, by the program alone. Locks
+ * that it holds stay locked. What it has seeded is seeded alike in all workers: `init`
+ * can seed it anew. pthread_atfork handlers run once for the template and for each
+ * worker. memory_max_bytes and recycle_above_bytes count what is shared as well.
+ */
+typedef enum hk_process_start {
+    HK_START_SPAWN, /* the program is executed anew */
+    HK_START_FORK,  /* from the program as it was when the pool was made */
+} hk_process_start;
 
 /* Valid when zeroed: every zero means the default. */
 typedef struct hk_process_options {
@@ -76,6 +107,7 @@ typedef struct hk_process_options {
     bool sandbox;
     /* Each worker is bound to one of the processors, in turn. */
     bool bind_processors;
+    hk_process_start start; /* default: HK_START_SPAWN */
     /* A running job that is cancelled is asked first: it runs in a scope, which is
      * cancelled, so that its waiting calls and hk_cancelled return -ECANCELED. When it
      * has not returned after this time, nanoseconds, its worker is killed. Default:
@@ -91,10 +123,14 @@ HK_API hk_executor *hk_processes(void);
  * A pool of one's own; it is ended by hk_executor_free, which leaves no process.
  * `options` may be NULL; all it has is copied but the name.
  *
- * Blocks:  never; workers start with the first jobs.
+ * Blocks:  never; workers start with the first jobs. With HK_START_FORK it forks, 25 ms
+ *          for each GiB of memory, and writes out what streams have buffered.
  * Returns: 0; -EINVAL (an option is out of range), -ENOENT (`init` is in no file that a
  *          worker could load), -ENOSYS (workers of this program would run its main: see
- *          hk_worker_main), -EDEADLK (this is a worker), -ENOMEM, -EMFILE, -EAGAIN.
+ *          hk_worker_main), -EDEADLK (this is a worker; with HK_START_FORK also: there
+ *          is another thread, or the caller is inside of hk_run, as the log says:
+ *          threads may hold locks, which in a fork nobody would give back), -ENOMEM,
+ *          -EMFILE, -EAGAIN.
  */
 HK_API int hk_process_pool_new(const hk_process_options *options, hk_executor **out);
 

@@ -22,6 +22,8 @@ void hki_deadlock_worker_ends(struct hki_self *outer);
 
 /* The calling thread becomes known, and ends. */
 void hki_deadlock_thread_joins(struct hki_thread *thread);
+/* As hki_threads_forget: nobody is known. */
+void hki_deadlock_forget(void);
 void hki_deadlock_thread_leaves(struct hki_thread *thread);
 
 /*

@@ -132,6 +132,13 @@ struct hki_self *hki_self_attach(void)
     return &thread->self;
 }
 
+void hki_threads_forget(void)
+{
+    threads = NULL;
+    hki_self_current = NULL;
+    hki_deadlock_forget();
+}
+
 void hki_threads_visit(void (*visit)(struct hki_thread *thread, void *ctx), void *ctx)
 {
     for (struct hki_thread *t = __atomic_load_n(&threads, __ATOMIC_ACQUIRE); t;

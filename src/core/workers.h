@@ -184,4 +184,8 @@ struct hki_task_cancel {
 
 void hki_task_cancel_by(hk_task_id id, struct hki_task_cancel *request);
 
+/* In a child of fork that goes on as a process of its own, from a parent with one
+ * thread and no runtime: the caller is a new thread, and knows no other. */
+void hki_threads_forget(void);
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/spin.h"
 #include "core/log.h"
+#include "exec/worker.h"
 #include "sys/os.h"
 #include "sys/os_thread.h"
 #include "sys/os_worker.h"
@@ -235,6 +236,7 @@ static bool has_finished(struct hki_process_pool *pool)
     hk_lock_release(&pool->lock);
     if (!finisher)
         return false;
+    hki_template_end(&pool->origin);
     hk_wake(finisher, 0);
     return true;
 }
@@ -262,10 +264,13 @@ static void *courier_main(void *arg)
 int hki_courier_start(struct hki_process_pool *pool)
 {
     const struct hki_thread_spec spec = {.is_detached = true, .is_deaf = true};
-    int rc = 0;
+    int rc;
 
-    if (!pool->has_courier)
-        rc = hki_os_thread_start(&spec, courier_main, pool, NULL);
+    if (pool->has_courier)
+        return 0;
+    if (hki_is_worker())
+        return -EDEADLK; /* a pool of the program that it was forked from */
+    rc = hki_os_thread_start(&spec, courier_main, pool, NULL);
     pool->has_courier = rc == 0;
     return rc;
 }

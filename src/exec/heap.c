@@ -82,7 +82,9 @@ size_t hki_heap_size_bytes(void)
 
 int hki_heap_attach(int fd, size_t size_bytes)
 {
-    heap.base = hki_os_shm_map(fd, size_bytes);
+    if (!heap.base)
+        heap.base = hki_os_shm_map(fd, size_bytes);
+    heap.zone = (struct hki_zone){0}; /* the program's, if we are forked from it */
     heap.size_bytes = size_bytes;
     return heap.base ? 0 : -EINVAL;
 }

@@ -22,7 +22,8 @@ int hki_heap_start(void);
 int hki_heap_fd(void);
 size_t hki_heap_size_bytes(void);
 
-/* Maps it in a worker process, which does not allocate there. 0 or -EINVAL. */
+/* Maps it in a worker process, which does not allocate there; one that was forked has
+ * it mapped already. 0 or -EINVAL. */
 int hki_heap_attach(int fd, size_t size_bytes);
 
 /* As hki_zone_alloc and hki_zone_free; NULL also when it could not be started. */

@@ -79,7 +79,22 @@ struct started {
     int lifeline;
 };
 
-static int spawn(const struct hki_child *child, const int lifeline[2], const char **env,
+static int execute(const struct hki_child *child, const int *fds, struct started *out)
+{
+    const char **env = worker_environment();
+    int rc = env ? spawn_with(child, fds, env, &out->pid) : -ENOMEM;
+
+    hki_free(env);
+    if (rc < 0)
+        return rc;
+    out->pidfd = hki_os_pidfd_open(out->pid);
+    if (out->pidfd >= 0 || out->pidfd == -ENOSYS)
+        return 0;
+    hki_os_child_destroy(out->pid);
+    return out->pidfd;
+}
+
+static int spawn(const struct hki_child *child, const int lifeline[2],
                  struct started *out)
 {
     const int above = HKI_WORKER_FDS_ABOVE;
@@ -91,32 +106,26 @@ static int spawn(const struct hki_child *child, const int lifeline[2], const cha
     int rc = fds[0] < 0 ? fds[0] : fds[2];
 
     if (rc >= 0)
-        rc = spawn_with(child, fds, env, &out->pid);
+        rc = child->origin
+                 ? hki_template_fork(child->origin, fds, &out->pid, &out->pidfd)
+                 : execute(child, fds, out);
     for (int i = 0; i < HKI_WORKER_FDS; i++)
         if (fds[i] >= 0)
             (void)hki_os_close(fds[i]); /* the child has them */
-    if (rc < 0)
-        return rc;
-    out->pidfd = hki_os_pidfd_open(out->pid);
-    if (out->pidfd >= 0 || out->pidfd == -ENOSYS)
-        return 0;
-    hki_os_child_destroy(out->pid);
-    return out->pidfd;
+    return rc;
 }
 
 static int start_one(const struct hki_child *child, struct started *out)
 {
-    const char **env = worker_environment();
     int lifeline[2];
-    int rc = env ? hki_os_lifeline(HKI_WORKER_FDS_ABOVE, lifeline) : -ENOMEM;
+    int rc = hki_os_lifeline(HKI_WORKER_FDS_ABOVE, lifeline);
 
     if (rc == 0) {
         out->lifeline = lifeline[1];
-        rc = spawn(child, lifeline, env, out);
+        rc = spawn(child, lifeline, out);
         if (rc < 0)
             (void)hki_os_close(lifeline[1]); /* nothing was written to it */
     }
-    hki_free(env);
     (void)hki_os_close(child->channel_fd); /* mapped on this side */
     return rc < 0 ? rc : 0;
 }
@@ -167,6 +176,12 @@ static void nap(void)
     (void)hki_os_poll_many(&none, 1, 10);
 }
 
+static int reap(const struct hki_child *child, int *out_status)
+{
+    return child->origin ? hki_template_reap(child->origin, child->pid, out_status)
+                         : hki_os_child_reap(child->pid, child->pidfd, out_status);
+}
+
 static void bury(struct hki_child *child)
 {
     int status = HKI_STATUS_UNKNOWN;
@@ -175,7 +190,7 @@ static void bury(struct hki_child *child)
      * and nobody else's, but only a pidfd is sure that it has ended. */
     if (child->pidfd >= 0)
         (void)hki_os_group_signal(child->pid, SIGKILL); /* -ESRCH: nothing is left */
-    if (hki_os_child_reap(child->pid, child->pidfd, &status) == -EAGAIN) {
+    if (reap(child, &status) == -EAGAIN) {
         nap(); /* a debugger has not let go of it; or it has closed its lifeline */
         return;
     }
@@ -303,7 +318,9 @@ bool hki_keeper_has_stopped(struct hki_child *child)
     bool has_stopped;
 
     hki_lock_acquire(&keeper.lock);
-    has_stopped = child->pid && hki_os_child_has_stopped(child->pid, child->pidfd);
+    has_stopped = child->pid &&
+                  (child->origin ? hki_template_has_stopped(child->origin, child->pid)
+                                 : hki_os_child_has_stopped(child->pid, child->pidfd));
     hki_lock_release(&keeper.lock);
     return has_stopped;
 }

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "exec/channel.h"
+#include "exec/template.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -25,7 +26,8 @@ struct hki_child {
     /* ---- set by who asks ---- */
     const struct hki_channel *channel; /* with the handshake filled in */
     int channel_fd;                    /* the keeper closes it */
-    sigset_t mask;                     /* the worker's signal mask */
+    struct hki_template *origin; /* it is forked there; NULL: the program is executed */
+    sigset_t mask; /* the worker's signal mask; of a forked one as it is */
     /* Called once, on the keeper's thread: `error` < 0, it could not be started; else
      * it has ended with `status`, as from waitpid(2), or HKI_STATUS_UNKNOWN. The child
      * may be gone then. */

@@ -210,6 +210,7 @@ static void end_courier(struct hki_process_pool *pool)
 
 static void pool_fini(struct hki_process_pool *pool)
 {
+    hki_template_end(&pool->origin);
     if (pool->desk)
         hki_heap_free(pool->desk);
     hki_job_queue_fini(&pool->queue);
@@ -292,7 +293,8 @@ static int take_options(struct hki_process_pool *pool,
     if (own->queue_max == 0)
         own->queue_max = QUEUE_MAX;
     if (own->workers_max > WORKERS_MAX || own->spin_ns < 0 ||
-        own->cancel_grace_ns < 0 || own->init_input.size > sizeof(pool->init_input))
+        own->cancel_grace_ns < 0 || own->start > HK_START_FORK ||
+        own->init_input.size > sizeof(pool->init_input))
         return -EINVAL;
     if (own->init_input.size > 0)
         memcpy(pool->init_input, own->init_input.data, own->init_input.size);
@@ -348,7 +350,13 @@ static int pool_init(struct hki_process_pool *pool, const hk_process_options *op
         pool->seats[i].pool = pool;
     hki_os_signal_mask(&pool->mask);
     fill_handshake(pool);
-    return 0;
+    if (pool->options.start != HK_START_FORK)
+        return 0;
+    rc = hki_template_start(&pool->origin, pool->head.name);
+    pool->handshake.parent = pool->origin.pid;
+    if (rc < 0)
+        pool_fini(pool);
+    return rc;
 }
 
 int hk_process_pool_new(const hk_process_options *options, hk_executor **out)
@@ -359,13 +367,13 @@ int hk_process_pool_new(const hk_process_options *options, hk_executor **out)
 
     if (hki_is_worker())
         return -EDEADLK;
-    if (!hki_os_workers_take_over())
+    if (!options)
+        options = &defaults;
+    if (options->start == HK_START_SPAWN && !hki_os_workers_take_over())
         return -ENOSYS;
     pool = hki_alloc(sizeof(*pool));
     if (!pool)
         return -ENOMEM;
-    if (!options)
-        options = &defaults;
     hki_executor_init(&pool->head, &process_ops,
                       options->name ? options->name : "processes");
     rc = pool_init(pool, options);

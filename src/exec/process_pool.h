@@ -24,6 +24,7 @@
 #include "exec/handshake.h"
 #include "exec/job_queue.h"
 #include "exec/keeper.h"
+#include "exec/template.h"
 
 #include <hocket/processes.h>
 
@@ -98,6 +99,7 @@ struct hki_process_pool {
     uint64_t init_function;
     struct hki_handshake handshake; /* what every worker is told */
     struct hki_desk *desk;          /* in the heap */
+    struct hki_template origin;     /* of its workers, if they are forked */
     sigset_t mask;                  /* of who made the pool */
     uint32_t has_cancels;           /* atomic: the courier is to look for them */
 
@@ -202,7 +204,7 @@ void hki_pool_help(hk_executor *executor, const struct hki_job *job);
 
 /* ---- courier.c ---- */
 
-/* 0, -EAGAIN, -ENOMEM. With the lock. */
+/* 0, -EAGAIN, -ENOMEM, -EDEADLK (in a worker). With the lock. */
 int hki_courier_start(struct hki_process_pool *pool);
 
 #endif

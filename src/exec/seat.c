@@ -118,13 +118,15 @@ static int start(struct hki_seat *seat, int64_t now_ns)
     struct hki_process_pool *pool = seat->pool;
     int rc, fd;
 
-    *seat = (struct hki_seat){.pool = pool, .progress_ns = now_ns, .depth = 1};
+    *seat = (struct hki_seat){
+        .pool = pool, .progress_ns = now_ns, .looked_ns = now_ns, .depth = 1};
     rc = fd = make_link(seat);
     if (fd >= 0) {
         *hki_handshake_of(&seat->link->channel) = pool->handshake;
         bind_processor(seat, hki_handshake_of(&seat->link->channel));
         seat->child = (struct hki_child){
             .channel_fd = fd,
+            .origin = pool->options.start == HK_START_FORK ? &pool->origin : NULL,
             .mask = pool->mask,
             .ended = child_ended,
         };
@@ -335,7 +337,9 @@ static void tell_failed_start(struct hki_seat *seat)
     char step[sizeof(hands->step)];
 
     if (seat->end_error < 0) {
-        hki_start_failed(seat->pool, seat->end_error, "starting the program");
+        hki_start_failed(seat->pool, seat->end_error,
+                         seat->child.origin ? "forking from the template"
+                                            : "starting the program");
     } else if (seat->is_initializing) {
         hki_start_failed(seat->pool,
                          seat->start_error < 0 ? seat->start_error : -EOWNERDEAD,

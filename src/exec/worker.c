@@ -218,17 +218,17 @@ static _Noreturn void work(int64_t spin_ns)
     }
 }
 
-/* In the environment of some process that is none of our workers the variable means
- * nothing: then no channel is there either. */
-int hki_worker_main(void)
+static bool attach_channel(void)
 {
-    struct hki_handshake *hands;
+    return hki_channel_attach(&self.channel, HKI_WORKER_CHANNEL,
+                              hki_os_shm_size(HKI_WORKER_CHANNEL)) == 0;
+}
 
-    if (!hki_os_take_worker_variable() ||
-        hki_channel_attach(&self.channel, HKI_WORKER_CHANNEL,
-                           hki_os_shm_size(HKI_WORKER_CHANNEL)) < 0)
-        return -1;
-    hands = hki_handshake_of(&self.channel);
+/* Its exit status, if it could not start. */
+static int be_worker(void)
+{
+    struct hki_handshake *hands = hki_handshake_of(&self.channel);
+
     if (hands->magic != HKI_HANDSHAKE_MAGIC)
         return EXIT_CANNOT_START;
     self.is_worker = true;
@@ -237,6 +237,18 @@ int hki_worker_main(void)
     self.asks_to_cancel = hands->asks_to_cancel;
     HKI_ASSERT(hki_run_letter, "a worker knows how to run jobs");
     work(hands->spin_ns);
+}
+
+/* In the environment of some process that is none of our workers the variable means
+ * nothing: then no channel is there either. */
+int hki_worker_main(void)
+{
+    return hki_os_take_worker_variable() && attach_channel() ? be_worker() : -1;
+}
+
+void hki_worker_forked(void)
+{
+    hki_os_exit_now(attach_channel() ? be_worker() : EXIT_CANNOT_START);
 }
 
 void hk_worker_main(void)

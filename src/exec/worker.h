@@ -41,6 +41,9 @@ void hki_worker_room_free(void *room);
 /* Its channel. */
 struct hki_channel *hki_worker_channel(void);
 
+/* In a child of fork that has the descriptors HKI_WORKER_...: what a worker does. */
+_Noreturn void hki_worker_forked(void);
+
 /* True in a worker process. */
 bool hki_is_worker(void);
 

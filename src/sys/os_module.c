@@ -130,6 +130,11 @@ void hki_os_module_load(const char *path)
     modules.count++;
 }
 
+void hki_os_module_forget(void)
+{
+    modules.count = 0; /* their paths stay; nobody asks */
+}
+
 int hki_os_module_of_loaded(const void *address, uint32_t *out_module,
                             uint64_t *out_offset)
 {

@@ -29,6 +29,10 @@ const char *hki_os_module_path(uint32_t module);
  * loaded has its number as well. One thread. */
 void hki_os_module_load(const char *path);
 
+/* In the other process, if that has the memory of this one: it was told of none yet.
+ * One thread. */
+void hki_os_module_forget(void);
+
 /* In the other process: as hki_os_module_of, but only in what it was told to load. Any
  * thread. */
 int hki_os_module_of_loaded(const void *address, uint32_t *out_module,

@@ -149,6 +149,24 @@ int hki_os_duplicate_above(int fd, int lowest)
     return result(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
 }
 
+int hki_os_move_pair_above(const int fds[2], int lowest, int out[2])
+{
+    int moved[2];
+
+    for (int i = 0; i < 2; i++) {
+        moved[i] = hki_os_duplicate_above(fds[i], lowest);
+        close(fds[i]);
+    }
+    if (moved[0] >= 0 && moved[1] >= 0) {
+        memcpy(out, moved, sizeof(moved));
+        return 0;
+    }
+    for (int i = 0; i < 2; i++)
+        if (moved[i] >= 0)
+            close(moved[i]);
+    return moved[0] < 0 ? moved[0] : moved[1];
+}
+
 int hki_os_stdio_duplicate(int fd)
 {
     struct stat st;

@@ -51,6 +51,8 @@ int hki_os_stdio_duplicate(int fd);
 int hki_os_stdio_move(int fd);
 /* A duplicate of `fd`, numbered `lowest` or higher, close-on-exec. */
 int hki_os_duplicate_above(int fd, int lowest);
+/* Moves a pair of descriptors that way, into `out`. 0; on failure both are closed. */
+int hki_os_move_pair_above(const int fds[2], int lowest, int out[2]);
 
 int hki_os_pidfd_open(pid_t pid);
 int hki_os_pidfd_signal(int pidfd, int signo);

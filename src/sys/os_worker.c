@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -23,19 +22,28 @@ static bool is_hung_up(int lifeline)
     return poll(&pipe, 1, 0) != 0;
 }
 
-int hki_os_worker_bind(pid_t parent, int lifeline)
+int hki_os_lifeline_bind(int lifeline)
 {
     int flags = fcntl(lifeline, F_GETFL);
     pid_t self = getpid();
     pid_t owner = getpgrp() == self ? -self : self; /* never a group of others */
 
-    if (flags < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
-        fcntl(lifeline, F_SETFD, FD_CLOEXEC) < 0 ||
+    if (flags < 0 || fcntl(lifeline, F_SETFD, FD_CLOEXEC) < 0 ||
         fcntl(lifeline, F_SETSIG, SIGKILL) < 0 ||
         fcntl(lifeline, F_SETOWN, owner) < 0 ||
         fcntl(lifeline, F_SETFL, flags | O_ASYNC) < 0)
         return -errno;
-    return getppid() != parent || is_hung_up(lifeline) ? -ESRCH : 0;
+    return is_hung_up(lifeline) ? -ESRCH : 0;
+}
+
+int hki_os_worker_bind(pid_t parent, int lifeline)
+{
+    int rc;
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -errno;
+    rc = hki_os_lifeline_bind(lifeline);
+    return rc == 0 && getppid() != parent ? -ESRCH : rc;
 }
 
 static int limit(int resource, uint64_t most)
@@ -106,31 +114,13 @@ uint32_t hki_os_processor(uint32_t nth)
     return cpu;
 }
 
-static int duplicate_and_close(int fd, int lowest)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, lowest);
-    int rc = copy < 0 ? -errno : copy;
-
-    close(fd);
-    return rc;
-}
-
 int hki_os_lifeline(int lowest, int out[2])
 {
-    int fds[2], ends[2];
+    int fds[2];
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
-    for (int i = 0; i < 2; i++)
-        ends[i] = duplicate_and_close(fds[i], lowest);
-    if (ends[0] >= 0 && ends[1] >= 0) {
-        memcpy(out, ends, sizeof(ends));
-        return 0;
-    }
-    for (int i = 0; i < 2; i++)
-        if (ends[i] >= 0)
-            close(ends[i]);
-    return ends[0] < 0 ? ends[0] : ends[1];
+    return hki_os_move_pair_above(fds, lowest, out);
 }
 
 int hki_os_child_reap(pid_t pid, int pidfd, int *out_status)

@@ -40,6 +40,8 @@ struct hki_os_limits {
  * parent is gone already. Other errors: one of the two could not be had.
  */
 int hki_os_worker_bind(pid_t parent, int lifeline);
+/* To the pipe alone. */
+int hki_os_lifeline_bind(int lifeline);
 
 int hki_os_limits_apply(const struct hki_os_limits *limits);
 

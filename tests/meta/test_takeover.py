@@ -3,7 +3,8 @@
 """Shows that a worker process takes over in place of main, however a program is built: with
 the shared and the static library, by either linker, with sections collected, position
 dependent, from several objects, with C++ constructors, with a plugin that is loaded at run
-time, under valgrind, and wholly static with a call of hk_worker_main. And that a program in
+time, under valgrind, and wholly static with a call of hk_worker_main. That one which is
+forked finds functions as well. And that a program in
 which it cannot take over is told so, and does not start itself for ever."""
 
 import re
@@ -29,6 +30,8 @@ HK_FN(int, from_program, (int, n))
 
 typedef hk_future *starter(hk_executor *on, int n);
 
+static hk_executor *pool;
+
 static int result_of(hk_future *f)
 {
     hk_bytes bytes;
@@ -49,7 +52,7 @@ static int from_plugin(const char *path)
     if (!symbol)
         return -1;
     memcpy(&start, &symbol, sizeof(start));
-    return result_of(start(hk_processes(), 3));
+    return result_of(start(pool, 3));
 }
 
 int main(int argc, char **argv)
@@ -59,8 +62,14 @@ int main(int argc, char **argv)
 #endif
     puts("main");
     fflush(stdout);
-    printf("%d\\n", result_of(from_program_on(hk_processes(), 1)));
-    printf("%d\\n", result_of(from_other_object_on(hk_processes(), 2)));
+#ifdef FORKS
+    if (hk_process_pool_new(&(hk_process_options){.start = HK_START_FORK}, &pool) < 0)
+        return 1;
+#else
+    pool = hk_processes();
+#endif
+    printf("%d\\n", result_of(from_program_on(pool, 1)));
+    printf("%d\\n", result_of(from_other_object_on(pool, 2)));
     printf("%d\\n", argc > 1 ? from_plugin(argv[1]) : 300);
     return 0;
 }
@@ -136,6 +145,7 @@ def build(work):
         (work / name).write_text(text)
     for command in (["gcc", *flags, "-c", "program.c", "other.c", "plugin.c"],
                     ["gcc", *flags, "-DCALLS", "-c", "program.c", "-o", "calls.o"],
+                    ["gcc", *flags, "-DFORKS", "-c", "program.c", "-o", "forks.o"],
                     ["g++", *flags, "-c", "constructor.cpp"],
                     ["gcc", "-shared", "plugin.o", "-o", "plugin.so"],
                     ["gcc", *flags, "host.c", "-o", "host", "-ldl"]):
@@ -166,6 +176,14 @@ def check_ways(work):
             continue
         problems = links(work, objects, flags, f"program{number}")
         check(way, problems or outcome([f"./program{number}", "./plugin.so"], work))
+
+
+def check_forked(work):
+    """A worker that was forked loads a plugin that the program has loaded later."""
+    problems = links(work, ["forks.o", "other.o", "constructor.o"],
+                     ["-rdynamic", *STATIC], "forks")
+    check("workers that are forked",
+          problems or outcome(["./forks", "./plugin.so"], work))
 
 
 def check_valgrind(work):
@@ -199,6 +217,7 @@ with tempfile.TemporaryDirectory() as folder:
         check("the program compiles", problems)
         if not problems:
             check_ways(work)
+            check_forked(work)
             check_valgrind(work)
             check_wholly_static(work)
             check("a host that hocket cannot take over from is told so",

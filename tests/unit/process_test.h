@@ -45,11 +45,16 @@ HK_FN(int, run_for_ever)
 
 /* ---- help ---- */
 
+/* Of all pools of a test. */
+static hk_process_start how_to_start;
+
 static inline hk_executor *pool_of(const hk_process_options *options)
 {
+    hk_process_options with_start = *options;
     hk_executor *pool;
 
-    assert_int_equal(hk_process_pool_new(options, &pool), 0);
+    with_start.start = how_to_start;
+    assert_int_equal(hk_process_pool_new(&with_start, &pool), 0);
     return pool;
 }
 
@@ -92,5 +97,36 @@ static inline pid_t await_worker(hk_future *future)
         assert_int_equal(hk_sleep(HK_MILLISECOND), 0);
     return pid;
 }
+
+/* ---- the same with forked workers ---- */
+
+static CMUnitTestFunction forked_test;
+
+static inline int run_forked_test(void)
+{
+    const struct CMUnitTest tests[] = {{.name = "forked", .test_func = forked_test}};
+
+    (void)dup2(STDERR_FILENO, STDOUT_FILENO);
+    how_to_start = HK_START_FORK;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+/* In a process of its own, which has one thread when the test makes its pool. */
+static inline void in_forked_workers(void **state)
+{
+    struct child child;
+
+    skip_if_emulated("has threads of its own");
+    forked_test = (CMUnitTestFunction)(uintptr_t)*state;
+    child = run_child(run_forked_test);
+    expect_exit(&child, 0);
+}
+
+/* A test that makes one pool, once more. To be run before all that have threads. */
+#define forked_unit_test(test)                                                         \
+    {                                                                                  \
+        .name = "forked: " #test, .test_func = in_forked_workers,                      \
+        .initial_state = (void *)(uintptr_t)(test),                                    \
+    }
 
 #endif

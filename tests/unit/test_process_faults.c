@@ -510,6 +510,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* first: what forks must not have threads */
+        forked_unit_test(a_death_fails_its_job_and_says_how),
+        forked_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
+        forked_unit_test(an_idempotent_job_is_started_anew),
+        forked_unit_test(a_poisoned_job_is_tried_three_times),
+        forked_unit_test(a_running_job_can_be_killed),
+        forked_unit_test(a_cancelled_job_is_asked_before_it_is_killed),
+        forked_unit_test(a_job_that_does_not_end_when_asked_is_killed),
+        forked_unit_test(a_queued_job_that_is_cancelled_never_runs),
+        forked_unit_test(a_deadline_of_the_scope_ends_a_running_job),
+        forked_unit_test(a_stopped_worker_is_noticed),
+        forked_unit_test(a_worker_may_close_all_its_descriptors),
+        forked_unit_test(a_crash_does_not_touch_jobs_behind_it),
+        forked_unit_test(junk_from_a_worker_fails_its_job),
         cmocka_unit_test(nothing_is_left_when_the_program_is_killed),
         cmocka_unit_test(a_death_fails_its_job_and_says_how),
         cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),

@@ -427,6 +427,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* first: what forks must not have threads */
+        forked_unit_test(a_kill_costs_at_most_one_job_and_none_runs_twice),
+        forked_unit_test(jobs_that_may_be_started_anew_survive_two_kills),
+        forked_unit_test(capacity_is_back_in_a_tenth_of_a_second),
+        forked_unit_test(a_worker_that_forks_meets_its_limit_and_leaves_nothing),
         cmocka_unit_test(any_descriptor_may_be_missing),
         cmocka_unit_test(a_kill_costs_at_most_one_job_and_none_runs_twice),
         cmocka_unit_test(jobs_that_may_be_started_anew_survive_two_kills),

@@ -353,6 +353,15 @@ static void a_worker_has_no_pools_of_its_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* first: what forks must not have threads */
+        forked_unit_test(a_job_runs_jobs_in_other_workers),
+        forked_unit_test(a_job_may_start_many),
+        forked_unit_test(large_arguments_and_results_go_there_and_back),
+        forked_unit_test(a_worker_more_is_started_for_each_that_waits),
+        forked_unit_test(a_death_and_a_cancel_come_back),
+        forked_unit_test(what_a_dead_worker_has_started_ends_with_it),
+        forked_unit_test(a_job_may_use_threads_and_tasks),
+        forked_unit_test(a_worker_has_no_pools_of_its_own),
         cmocka_unit_test(a_job_runs_jobs_in_other_workers),
         cmocka_unit_test(a_job_may_start_many),
         cmocka_unit_test(large_arguments_and_results_go_there_and_back),

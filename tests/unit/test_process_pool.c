@@ -386,6 +386,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* first: what forks must not have threads */
+        forked_unit_test(a_job_runs_in_another_process),
+        forked_unit_test(untyped_jobs_and_errors_cross),
+        forked_unit_test(bytes_of_every_size_come_back),
+        forked_unit_test(a_result_outlives_its_worker_and_its_pool),
+        forked_unit_test(many_jobs_each_have_their_own_result),
+        forked_unit_test(an_initializer_makes_the_state_of_each_worker),
+        forked_unit_test(a_worker_is_replaced_after_its_jobs),
+        forked_unit_test(a_worker_has_the_limits_that_were_asked_for),
+        forked_unit_test(a_sandboxed_worker_can_compute_and_read),
+        forked_unit_test(jobs_of_a_higher_priority_start_first),
+        forked_unit_test(a_full_queue_refuses_or_holds_back),
+        forked_unit_test(terminate_ends_what_runs_and_what_waits),
+        forked_unit_test(tasks_use_it_as_threads_do),
         cmocka_unit_test(a_program_may_end_with_its_pool_open),
         cmocka_unit_test(a_job_runs_in_another_process),
         cmocka_unit_test(untyped_jobs_and_errors_cross),
