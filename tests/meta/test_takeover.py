@@ -187,13 +187,14 @@ def check_forked(work):
 
 
 def check_valgrind(work):
-    for children in ("no", "yes"):
-        title = f"under valgrind, workers too: {children}"
+    for program, children in (("program2", "no"), ("program2", "yes"), ("forks", "no")):
+        title = f"{program} under valgrind, workers too: {children}"
         if not shutil.which("valgrind"):
             skip(title, "valgrind is not installed")
         else:
             check(title, outcome(["valgrind", "-q", f"--trace-children={children}",
-                                  "--error-exitcode=9", "./program2", "./plugin.so"], work))
+                                  "--error-exitcode=9", f"./{program}", "./plugin.so"],
+                                 work))
 
 
 def check_wholly_static(work):
