@@ -150,7 +150,8 @@ HK_API void hk_blocking_end(void);
 /* No job is taken from now on: their futures fail with -EPIPE. Twice is once. The
  * executors that need no making cannot be closed: panic. */
 HK_API void hk_executor_close(hk_executor *executor);
-/* Closes it, and waits until every job has ended. 0 or -ECANCELED (still closed). */
+/* Closes it, and waits until every job has ended. 0 or -ECANCELED (still closed);
+ * -EBADF: in an exit handler, of jobs that cannot end any more. */
 HK_API int hk_executor_join(hk_executor *executor);
 /* Closes it, and cancels every job; in worker processes, kills them. Never blocks. */
 HK_API void hk_executor_terminate(hk_executor *executor);

@@ -3,7 +3,8 @@
  * hk_then: a job that is submitted when a future is done. Until then it belongs to an
  * executor of its own, which runs nothing: it waits as a guest of its scope (or as a
  * background job), and whoever ends the wait, the future or a cancel, posts it to the
- * loop of the worker where hk_then was called. There it goes on to its executor.
+ * loop of the worker where hk_then was called, or of the background. There it goes on
+ * to its executor.
  */
 #include "exec/executor.h"
 

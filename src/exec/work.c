@@ -135,6 +135,26 @@ void hki_work_wake(struct hki_work_pool *pool)
     }
 }
 
+static void make_fence_by(struct hki_work_pool *pool, enum hki_work_fence_by who)
+{
+    __atomic_store_n(&pool->demand.fence_by, who, __ATOMIC_SEQ_CST);
+}
+
+/* A filter for system calls may come later, and then it takes 50 ms, in which nobody
+ * can wake us: so that the next push pays for itself. Those on their way may not have
+ * seen that yet, hence the state between. */
+void hki_work_fence(struct hki_work_pool *pool)
+{
+    if (__atomic_load_n(&pool->demand.fence_by, __ATOMIC_SEQ_CST) == HKI_BY_PUSHER)
+        return;
+    hki_fence_everywhere();
+    if (HKI_LIKELY(hki_fence_is_available()))
+        return;
+    make_fence_by(pool, HKI_BY_BOTH);
+    hki_fence_everywhere();
+    make_fence_by(pool, HKI_BY_PUSHER);
+}
+
 /* ---- making ---- */
 
 static void pool_free(struct hki_work_pool *pool)
@@ -163,7 +183,7 @@ static int make(struct hki_work_pool *pool, const struct hki_work_options *optio
         .is_over = hki_work_is_over,
     };
     hki_fence_prepare();
-    pool->demand.has_fence = hki_fence_is_available();
+    pool->demand.fence_by = hki_fence_is_available() ? HKI_BY_SLEEPER : HKI_BY_PUSHER;
     pool->demand.room = (int32_t)options->threads - 1;
     rc = hki_work_queue_init(&pool->queue);
     if (rc == 0)

@@ -76,12 +76,15 @@ struct hki_work_seat {
     struct hki_job_counts counts; /* atomic; of its jobs, for hk_executor_stats */
 };
 
+/* Who makes the fence between a push and the look for sleepers. */
+enum hki_work_fence_by { HKI_BY_PUSHER, HKI_BY_BOTH, HKI_BY_SLEEPER };
+
 /* What a push looks at. The rest of a pool is in work.c. */
 struct hki_work_demand {
     int32_t room;       /* atomic: threads that may compute less those that do */
     uint32_t searchers; /* atomic: threads that look for work now */
     uint32_t guests;    /* atomic: plain threads in place of one of the pool's */
-    bool has_fence;     /* immutable: hki_fence_everywhere can be used */
+    uint32_t fence_by;  /* atomic: hki_work_fence_by; goes down */
 };
 
 extern __thread struct hki_work_seat *hki_work_seat_here
@@ -127,7 +130,8 @@ static inline void hki_work_pushed(struct hki_work_pool *pool)
 {
     const struct hki_work_demand *demand = hki_work_demand_of(pool);
 
-    if (HKI_LIKELY(demand->has_fence))
+    if (HKI_LIKELY(__atomic_load_n(&demand->fence_by, __ATOMIC_RELAXED) ==
+                   HKI_BY_SLEEPER))
         __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the sleeper has the real one */
     else
         (void)__atomic_fetch_add(&hki_work_demand_of(pool)->room, 0, __ATOMIC_SEQ_CST);

@@ -2,8 +2,6 @@
 /* Finding work on a thread of a pool, between its tasks; and telling what has ended. */
 #include "exec/work_pool.h"
 
-#include "base/fence.h"
-
 enum {
     GRAB_MAX = 32,          /* pieces from the queue at once */
     QUEUE_FIRST_EVERY = 61, /* finds, so that what comes from outside comes in */
@@ -146,8 +144,7 @@ static void stop_searching(struct hki_work_pool *pool, struct hki_work_seat *sea
     hki_work_end_search(pool);
     if (__atomic_load_n(&pool->demand.room, __ATOMIC_SEQ_CST) <= 0)
         return;
-    if (pool->demand.has_fence)
-        hki_fence_everywhere();
+    hki_work_fence(pool);
     if (hki_work_exists(&pool->source))
         hki_work_wake(pool);
 }

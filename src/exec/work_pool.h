@@ -130,6 +130,9 @@ void hki_work_is_over(struct hki_source *source);
 int hki_work_make_seat(struct hki_work_pool *pool, uint32_t index);
 /* Tells those who wait what has ended on this seat. */
 void hki_work_tell_ended(struct hki_work_pool *pool, struct hki_work_seat *seat);
+/* By who has made room and will look for work: who pushed without a fence, and saw no
+ * room, has done so before. */
+void hki_work_fence(struct hki_work_pool *pool);
 /* Into the queue, what has been counted before. 0 or -ENOMEM. */
 int hki_work_put_back(struct hki_work_pool *pool, struct hki_work *work);
 /* Wakes who waits for room in the queue, when there is enough. */

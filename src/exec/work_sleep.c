@@ -2,8 +2,6 @@
 /* When the threads of a pool search, sleep, end, and block: see exec/work.h. */
 #include "exec/work_pool.h"
 
-#include "base/fence.h"
-
 /* ---- sleeping ---- */
 
 bool hki_work_searches(struct hki_source *source)
@@ -36,8 +34,7 @@ bool hki_work_sleeps(struct hki_source *source)
     __atomic_store_n(&seat->asleep, 1, __ATOMIC_SEQ_CST);
     if (hki_work_give_room(pool) < 0)
         return true; /* enough others compute, and will find what there is */
-    if (pool->demand.has_fence)
-        hki_fence_everywhere();
+    hki_work_fence(pool);
     return !hki_work_exists(source);
 }
 
@@ -105,8 +102,7 @@ void hk_blocking_begin(void)
         return;
     (void)hki_work_give_room(seat->pool);
     hki_work_tell_ended(seat->pool, seat);
-    if (seat->pool->demand.has_fence)
-        hki_fence_everywhere(); /* as who goes to sleep */
+    hki_work_fence(seat->pool); /* as who goes to sleep */
     if (hki_work_exists(&seat->pool->source))
         hki_work_wake(seat->pool);
 }

@@ -4,10 +4,15 @@
  * wait, wherever it was pushed; who takes part gets back what nobody has stolen.
  */
 #include "support/core_test.h"
+#include "support/emulator.h"
 
 #include "exec/work.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 enum { PIECES = 1000 };
 
@@ -157,9 +162,67 @@ static void who_takes_part_gets_back_what_nobody_stole(void **state)
     hki_work_pool_free(pool);
 }
 
+/* ---- without membarrier ---- */
+
+HK_FN(void, does_nothing)
+{
+}
+
+static int deny_membarrier(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof(code) / sizeof(*code), code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
+                &filter) != 0)
+        return -errno;
+    return 0;
+}
+
+static int be_denied_later(void *unused)
+{
+    int64_t began_ns = 0;
+
+    (void)unused;
+    for (int i = 0; i < 40; i++) {
+        hk_future *f = does_nothing_on(hk_threads());
+
+        if (i == 0)
+            CHECK_EQ(deny_membarrier(), 0);
+        if (i == 10) /* by now all is settled */
+            began_ns = hk_now();
+        CHECK_EQ(does_nothing_await(f), 0);
+        hk_future_free(f);
+        CHECK_EQ(hk_sleep(3 * HK_MILLISECOND), 0); /* its thread falls asleep */
+    }
+    CHECK(hk_now() - began_ns < 30 * (3 + 20) * HK_MILLISECOND);
+    return 0;
+}
+
+/* Each sleep would else keep its thread deaf for 50 ms. */
+static void a_pool_is_quick_after_membarrier_is_denied(void **state)
+{
+    char text[4096];
+    int status;
+
+    (void)state;
+    skip_if_emulated("filters no calls");
+    status = run_in_child(be_denied_later, text, sizeof(text));
+    if (status != 0)
+        printf("# status %#x, said: %s\n", status, text);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pool_is_quick_after_membarrier_is_denied), /* forks */
         cmocka_unit_test(pieces_from_outside_run_once_each),
         cmocka_unit_test(a_piece_that_waits_leaves_its_thread),
         cmocka_unit_test(pieces_push_pieces),
