@@ -89,6 +89,21 @@ bool hki_rwlock_is_writing(const hk_rwlock *lock)
     return __atomic_load_n(&lock->hki_writers.hki_state, __ATOMIC_SEQ_CST) & WRITING;
 }
 
+/* A writer that ends opens the slots, one after the other, before it clears WRITING. */
+bool hki_rwlock_is_shut(const hk_rwlock *lock)
+{
+    uint32_t used = __atomic_load_n(&lock->hki_used, __ATOMIC_SEQ_CST);
+
+    if (!hki_rwlock_is_writing(lock))
+        return false;
+    for (int i = 0; i < HKI_RWLOCK_SLOTS; i++)
+        if ((used & (1u << i)) &&
+            !(__atomic_load_n(&lock->hki_slots[i].hki_readers, __ATOMIC_SEQ_CST) &
+              CLOSED))
+            return false;
+    return true;
+}
+
 /* ---- in words ---- */
 
 static void describe(const void *object, char *text, size_t size)

@@ -11,6 +11,8 @@
 const char *hki_rwlock_name(const hk_rwlock *lock);
 uint32_t hki_rwlock_readers(const hk_rwlock *lock);
 bool hki_rwlock_is_writing(const hk_rwlock *lock);
+/* Somebody writes, and is not about to end. */
+bool hki_rwlock_is_shut(const hk_rwlock *lock);
 
 /* "`call`: `the caller` `does` rwlock so and so; who writes, or how many read it". */
 _Noreturn void hki_rwlock_panic(const char *call, const hk_rwlock *lock,

@@ -51,10 +51,11 @@ void hk_rwlock_fini(hk_rwlock *lock)
 
     if (!lock)
         return;
-    /* An unlock that is about to return is in the way of a writer to its end. */
+    /* A writer's unlock lets readers in before it returns, so that one of them may be
+     * here already: it is waited for. */
     for (unsigned turn = 0;; turn++) {
         hk_rwlock_stats(lock, &stats);
-        if (stats.holders || stats.waiters)
+        if (hki_rwlock_readers(lock) > 0 || hki_rwlock_is_shut(lock) || stats.waiters)
             hki_rwlock_panic("hk_rwlock_fini", lock, "ends a used");
         if (hk_rwlock_try_write_lock(lock) == 0)
             break;
