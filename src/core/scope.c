@@ -106,8 +106,11 @@ static inline void link_child(struct hki_self **head, struct hki_self *child)
 
 void hki_scope_add_remote(hk_scope *scope, struct hki_self *child)
 {
+    /* A cancel that was meant for who had the record before may be looking at it. */
+    hki_chain_lock(child);
     child->parent = scope;
     child->flags |= HKI_TASK_REMOTE;
+    hki_chain_unlock(child);
     hki_lock_acquire(&scope->hki_lock);
     __atomic_store_n(&scope->hki_remote_used, 1, __ATOMIC_SEQ_CST);
     change_remote_count(scope, 1);
