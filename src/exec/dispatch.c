@@ -146,11 +146,9 @@ bool hki_dispatch_at_once(struct hki_process_pool *pool, struct hki_job *job)
 static void wake_submitters(struct hki_process_pool *pool)
 {
     uint64_t room = pool->options.queue_max;
-    hk_waiter *waiter;
 
     room = pool->queue.count < room ? room - pool->queue.count : 0;
-    while (room-- > 0 && (waiter = hk_waiter_pop(&pool->submitters)))
-        hk_wake(waiter, 0);
+    hki_waiters_wake(&pool->submitters, room, 0);
 }
 
 void hki_dispatch(struct hki_process_pool *pool)
@@ -360,21 +358,15 @@ static void tell_all(struct hki_job *job)
 
 void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    hk_waiter_queue joiners = {NULL, NULL};
-    hk_waiter *waiter;
-
     tell_all(ended->first);
     hk_lock_acquire(&pool->lock);
     pool->jobs -= ended->count;
     if (ended->count > 0 && pool->jobs == 0) {
         hki_outside_ends(); /* who waited for the last one has been woken */
-        joiners = pool->joiners;
-        pool->joiners = (hk_waiter_queue){NULL, NULL};
+        hki_waiters_wake_all(&pool->joiners, 0);
     }
     if (pool->has_helper) /* he may sleep, and wait for one of these */
         hki_bell_ring(&pool->desk->waiter);
     hk_lock_release(&pool->lock);
-    while ((waiter = hk_waiter_pop(&joiners)))
-        hk_wake(waiter, 0);
     *ended = (struct hki_ended_jobs){NULL, NULL, 0};
 }

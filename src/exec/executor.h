@@ -216,9 +216,9 @@ void hki_job_help(hk_future *future);
 
 /* Asks for its end. As hk_future_cancel. */
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
-/* job->executor is another since a moment ago, and has the job: who has cancelled it
- * meanwhile may have asked the one before. The caller has a reference. */
-void hki_job_moved(struct hki_job *job);
+/* job->executor has the job since a moment ago: who has cancelled it before that has
+ * asked in vain, or another executor. The caller has a reference. */
+void hki_job_arrived(struct hki_job *job);
 
 /* ---- for the front ---- */
 

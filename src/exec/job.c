@@ -256,6 +256,7 @@ static int submit(struct hki_job *job)
 {
     hk_executor *executor = job->executor;
     hk_scope *around;
+    bool is_guest;
     int rc = hki_scope_for_job(&around);
 
     if (HKI_UNLIKELY(rc < 0))
@@ -263,10 +264,14 @@ static int submit(struct hki_job *job)
     if (HKI_UNLIKELY(__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE)))
         return -EPIPE;
     job->work.scope = job->is_detached ? NULL : around;
-    if ((!job->work.scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
+    is_guest = !job->work.scope || !executor->ops->has_tasks;
+    if (is_guest && !hki_job_joins_scope(job))
         return -ECANCELED;
-    return executor->ops->submit(executor, job,
-                                 job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
+    rc = executor->ops->submit(executor, job,
+                               job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
+    if (is_guest && rc == 0)
+        hki_job_arrived(job);
+    return rc;
 }
 
 void hki_job_counts(struct hki_job *job)
@@ -487,7 +492,7 @@ static int cancel_where_it_is(struct hki_job *job, hk_cancel_how how)
     return rc;
 }
 
-/* First the mark, then a look where it is: pairs with hki_job_moved. */
+/* First the mark, then a look where it is: pairs with hki_job_arrived. */
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
 {
     if (raise_cancel(job, 1 + (uint32_t)how))
@@ -495,7 +500,7 @@ int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
     return hki_future_is_done(&job->future) ? -EALREADY : 0;
 }
 
-void hki_job_moved(struct hki_job *job)
+void hki_job_arrived(struct hki_job *job)
 {
     uint32_t cancelled = __atomic_load_n(&job->cancelled, __ATOMIC_SEQ_CST);
 

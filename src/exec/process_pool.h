@@ -25,6 +25,7 @@
 #include "exec/job_queue.h"
 #include "exec/keeper.h"
 #include "exec/template.h"
+#include "exec/waiters.h"
 
 #include <hocket/processes.h>
 
@@ -105,11 +106,11 @@ struct hki_process_pool {
 
     hk_lock lock;
     struct hki_job_queue queue;
-    struct hki_seat *seats;     /* options.workers_max; immutable */
-    uint64_t jobs;              /* submitted and not done */
-    hk_waiter_queue submitters; /* wait for room in the queue */
-    hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
-    hk_waiter *finisher;        /* waits for the courier's end */
+    struct hki_seat *seats;        /* options.workers_max; immutable */
+    uint64_t jobs;                 /* submitted and not done */
+    struct hki_waiters submitters; /* wait for room in the queue */
+    struct hki_waiters joiners;    /* wait for `jobs` to be 0 */
+    hk_waiter *finisher;           /* waits for the courier's end */
     bool has_courier;
     bool has_helper;                /* a thread looks for results: see help.c */
     uint32_t submits, submits_seen; /* so far; and when the courier last looked */

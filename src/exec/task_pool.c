@@ -9,6 +9,7 @@
  */
 #include "exec/job_queue.h"
 #include "exec/task_job.h"
+#include "exec/waiters.h"
 
 #include "base/alloc.h"
 #include "base/annotate.h"
@@ -37,7 +38,7 @@ struct pool {
     uint32_t turns;          /* that are taken */
     bool is_sweep_posted;    /* counts as a job */
     uint64_t jobs;           /* submitted and not ended */
-    hk_waiter_queue submitters, joiners;
+    struct hki_waiters submitters, joiners;
 };
 
 static struct pool *pool_of(hk_executor *executor)
@@ -71,12 +72,10 @@ static void take_turn_back(struct pool *pool, struct hki_job *job)
 
 static void wake_submitters(struct pool *pool)
 {
-    uint64_t room = pool->options.queue_max - pool->queue.count;
-    hk_waiter *w;
+    uint64_t room = pool->options.queue_max;
 
-    while (pool->queue.count < pool->options.queue_max && room-- > 0 &&
-           (w = hk_waiter_pop(&pool->submitters)))
-        hk_wake(w, 0);
+    room = pool->queue.count < room ? room - pool->queue.count : 0;
+    hki_waiters_wake(&pool->submitters, room, 0);
 }
 
 /* The next one whose turn it is; NULL: none. */
@@ -95,12 +94,9 @@ static struct hki_job *next_job(struct pool *pool)
 
 static void forget_jobs(struct pool *pool, uint64_t count)
 {
-    hk_waiter *w;
-
     pool->jobs -= count;
     if (pool->jobs == 0)
-        while ((w = hk_waiter_pop(&pool->joiners)))
-            hk_wake(w, 0);
+        hki_waiters_wake_all(&pool->joiners, 0);
 }
 
 static bool is_caller_a_job(const struct pool *pool)
@@ -169,29 +165,12 @@ static void begin(hk_inbox_node *node, struct hki_worker *worker)
 static const hk_wait_kind room_kind = {.name = "room in the queue of a pool of tasks"};
 static const hk_wait_kind join_kind = {.name = "the jobs of a pool of tasks"};
 
-static hk_verdict abort_submit(hk_waiter *w)
-{
-    struct pool *pool = (struct pool *)w->data;
-    bool is_removed;
-
-    hk_lock_acquire(&pool->lock);
-    is_removed = hk_waiter_remove(&pool->submitters, w);
-    hk_lock_release(&pool->lock);
-    return is_removed ? HK_ABORTED : HK_PENDING;
-}
-
 /* With the lock, which it gives up meanwhile. Who is woken and was cancelled as well
  * leaves the room to the next. */
 static int await_room(struct pool *pool)
 {
-    hk_waiter w;
-    int rc;
+    int rc = hki_waiters_wait(&pool->submitters, &room_kind, pool);
 
-    hk_waiter_init(&w, &room_kind, pool);
-    w.data = pool;
-    hk_waiter_push(&pool->submitters, &w);
-    hk_lock_release(&pool->lock);
-    rc = hk_park(&w, abort_submit);
     hk_lock_acquire(&pool->lock);
     return rc;
 }
@@ -295,30 +274,16 @@ static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 static void close_pool(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
-    hk_waiter *w;
 
     hk_lock_acquire(&pool->lock);
-    while ((w = hk_waiter_pop(&pool->submitters)))
-        hk_wake(w, -EPIPE);
+    hki_waiters_wake_all(&pool->submitters, -EPIPE);
     hk_lock_release(&pool->lock);
-}
-
-static hk_verdict abort_join(hk_waiter *w)
-{
-    struct pool *pool = (struct pool *)w->data;
-    bool is_removed;
-
-    hk_lock_acquire(&pool->lock);
-    is_removed = hk_waiter_remove(&pool->joiners, w);
-    hk_lock_release(&pool->lock);
-    return is_removed ? HK_ABORTED : HK_PENDING;
 }
 
 static int join(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
     int rc = hk_cancelled();
-    hk_waiter w;
 
     if (rc < 0)
         return rc;
@@ -327,11 +292,7 @@ static int join(hk_executor *executor)
         hk_lock_release(&pool->lock);
         return hk_budget();
     }
-    hk_waiter_init(&w, &join_kind, pool);
-    w.data = pool;
-    hk_waiter_push(&pool->joiners, &w);
-    hk_lock_release(&pool->lock);
-    return hk_park(&w, abort_join);
+    return hki_waiters_wait(&pool->joiners, &join_kind, pool);
 }
 
 /* One that runs and was not told yet, with a reference; NULL: there is none. */
@@ -407,6 +368,7 @@ int hk_task_pool_new(const hk_task_pool_options *options, hk_executor **out)
         pool->options.running_max = RUNNING_MAX;
     if (!pool->options.queue_max)
         pool->options.queue_max = QUEUE_MAX;
+    pool->submitters.lock = pool->joiners.lock = &pool->lock;
     hki_executor_init(&pool->head, &pool_ops,
                       pool->options.name ? pool->options.name : "tasks");
     *out = &pool->head;

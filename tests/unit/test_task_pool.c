@@ -113,6 +113,38 @@ TASK_TEST(a_submit_that_waits_for_room_is_cancelled)
     return 0;
 }
 
+static int naps_in(void *pool)
+{
+    hk_future *f = naps_on(pool, 0);
+
+    CHECK_EQ(naps_await(f), -ECANCELED);
+    hk_future_free(f);
+    return 0;
+}
+
+/* The job comes into the queue after it was cancelled, and nobody might look there. */
+TASK_TEST(a_submit_that_was_given_room_is_cancelled)
+{
+    hk_executor *pool = pool_of_tasks(1, 1);
+    hk_future *running = naps_on(pool, HK_SECOND), *queued = naps_on(pool, 0);
+    int64_t begun_ns = hk_now();
+    hk_scope s;
+
+    hk_scope_open(&s);
+    CHECK_EQ(hk_spawn(&s, naps_in, pool), 0);
+    CHECK_EQ(hk_yield(), 0);
+    CHECK_EQ(hk_future_cancel(queued, HK_CANCEL), 0);
+    while (hk_future_try(queued, NULL) == -EAGAIN)
+        CHECK_EQ(hk_yield(), 0);
+    hk_scope_cancel(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK(hk_now() - begun_ns < HK_SECOND);
+    hk_future_free(queued);
+    hk_future_free(running);
+    hk_executor_free(pool);
+    return 0;
+}
+
 /* ---- order ---- */
 
 enum { ORDERED = 5 };
@@ -353,6 +385,7 @@ int main(void)
         cmocka_unit_test(no_more_run_at_once_than_may),
         cmocka_unit_test(a_submit_waits_for_room_or_says_that_there_is_none),
         cmocka_unit_test(a_submit_that_waits_for_room_is_cancelled),
+        cmocka_unit_test(a_submit_that_was_given_room_is_cancelled),
         cmocka_unit_test(jobs_begin_by_priority),
         cmocka_unit_test(queued_jobs_of_a_cancelled_scope_never_run),
         cmocka_unit_test(one_job_is_cancelled_queued_or_running),
