@@ -60,42 +60,46 @@ struct hki_job_death {
 };
 
 /*
- * The first part is all that a job of tasks or threads needs, and is kept small: it
- * goes from one processor's cache to another's. Only a *whole* job has the rest.
+ * The first part is all that a job of tasks or threads needs, and goes from one
+ * processor's cache to another's: who submits fills in two lines of it, and who runs it
+ * writes the rest, if anybody might ask for that. Only a *whole* job has the second
+ * part, and finds all of both zeroed.
  */
 struct hki_job {
-    hk_future future; /* first: an hk_future of a job is its job */
-
     /* ---- what to run: set by the front, immutable ---- */
-    struct hki_work work;  /* for pools of threads; always: its name, never NULL, and
-                            * the scope it belongs to; NULL: the background, detached */
+    struct hki_work work;  /* first. For pools of threads; always: its name, never NULL,
+                            * and the scope it belongs to; NULL: the background,
+                            * detached */
     hk_executor *executor; /* atomic: hk_then has one before */
-    uint32_t phase;        /* atomic: hki_job_phase */
-    uint32_t cancelled;    /* atomic: 1 + hk_cancel_how that was asked for */
     const hk_fn *fn;       /* of HK_FN; NULL: */
     hk_job_fn *plain;      /* of hk_submit */
-    hk_holder runner;      /* atomic: the task that runs it here; NULL: none */
-    uint64_t task;         /* atomic: of jobs that are tasks, the hk_task_id; or 0 */
     size_t image_size;
-    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
-    int32_t priority;                  /* higher ones first */
-    uint8_t attempt;                   /* 1: the first; the executor counts */
-    uint8_t attempts_max;              /* > 1: it is idempotent, and may be retried */
-    uint8_t is_task_cancelled;         /* atomic: cancel_of_task was used */
-    bool nowait      : 1;              /* as in hk_job_options */
+    /* ---- */
+    uint32_t phase;            /* atomic: hki_job_phase */
+    uint32_t cancelled;        /* atomic: 1 + hk_cancel_how that was asked for */
+    int32_t priority;          /* higher ones first */
+    uint8_t attempt;           /* 1: the first; the executor counts */
+    uint8_t attempts_max;      /* > 1: it is idempotent, and may be retried */
+    uint8_t is_task_cancelled; /* atomic: cancel_of_task was used */
+    bool nowait      : 1;      /* as in hk_job_options */
     bool is_detached : 1;
     bool is_counted  : 1; /* among those that an exit waits for */
     bool is_whole    : 1;
     bool has_image   : 1; /* the arguments lie in memory of its executor */
+    hk_future future;     /* its result comes with its end */
+    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
+    /* Once it has started, unless nobody has its future: */
+    hk_holder runner; /* atomic: the task that runs it here; NULL: none */
+    uint64_t task;    /* atomic: of jobs that are tasks, the hk_task_id; or 0 */
     union {
         hk_inbox_node message;                 /* until it starts */
         struct hki_task_cancel cancel_of_task; /* then; used once */
     };
-    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
 
     /* ---- of a whole job ---- */
-    uint64_t id; /* unique in this process */
-    void *image; /* if has_image; NULL: no longer */
+    uint64_t id;                       /* unique in this process */
+    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
+    void *image;                       /* if has_image; NULL: no longer */
     void (*image_free)(void *image);
     char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
     struct hki_guest guest;       /* of its scope, unless ops->has_tasks */
@@ -104,6 +108,14 @@ struct hki_job {
     struct hki_job *next; /* in its queue */
     void *own[5];
 };
+
+/* Who runs it, in this process; NULL: nobody yet. The caller has a reference. */
+static inline hk_holder hki_job_runner(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->phase, __ATOMIC_ACQUIRE) == HKI_JOB_STARTED
+               ? __atomic_load_n(&job->runner, __ATOMIC_RELAXED)
+               : NULL;
+}
 
 /* The packed arguments (exec/pack.h): this job's, as a rule behind its record. */
 static inline unsigned char *hki_job_image(const struct hki_job *job)
@@ -235,7 +247,8 @@ hk_future *hki_job_submit(struct hki_job *job);
 /* Makes it a guest of its scope, or one that an exit waits for. False: the scope is
  * cancelled. */
 bool hki_job_joins_scope(struct hki_job *job);
-bool hki_future_is_job(const hk_future *future);
+/* The job whose future it is; NULL: of none. */
+struct hki_job *hki_future_job(const hk_future *future);
 
 /* Of background jobs, for which an exit waits (exec/background.c). */
 void hki_background_job_begins(void);

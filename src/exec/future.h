@@ -56,16 +56,38 @@ struct hk_future {
     hk_waiter_queue waiters;
     struct hki_observer *observers;
     const struct hki_future_kind *kind; /* immutable */
-    void *data;                         /* the result */
+    void *data;                         /* the result; these are set before DONE */
     size_t size;
     void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
     void *release_ctx;
 };
 
+static inline void hki_future_no_result(hk_future *future)
+{
+    future->data = NULL;
+    future->size = 0;
+    future->release = NULL;
+    future->release_ctx = NULL;
+}
+
+/* All but the result. */
+static inline void hki_future_begin(hk_future *future, uint32_t state, uint32_t refs,
+                                    const struct hki_future_kind *kind)
+{
+    future->state = state;
+    future->refs = refs;
+    future->lock = (hk_lock){0};
+    future->rc = 0;
+    future->waiters = (hk_waiter_queue){NULL, NULL};
+    future->observers = NULL;
+    future->kind = kind;
+}
+
 static inline void hki_future_init(hk_future *future,
                                    const struct hki_future_kind *kind, uint32_t refs)
 {
-    *future = (hk_future){.refs = refs, .kind = kind};
+    hki_future_begin(future, 0, refs, kind);
+    hki_future_no_result(future);
 }
 
 /* Frees the result. The record may be freed then. */

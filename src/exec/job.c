@@ -14,9 +14,12 @@
 #include <stddef.h>
 #include <string.h>
 
-static struct hki_job *job_of(hk_future *future)
+/* What who submits writes, and who runs it reads. */
+_Static_assert(offsetof(struct hki_job, future.data) == 128, "two cache lines");
+
+static struct hki_job *job_of(const hk_future *future)
 {
-    return (struct hki_job *)(void *)future;
+    return hki_container_of((hk_future *)(uintptr_t)future, struct hki_job, future);
 }
 
 /* ---- the record ---- */
@@ -27,17 +30,21 @@ static size_t size_of_job(bool is_whole, size_t image_size)
            image_size;
 }
 
-static void job_free(hk_future *future)
+static void free_record(struct hki_job *job)
 {
-    struct hki_job *job = job_of(future);
     size_t size = size_of_job(job->is_whole, job->has_image ? 0 : job->image_size);
 
-    hki_future_fini(future);
-    if (job->fini)
+    if (HKI_UNLIKELY(job->is_whole && job->fini))
         job->fini(job);
-    if (job->has_image && job->image)
+    if (HKI_UNLIKELY(job->has_image && job->image))
         job->image_free(job->image);
     hki_job_memory_give(job, size);
+}
+
+static void job_free(hk_future *future)
+{
+    hki_future_fini(future);
+    free_record(job_of(future));
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
@@ -47,8 +54,8 @@ static int cancel_future(hk_future *future, hk_cancel_how how)
 
 static size_t holders(const hk_future *future, hk_holder *out, size_t max)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
-    hk_holder runner = __atomic_load_n(&job->runner, __ATOMIC_ACQUIRE);
+    const struct hki_job *job = job_of(future);
+    hk_holder runner = hki_job_runner(job);
 
     if (!runner)
         return 0;
@@ -62,12 +69,12 @@ static const struct hki_future_kind job_kind = {
     .holders = holders,
     .cancel = cancel_future,
     .free = job_free,
-    .small = offsetof(struct hki_job, small),
+    .small = offsetof(struct hki_job, small) - offsetof(struct hki_job, future),
 };
 
-bool hki_future_is_job(const hk_future *future)
+struct hki_job *hki_future_job(const hk_future *future)
 {
-    return future->kind == &job_kind;
+    return future->kind == &job_kind ? job_of(future) : NULL;
 }
 
 static hk_executor *executor_of(const struct hki_job *job)
@@ -121,8 +128,8 @@ static uint64_t next_id(void)
 /* Each by itself: a compiler would zero so many bytes by a loop that takes longer. */
 static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
-    hki_future_init(&job->future, &job_kind, 2);
-    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
+    /* It is set by its executor, and by nobody else. */
+    hki_future_begin(&job->future, HKI_FUTURE_SETTING, 2, &job_kind);
     job->work.run = NULL;
     job->work.scope = NULL;
     job->work.name = NULL;
@@ -131,10 +138,7 @@ static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_si
     job->cancelled = 0;
     job->fn = NULL;
     job->plain = NULL;
-    job->runner = NULL;
-    job->task = 0;
     job->image_size = image_size;
-    job->fini = NULL;
     job->priority = 0;
     job->attempt = 0;
     job->attempts_max = 1;
@@ -145,9 +149,9 @@ static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_si
 
 static void fill_in_rest(struct hki_job *job)
 {
-    size_t size = sizeof(*job) - offsetof(struct hki_job, id);
+    size_t begin = offsetof(struct hki_job, future.data);
 
-    memset((char *)job + offsetof(struct hki_job, id), 0, size);
+    memset((char *)job + begin, 0, sizeof(*job) - begin);
     job->is_whole = true;
     job->id = next_id();
     job->guest.cancel = guest_cancelled;
@@ -336,10 +340,10 @@ void hki_executor_await_holders(const hk_executor *executor)
 
 void hki_job_help(hk_future *future)
 {
-    const struct hki_job *job = job_of(future);
+    const struct hki_job *job = hki_future_job(future);
     hk_executor *executor;
 
-    if (!hki_future_is_job(future) || !job->is_whole || hk_worker_count() > 0)
+    if (!job || !job->is_whole || hk_worker_count() > 0)
         return; /* a loop has better things to do, and threads need no help */
     executor = hki_job_hold_executor(job);
     if (!executor)
@@ -412,6 +416,18 @@ static void finish(struct hki_job *job, int rc)
         hki_background_job_ends();
 }
 
+/* As finish, when nobody can see what has become of it. */
+static void forget(struct hki_job *job, int rc)
+{
+    bool is_counted = job->is_counted;
+
+    count_end(job, rc == -ECANCELED ? -EIDRM : rc);
+    HKI_HB_ACQUIRE(&job->future.refs);
+    free_record(job);
+    if (is_counted)
+        hki_background_job_ends();
+}
+
 static void check_first(struct hki_job *job)
 {
     HKI_ASSERT(!hki_future_is_done(&job->future), "a job is done once");
@@ -420,6 +436,7 @@ static void check_first(struct hki_job *job)
 void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size)
 {
     check_first(job);
+    hki_future_no_result(&job->future);
     if (rc >= 0) {
         int stored = hki_future_store(&job->future, result, size);
 
@@ -432,6 +449,12 @@ void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
                            hki_release_fn *release, void *ctx)
 {
     check_first(job);
+    if (is_forgotten(job)) {
+        if (release)
+            release(data, size, ctx);
+        forget(job, rc);
+        return;
+    }
     job->future.data = data;
     job->future.size = size;
     job->future.release = release;
@@ -444,7 +467,6 @@ void hki_job_run(struct hki_job *job)
     hk_result result = {.small = job->small};
     int rc;
 
-    __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELEASE);
     rc =
         hki_job_call(job->fn, job->plain, hki_job_image(job), job->image_size, &result);
     hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
@@ -454,9 +476,11 @@ int hki_task_job_run(void *arg)
 {
     struct hki_job *job = arg;
 
-    /* Before the start: who comes too late to drop it finds the id. */
-    if (!is_forgotten(job))
-        __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
+    /* Before the start: who comes too late to drop it finds them. */
+    if (!is_forgotten(job)) {
+        __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELAXED);
+        __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELAXED);
+    }
     if (HKI_UNLIKELY(hk_cancelled() < 0 || !hki_job_start(job)))
         hki_job_done(job, -ECANCELED, NULL, 0);
     else
@@ -539,7 +563,7 @@ int hki_job_drop_later(struct hki_job *job)
 
 int hk_future_error(const hk_future *future, hk_job_error *out)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    const struct hki_job *job = hki_future_job(future);
 
     if (!hki_future_is_done(future))
         return -EAGAIN;
@@ -547,7 +571,7 @@ int hk_future_error(const hk_future *future, hk_job_error *out)
     *out = (hk_job_error){.error = future->rc < 0 ? future->rc : 0,
                           .exit_status = -1,
                           .job = future->kind->name};
-    if (!hki_future_is_job(future))
+    if (!job)
         return 0;
     out->attempts = job->attempt;
     out->job = job->work.name;

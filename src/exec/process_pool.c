@@ -426,12 +426,12 @@ static pid_t worker_of(struct hki_process_pool *pool, const struct hki_job *job)
 
 pid_t hk_future_worker(const hk_future *future)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    const struct hki_job *job = hki_future_job(future);
     struct hki_process_pool *pool;
     hk_executor *executor;
     pid_t pid = 0;
 
-    if (!hki_future_is_job(future) || !(executor = hki_job_hold_executor(job)))
+    if (!job || !(executor = hki_job_hold_executor(job)))
         return 0;
     pool = process_pool_of(executor);
     if (pool) {

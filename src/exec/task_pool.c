@@ -104,7 +104,7 @@ static bool is_caller_a_job(const struct pool *pool)
     hk_holder here = hki_holder_here();
 
     for (const struct hki_job *job = pool->running; job; job = job->next)
-        if (__atomic_load_n(&job->runner, __ATOMIC_ACQUIRE) == here)
+        if (hki_job_runner(job) == here)
             return true;
     return false;
 }

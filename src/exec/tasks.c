@@ -24,8 +24,8 @@ int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_ho
     hk_task_id id = {0};
 
     (void)executor;
-    if (how != HK_CANCEL_QUEUED)
-        id.value = __atomic_load_n(&job->task, __ATOMIC_ACQUIRE);
+    if (how != HK_CANCEL_QUEUED && hki_job_runner(job))
+        id.value = __atomic_load_n(&job->task, __ATOMIC_RELAXED);
     if (!id.value || __atomic_exchange_n(&job->is_task_cancelled, 1, __ATOMIC_ACQ_REL))
         return 0;
     (void)hk_future_ref(&job->future);

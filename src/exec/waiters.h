@@ -16,8 +16,8 @@ struct hki_waiters {
     hk_waiter_queue queue;
 };
 
-/* With the lock, which it releases. Returns what it is woken with, or -ECANCELED when it
- * was not woken; the pool may be gone then. `pool` is for dumps. */
+/* With the lock, which it releases. Returns what it is woken with, or -ECANCELED when
+ * it was not woken; the pool may be gone then. `pool` is for dumps. */
 int hki_waiters_wait(struct hki_waiters *waiters, const hk_wait_kind *kind,
                      const void *pool);
 
