@@ -33,6 +33,7 @@
 
 /* ---- the queue ---- */
 
+/* The queue comes last: what is taken back from a worker goes there. */
 static bool look_for_cancels(struct hki_process_pool *pool,
                              struct hki_ended_jobs *ended)
 {
@@ -40,12 +41,12 @@ static bool look_for_cancels(struct hki_process_pool *pool,
 
     if (!__atomic_exchange_n(&pool->has_cancels, 0, __ATOMIC_SEQ_CST))
         return false;
+    for (uint32_t i = 0; i < pool->options.workers_max; i++)
+        hki_seat_look_for_cancels(&pool->seats[i], ended);
     for (job = hki_job_queue_take_dropped(&pool->queue); job; job = next) {
         next = job->next;
         hki_ended_jobs_add(ended, job, -ECANCELED);
     }
-    for (uint32_t i = 0; i < pool->options.workers_max; i++)
-        hki_seat_look_for_cancels(&pool->seats[i], ended);
     return true;
 }
 
