@@ -1,10 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shows that a cancelled job of a process pool always comes to its end, wherever the
- * cancel finds it: behind another one in its worker's channel. How: jobs that never end
- * by themselves; a cancel that is lost is a test that hangs.
+ * cancel finds it: on its way into the queue, behind another one in its worker's
+ * channel. How: jobs that never end by themselves; a cancel that is lost is a test that
+ * hangs.
  */
 #include "unit/process_test.h"
+
+#include <hocket/shared.h>
+
+/* ---- what runs in workers ---- */
+
+/* Says that it has begun, and ends when it is told to. */
+HK_FN(void, run_until_told, (hk_shared, shared))
+{
+    uint32_t *board = hk_shared_data(shared);
+
+    __atomic_store_n(&board[0], 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&board[1], __ATOMIC_ACQUIRE) == 0)
+        (void)usleep(100);
+}
+
+/* ---- help ---- */
+
+static uint32_t *new_board(hk_shared *shared)
+{
+    assert_int_equal(hk_shared_alloc(2 * sizeof(uint32_t), shared), 0);
+    memset(hk_shared_data(*shared), 0, shared->size);
+    return hk_shared_data(*shared);
+}
+
+static void await_word(const uint32_t *word)
+{
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
+        (void)usleep(100);
+}
 
 /* ---- tests ---- */
 
@@ -28,10 +58,73 @@ static void cancelled_jobs_behind_one_that_runs_never_begin(void **state)
     hk_executor_free(pool);
 }
 
+struct late {
+    hk_executor *pool;
+    hk_future *future;
+    bool is_waiting;
+};
+
+static int submit_late(void *arg)
+{
+    struct late *late = arg;
+
+    late->is_waiting = true;
+    late->future = run_for_ever_on(late->pool);
+    return 0;
+}
+
+static uint64_t queued_in(hk_executor *pool)
+{
+    hk_executor_stats stats;
+
+    hk_executor_stats_read(pool, &stats);
+    return stats.queued;
+}
+
+/* The task has got its room, but has not run since, when its scope is cancelled. */
+static int cancels_who_got_room(void *arg)
+{
+    struct late late = {.pool = arg};
+    hk_shared shared;
+    uint32_t *board = new_board(&shared);
+    hk_future *busy = run_until_told_on(late.pool, shared), *queued;
+    hk_scope s;
+
+    await_word(&board[0]);
+    queued = add_on(late.pool, 1, 2);
+    hk_scope_open(&s);
+    assert_int_equal(hk_spawn(&s, submit_late, &late), 0);
+    while (!late.is_waiting)
+        assert_int_equal(hk_yield(), 0);
+    __atomic_store_n(&board[1], 1, __ATOMIC_RELEASE);
+    while (queued_in(late.pool) > 1) /* its own counts */
+        (void)usleep(100);
+    hk_scope_cancel(&s);
+    (void)usleep(20000); /* the pool looks for cancelled jobs, and finds none */
+    assert_int_equal(hk_scope_join(&s), 0);
+    assert_int_equal(await_and_free(late.future), -EIDRM);
+    assert_int_equal(await_and_free(queued), 0);
+    assert_int_equal(await_and_free(busy), 0);
+    hk_shared_free(shared);
+    return 0;
+}
+
+static void a_job_that_is_cancelled_before_it_is_queued_ends(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 1, .queue_max = 1});
+
+    (void)state;
+    assert_int_equal(hk_run(cancels_who_got_room, pool, NULL), 0);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_jobs_behind_one_that_runs_never_begin),
+        cmocka_unit_test(a_job_that_is_cancelled_before_it_is_queued_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
