@@ -66,7 +66,7 @@ static bool has_jobs_left(const struct hki_seat *seat)
 
 static bool can_take(const struct hki_seat *seat)
 {
-    return seat->state == HKI_SEAT_READY && !seat->has_ended &&
+    return seat->state == HKI_SEAT_READY && !seat->has_ended && !seat->killed &&
            seat->requests_now == 0 && seat->jobs_now < seat->depth &&
            has_jobs_left(seat) && hki_channel_room(&seat->link->channel) > 1;
 }
@@ -256,9 +256,7 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended)
 
         if (*job) {
             hki_ended_jobs_add(ended, *job, store_result(seat, *job, &letter));
-            if (seat->asked == *job)
-                seat->asked = NULL;
-            *job = NULL;
+            hki_seat_let_go(seat, job);
             jobs++;
         }
         is_any = true;
@@ -266,7 +264,6 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended)
     }
     if (rc < 0)
         hki_seat_kill(seat, HKI_KILL_JUNK);
-    seat->jobs_now -= jobs;
     seat->jobs_done += jobs;
     if (jobs > 0)
         measure(seat, jobs);
@@ -306,13 +303,12 @@ void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended)
     struct hki_channel *channel = &seat->link->channel;
 
     for (uint32_t i = channel->filled - channel->emptied; i-- > 0;) {
-        uint32_t index = slot_index(channel->emptied + i);
-        struct hki_job *job = seat->jobs[index];
+        struct hki_job **place = &seat->jobs[slot_index(channel->emptied + i)];
+        struct hki_job *job = *place;
 
         if (!job || !hki_channel_revoke(channel, i))
             continue;
-        seat->jobs[index] = NULL;
-        seat->jobs_now--;
+        hki_seat_let_go(seat, place);
         if (hki_job_queue_push(&seat->pool->queue, job, true) < 0)
             hki_ended_jobs_add(ended, job, -ENOMEM);
     }

@@ -194,6 +194,14 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
 int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
                       int64_t now_ns);
 void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why);
+/* The job at this place among its jobs is its worker's no more. */
+static inline void hki_seat_let_go(struct hki_seat *seat, struct hki_job **place)
+{
+    if (seat->asked == *place)
+        seat->asked = NULL;
+    *place = NULL;
+    seat->jobs_now--;
+}
 /* Asks a worker that has no job to end. */
 void hki_seat_dismiss(struct hki_seat *seat);
 

@@ -410,16 +410,23 @@ static void ask_to_cancel(struct hki_seat *seat, const struct hki_job *victim,
     hki_channel_ask_to_cancel(&seat->link->channel, index);
 }
 
-/* The victim is the job that it has now; nothing else can begin, for all else was taken
- * back. */
+/* True: the victim is the job that it has now, and a kill hits nothing else: all that
+ * has not begun was taken back, all that is done was collected. What the worker says of
+ * the victim does not count, or it could hide from the kill. */
+static bool has_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                      const struct hki_job *victim, uint32_t *out_index)
+{
+    hki_take_back(seat, ended);
+    (void)hki_collect(seat, ended);
+    return hki_seat_of(seat->pool, victim, out_index) == seat;
+}
+
 static void end_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
                          const struct hki_job *victim)
 {
     uint32_t index;
 
-    hki_take_back(seat, ended);
-    if (hki_seat_of(seat->pool, victim, &index) != seat ||
-        !hki_channel_is_running(&seat->link->channel, index))
+    if (!has_begun(seat, ended, victim, &index))
         return;
     if (seat->pool->options.cancel_grace_ns > 0 &&
         how_cancelled(victim) == 1 + HK_CANCEL)
@@ -436,14 +443,12 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
         return;
     channel = &seat->link->channel;
     for (uint32_t i = channel->emptied; i != channel->filled; i++) {
-        uint32_t index = i % HKI_CHANNEL_SLOTS;
-        struct hki_job *job = seat->jobs[index];
+        struct hki_job **place = &seat->jobs[i % HKI_CHANNEL_SLOTS], *job = *place;
 
         if (how_cancelled(job) == 0)
             continue;
         if (hki_channel_revoke(channel, i - channel->emptied)) {
-            seat->jobs[index] = NULL;
-            seat->jobs_now--;
+            hki_seat_let_go(seat, place);
             hki_ended_jobs_add(ended, job, -ECANCELED);
         } else if (how_cancelled(job) > HK_CANCEL) {
             end_if_begun(seat, ended, job);
@@ -455,6 +460,7 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
                             int64_t now_ns)
 {
     int64_t next_ns;
+    uint32_t index;
 
     if (now_ns - seat->looked_ns >= LOOK_NS) {
         seat->looked_ns = now_ns;
@@ -467,7 +473,8 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
         seat->depth = 1;
         hki_take_back(seat, ended);
     }
-    if (seat->asked && now_ns >= seat->asked_until_ns)
+    if (seat->asked && now_ns >= seat->asked_until_ns &&
+        has_begun(seat, ended, seat->asked, &index))
         hki_seat_kill(seat, HKI_KILL_CANCEL);
     next_ns = seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
     if (seat->asked && !seat->killed && seat->asked_until_ns < next_ns)

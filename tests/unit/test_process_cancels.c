@@ -2,10 +2,12 @@
 /*
  * Shows that a cancelled job of a process pool always comes to its end, wherever the
  * cancel finds it: on its way into the queue, behind another one in its worker's
- * channel. How: jobs that never end by themselves; a cancel that is lost is a test that
- * hangs.
+ * channel, in a worker that hides that it runs. How: jobs that never end by themselves;
+ * a cancel that is lost is a test that hangs.
  */
 #include "unit/process_test.h"
+
+#include "exec/channel.h"
 
 #include <hocket/shared.h>
 
@@ -19,6 +21,27 @@ HK_FN(void, run_until_told, (hk_shared, shared))
     __atomic_store_n(&board[0], 1, __ATOMIC_RELEASE);
     while (__atomic_load_n(&board[1], __ATOMIC_ACQUIRE) == 0)
         (void)usleep(100);
+}
+
+/* Its slot says that it was taken back. */
+HK_FN(void, hide_and_run_for_ever, (hk_shared, shared))
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long first = 0, end;
+    struct hki_channel_memory *memory;
+    char line[512];
+
+    while (fgets(line, sizeof(line), maps))
+        if (strstr(line, "hocket-channel") &&
+            sscanf(line, "%lx-%lx", &first, &end) == 2)
+            break;
+    memory = (struct hki_channel_memory *)first;
+    for (int i = 0; i < HKI_CHANNEL_SLOTS; i++)
+        if (memory->slots[i].state == HKI_SLOT_TAKEN)
+            memory->slots[i].state = HKI_SLOT_REVOKED;
+    __atomic_store_n((uint32_t *)hk_shared_data(shared), 1, __ATOMIC_RELEASE);
+    for (;;)
+        (void)pause();
 }
 
 /* ---- help ---- */
@@ -120,11 +143,28 @@ static void a_job_that_is_cancelled_before_it_is_queued_ends(void **state)
     hk_executor_free(pool);
 }
 
+static void a_job_that_hides_that_it_runs_can_be_killed(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_shared shared;
+    uint32_t *board = new_board(&shared);
+    hk_future *future = hide_and_run_for_ever_on(pool, shared);
+
+    (void)state;
+    await_word(&board[0]);
+    assert_int_equal(hk_future_cancel(future, HK_KILL), 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    hk_shared_free(shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancelled_jobs_behind_one_that_runs_never_begin),
         cmocka_unit_test(a_job_that_is_cancelled_before_it_is_queued_ends),
+        cmocka_unit_test(a_job_that_hides_that_it_runs_can_be_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
