@@ -307,9 +307,11 @@ void hki_keeper_kill(struct hki_child *child)
 {
     hki_lock_acquire(&keeper.lock);
     child->is_killed = true;
-    /* By its group, if it has led one long enough; -ESRCH: dead, which will do. */
-    if (child->pid && hki_os_group_signal(child->pid, SIGKILL) < 0)
+    if (child->pid) {
+        /* It may not lead its group yet, and it may have left it. */
+        (void)hki_os_group_signal(child->pid, SIGKILL);
         hki_os_child_kill(child->pid, child->pidfd);
+    }
     hki_lock_release(&keeper.lock);
 }
 

@@ -2,8 +2,8 @@
 /*
  * Shows that a cancelled job of a process pool always comes to its end, wherever the
  * cancel finds it: on its way into the queue, behind another one in its worker's
- * channel, in a worker that hides that it runs. How: jobs that never end by themselves;
- * a cancel that is lost is a test that hangs.
+ * channel, in a worker that hides that it runs, or has left its process group. How:
+ * jobs that never end by themselves; a cancel that is lost is a test that hangs.
  */
 #include "unit/process_test.h"
 
@@ -40,6 +40,19 @@ HK_FN(void, hide_and_run_for_ever, (hk_shared, shared))
         if (memory->slots[i].state == HKI_SLOT_TAKEN)
             memory->slots[i].state = HKI_SLOT_REVOKED;
     __atomic_store_n((uint32_t *)hk_shared_data(shared), 1, __ATOMIC_RELEASE);
+    for (;;)
+        (void)pause();
+}
+
+/* Is no more in the group that it leads, in which a child of its stays. */
+HK_FN(void, leave_group_and_run_for_ever, (hk_shared, shared))
+{
+    int left = 0;
+
+    if (fork() > 0)
+        left = setpgid(0, getpgid(getppid())) == 0;
+    if (left)
+        __atomic_store_n((uint32_t *)hk_shared_data(shared), 1, __ATOMIC_RELEASE);
     for (;;)
         (void)pause();
 }
@@ -159,12 +172,31 @@ static void a_job_that_hides_that_it_runs_can_be_killed(void **state)
     hk_shared_free(shared);
 }
 
+static void a_job_that_leaves_its_process_group_can_be_killed(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_shared shared;
+    uint32_t *board = new_board(&shared);
+    hk_future *future = leave_group_and_run_for_ever_on(pool, shared);
+
+    (void)state;
+    await_word(&board[0]);
+    assert_int_equal(hk_future_cancel(future, HK_KILL), 0);
+    assert_int_equal(await_and_free(future), -EIDRM);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    hk_shared_free(shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* first: what forks must not have threads */
+        forked_unit_test(a_job_that_leaves_its_process_group_can_be_killed),
         cmocka_unit_test(cancelled_jobs_behind_one_that_runs_never_begin),
         cmocka_unit_test(a_job_that_is_cancelled_before_it_is_queued_ends),
         cmocka_unit_test(a_job_that_hides_that_it_runs_can_be_killed),
+        cmocka_unit_test(a_job_that_leaves_its_process_group_can_be_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
