@@ -77,7 +77,8 @@ static bool is_worn(struct hki_seat *seat)
 {
     const hk_process_options *options = &seat->pool->options;
 
-    if (seat->state != HKI_SEAT_READY || seat->jobs_now > 0 || seat->has_ended)
+    if (seat->state != HKI_SEAT_READY || seat->jobs_now > 0 || seat->has_ended ||
+        seat->requests_now > 0) /* which would end with it */
         return false;
     if (options->jobs_per_worker && seat->jobs_done >= options->jobs_per_worker)
         return true;

@@ -54,13 +54,16 @@ static void reply(struct hki_request *request, int status, const void *bytes,
 void hki_request_ended(const struct hki_job *job)
 {
     struct hki_request *request = job->own[HKI_OWN_REQUEST];
+    struct hki_seat *seat;
 
     if (!request)
         return;
     request->job = NULL;
-    if (!request->link->seat)
+    seat = request->link->seat;
+    if (!seat)
         return; /* its worker has died */
-    request->link->seat->requests_now--;
+    if (--seat->requests_now == 0)
+        seat->pool->must_ring = true; /* perhaps it is to be replaced */
     slot_of(request)->death[0] = job->death.signal;
     slot_of(request)->death[1] = job->death.exit_status;
     reply(request, hki_letter_outcome(job), job->future.data, job->future.size);
