@@ -200,6 +200,15 @@ HK_FN(void, start_one_and_forget, (hk_shared, shared))
     hk_future_free(count_when_told_on(hk_processes(), shared));
 }
 
+static int init_as_told(hk_bytes input, hk_result *result)
+{
+    hk_shared told;
+
+    (void)result;
+    memcpy(&told, input.data, sizeof(told));
+    return __atomic_load_n((int *)hk_shared_data(told), __ATOMIC_ACQUIRE);
+}
+
 HK_FN(hk_rc, make_pool)
 {
     hk_executor *pool;
@@ -360,6 +369,25 @@ static void a_worker_is_not_replaced_while_its_jobs_are_on_their_way(void **stat
     hk_shared_free(shared);
 }
 
+/* One worker there is, but that waits for the job. */
+static void a_job_that_no_other_worker_can_be_started_for_fails(void **state)
+{
+    hk_executor *pool;
+    hk_shared told;
+
+    (void)state;
+    assert_int_equal(hk_shared_alloc(sizeof(int), &told), 0);
+    *(int *)hk_shared_data(told) = 0;
+    pool = pool_of(&(hk_process_options){
+        .workers_max = 2, .init = init_as_told, .init_input = {&told, sizeof(told)}});
+    expect_add(pool, 1, 2);
+    __atomic_store_n((int *)hk_shared_data(told), -ENXIO, __ATOMIC_RELEASE);
+    expect_rc(sum_down_on(pool, 1), -ENXIO);
+    expect_add(pool, 1, 2); /* the first one is there as before */
+    hk_executor_free(pool);
+    hk_shared_free(told);
+}
+
 static void a_job_may_use_threads_and_tasks(void **state)
 {
     hk_executor *pool = pool_with(2);
@@ -407,6 +435,7 @@ int main(void)
         cmocka_unit_test(jobs_that_nobody_awaits_run_as_well),
         cmocka_unit_test(what_a_dead_worker_has_started_ends_with_it),
         cmocka_unit_test(a_worker_is_not_replaced_while_its_jobs_are_on_their_way),
+        cmocka_unit_test(a_job_that_no_other_worker_can_be_started_for_fails),
         cmocka_unit_test(a_job_may_use_threads_and_tasks),
         cmocka_unit_test(a_worker_has_no_pools_of_its_own),
     };
