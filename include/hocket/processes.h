@@ -86,7 +86,8 @@ typedef struct hk_process_options {
     uint64_t recycle_above_bytes;
     /* Called first in each worker with a copy of these bytes, for state of its own.
      * When it fails, or the worker dies in it, that is a failed start. A function of
-     * the program, as with hk_submit. */
+     * the program, as with hk_submit. Jobs that it submits to the pool are refused with
+     * -EDEADLK. */
     hk_job_fn *init;
     hk_bytes init_input; /* at most 208 bytes; copied */
     /* How long a worker that has nothing to do stays awake, nanoseconds; default: not

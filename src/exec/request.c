@@ -128,9 +128,10 @@ static int begin(struct hki_seat *seat, struct hki_request *request,
 {
     struct hki_process_pool *pool = seat->pool;
     struct hki_job *job = NULL;
-    int rc = pool->is_ending           ? -EPIPE
-             : is_one_free(pool, seat) ? make_job(pool, letter, &job)
-                                       : -EDEADLK;
+    bool may_wait = seat->state != HKI_SEAT_STARTING && is_one_free(pool, seat);
+    int rc = pool->is_ending ? -EPIPE
+             : may_wait      ? make_job(pool, letter, &job)
+                             : -EDEADLK;
 
     if (rc < 0)
         return rc;

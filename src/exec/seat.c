@@ -212,7 +212,7 @@ static void send_initializer(struct hki_seat *seat)
 }
 
 /* The last letter but those that load libraries is the initializer. */
-static bool look_at_initializer(struct hki_seat *seat)
+static bool look_at_initializer(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_channel *channel = &seat->link->channel;
     struct hki_letter letter;
@@ -228,6 +228,7 @@ static bool look_at_initializer(struct hki_seat *seat)
     if (channel->emptied != channel->filled)
         return true;
     if (letter.status >= 0) {
+        (void)hki_requests_look(seat, ended); /* those of the initializer */
         become_ready(seat);
         return true;
     }
@@ -236,14 +237,14 @@ static bool look_at_initializer(struct hki_seat *seat)
     return false;
 }
 
-static bool look_at_start(struct hki_seat *seat)
+static bool look_at_start(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_handshake *hands = hki_handshake_of(&seat->link->channel);
 
     if (seat->killed)
         return false;
     if (seat->is_initializing)
-        return look_at_initializer(seat);
+        return look_at_initializer(seat, ended);
     if (__atomic_load_n(&hands->answer, __ATOMIC_SEQ_CST) != HKI_ANSWER_READY)
         return false;
     if (seat->pool->options.init)
@@ -374,10 +375,10 @@ bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all
 
     if (seat->state == HKI_SEAT_EMPTY)
         return false;
-    is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
+    is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat, ended)
                  : all                            ? hki_collect(seat, ended)
                                                   : hki_collect_many(seat, ended);
-    if (seat->state != HKI_SEAT_STARTING)
+    if (seat->state != HKI_SEAT_STARTING || seat->is_initializing)
         is_changed |= hki_requests_look(seat, ended);
     if (!seat->has_ended)
         return is_changed;

@@ -200,6 +200,7 @@ HK_FN(void, start_one_and_forget, (hk_shared, shared))
     hk_future_free(count_when_told_on(hk_processes(), shared));
 }
 
+/* Initializers. */
 static int init_as_told(hk_bytes input, hk_result *result)
 {
     hk_shared told;
@@ -207,6 +208,13 @@ static int init_as_told(hk_bytes input, hk_result *result)
     (void)result;
     memcpy(&told, input.data, sizeof(told));
     return __atomic_load_n((int *)hk_shared_data(told), __ATOMIC_ACQUIRE);
+}
+
+static int init_by_a_job(hk_bytes input, hk_result *result)
+{
+    (void)input;
+    (void)result;
+    return await_and_free(add_on(hk_processes(), 1, 2));
 }
 
 HK_FN(hk_rc, make_pool)
@@ -388,6 +396,16 @@ static void a_job_that_no_other_worker_can_be_started_for_fails(void **state)
     hk_shared_free(told);
 }
 
+static void a_submit_in_an_initializer_is_refused(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .init = init_by_a_job});
+
+    (void)state;
+    expect_rc(add_on(pool, 1, 2), -EDEADLK);
+    hk_executor_free(pool);
+}
+
 static void a_job_may_use_threads_and_tasks(void **state)
 {
     hk_executor *pool = pool_with(2);
@@ -436,6 +454,7 @@ int main(void)
         cmocka_unit_test(what_a_dead_worker_has_started_ends_with_it),
         cmocka_unit_test(a_worker_is_not_replaced_while_its_jobs_are_on_their_way),
         cmocka_unit_test(a_job_that_no_other_worker_can_be_started_for_fails),
+        cmocka_unit_test(a_submit_in_an_initializer_is_refused),
         cmocka_unit_test(a_job_may_use_threads_and_tasks),
         cmocka_unit_test(a_worker_has_no_pools_of_its_own),
     };
