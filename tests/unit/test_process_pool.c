@@ -8,7 +8,10 @@
 
 #include <hocket/shared.h>
 
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* ---- what runs in workers ---- */
@@ -27,9 +30,31 @@ HK_FN(int, worker_pid)
     return (int)getpid();
 }
 
-/* Which of the things that a sandbox forbids can be done: bits. */
-HK_FN(unsigned, try_forbidden, (hk_str, path))
+/* A child in namespaces of its own. */
+static bool can_leave_namespaces(void)
 {
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, NULL, NULL, NULL, 0);
+
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+    return pid > 0;
+}
+
+/* Signals, in the program, what becomes of this pipe. */
+static bool can_make_own(pid_t pid)
+{
+    int fds[2];
+
+    return pipe(fds) == 0 && fcntl(fds[0], F_SETOWN, pid) == 0;
+}
+
+/* Which of the things that a sandbox forbids can be done: bits. The file at `existing`
+ * is none that the worker has made. */
+HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, existing))
+{
+    const struct rlimit limit = {1000, 1000};
     const bool can[] = {
         socket(AF_INET, SOCK_STREAM, 0) >= 0,
         open(path, O_CREAT | O_WRONLY, 0600) >= 0,
@@ -37,6 +62,13 @@ HK_FN(unsigned, try_forbidden, (hk_str, path))
         kill(getppid(), 0) == 0,
         syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != ENOSYS,
         execl("/bin/true", "true", NULL) != -1 || errno != EPERM,
+        truncate(existing, 0) == 0,
+        open(existing, O_RDONLY | O_TRUNC) >= 0,
+        chmod(existing, 0777) == 0,
+        can_make_own(getppid()),
+        prlimit(getppid(), RLIMIT_CPU, &limit, NULL) == 0,
+        ioctl(STDERR_FILENO, TIOCSTI, "x") == 0 || errno != EPERM,
+        can_leave_namespaces(),
     };
     unsigned bits = 0;
 
@@ -245,20 +277,29 @@ static void a_worker_has_the_limits_that_were_asked_for(void **state)
 
 static void a_sandboxed_worker_can_compute_and_read(void **state)
 {
+    char existing[] = "/tmp/hocket-existing-XXXXXX";
+    int fd = mkstemp(existing), rc, got;
     hk_executor *pool =
         pool_of(&(hk_process_options){.workers_max = 1, .sandbox = true});
-    hk_future *future = try_forbidden_on(pool, "/tmp/hocket-forbidden");
+    hk_future *future;
+    struct stat st;
     unsigned bits;
-    int rc = try_forbidden_await(future, &bits), got;
 
     (void)state;
+    assert_int_equal(write(fd, "text", 4), 4);
+    future = try_forbidden_on(pool, "/tmp/hocket-forbidden", existing);
+    rc = try_forbidden_await(future, &bits);
     hk_future_free(future);
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)close(fd);
+    (void)unlink(existing);
     if (rc == -ENOSYS) {
         hk_executor_free(pool);
         skip(); /* this kernel has no Landlock */
     }
     assert_int_equal(rc, 0);
     assert_int_equal(bits, 0);
+    assert_int_equal(st.st_size, 4);
     future = read_some_on(pool, "/proc/self/status");
     assert_int_equal(read_some_await(future, &got), 0);
     assert_int_equal(got, 1);
