@@ -35,18 +35,20 @@ static struct hki_child *child_of(struct hki_list *node)
 
 /* ---- starting a child ---- */
 
-/* Our environment, and the variable that makes a worker. NULL: no memory. */
+/* Our environment, if there is one (clearenv), and the variable that makes a worker.
+ * NULL: no memory. */
 static const char **worker_environment(void)
 {
     size_t count = 0;
     const char **copy;
 
-    while (environ[count])
+    while (environ && environ[count])
         count++;
     copy = hki_alloc((count + 2) * sizeof(*copy));
     if (!copy)
         return NULL;
-    memcpy(copy, environ, count * sizeof(*copy));
+    if (count > 0)
+        memcpy(copy, environ, count * sizeof(*copy));
     copy[count] = HKI_WORKER_VARIABLE "=1";
     return copy;
 }
