@@ -282,7 +282,7 @@ void hki_seat_dismiss(struct hki_seat *seat)
 
 static struct hki_job_death death_of(const struct hki_seat *seat)
 {
-    struct hki_job_death death = {.died = true};
+    struct hki_job_death death = {.died = true, .exit_status = -1};
 
     if (seat->killed == HKI_KILL_STOPPED)
         death.signal = SIGSTOP;
