@@ -29,23 +29,22 @@ static struct hki_slot *slot_of(const struct hki_request *request)
 
 /* ---- back to the worker ---- */
 
+/* What is written into the slot is not read again. */
 static void reply(struct hki_request *request, int status, const void *bytes,
                   size_t size)
 {
     struct hki_slot *slot = slot_of(request);
+    bool is_large = status >= 0 && size > HKI_SLOT_INLINE_BYTES;
 
-    slot->place = HKI_PLACE_SLOT;
-    slot->length = status < 0 ? 0 : size;
-    if (slot->length > HKI_SLOT_INLINE_BYTES) {
+    if (is_large) {
         request->block = hki_heap_alloc(size);
-        slot->place = HKI_PLACE_HEAP;
-        if (request->block)
-            slot->offset = hki_heap_offset(request->block);
-        else
-            status = -ENOMEM;
+        status = request->block ? status : -ENOMEM;
     }
     if (status >= 0 && size > 0)
-        memcpy(request->block ? request->block : slot->bytes, bytes, size);
+        memcpy(is_large ? request->block : slot->bytes, bytes, size);
+    slot->place = is_large ? HKI_PLACE_HEAP : HKI_PLACE_SLOT;
+    slot->offset = is_large && status >= 0 ? hki_heap_offset(request->block) : 0;
+    slot->length = status < 0 ? 0 : size;
     slot->status = status;
     __atomic_exchange_n(&slot->state, HKI_SLOT_DONE, __ATOMIC_SEQ_CST);
     hki_bell_ring(&request->link->channel.memory->clerk_bell);
