@@ -195,6 +195,26 @@ static void release_result(void *data, size_t size, void *ctx)
     hki_link_unref(link);
 }
 
+static bool is_text(const struct hki_job *job)
+{
+    return job->fn && job->fn->result.kind == HK_FIELD_STR;
+}
+
+/* A text says itself where it ends, and its worker could go on to write there: so it is
+ * copied. Not by what the worker says of its length, which may be more than memory. */
+static int store_text(struct hki_seat *seat, hk_future *future,
+                      const struct hki_letter *letter)
+{
+    size_t length = strnlen(letter->bytes, letter->length);
+    bool has_end = length < letter->length;
+    int rc = hki_future_store(future, letter->bytes, length + has_end);
+
+    if (rc == 0 && has_end)
+        ((char *)future->data)[length] = '\0';
+    hki_channel_give_back(&seat->link->channel, letter->bytes);
+    return rc < 0 ? rc : letter->status;
+}
+
 /* Puts a result into the job's future, which nobody reads before it is done. */
 static int store_result(struct hki_seat *seat, struct hki_job *job,
                         const struct hki_letter *letter)
@@ -208,6 +228,8 @@ static int store_result(struct hki_seat *seat, struct hki_job *job,
 
         return rc < 0 ? rc : letter->status;
     }
+    if (is_text(job))
+        return store_text(seat, future, letter);
     __atomic_fetch_add(&seat->link->refs, 1, __ATOMIC_RELAXED);
     future->data = (void *)(uintptr_t)letter->bytes;
     future->size = letter->length;
