@@ -40,9 +40,7 @@ static uint32_t slot_index(uint32_t position)
     return position % HKI_CHANNEL_SLOTS;
 }
 
-/* Libraries must be loaded before their functions are called. False: there is no room
- * for all of that. */
-static bool send_modules(struct hki_seat *seat, uint32_t wanted)
+bool hki_seat_send_modules(struct hki_seat *seat, uint32_t wanted)
 {
     struct hki_channel *channel = &seat->link->channel;
 
@@ -101,7 +99,7 @@ static bool send_job(struct hki_seat *seat, struct hki_job *job)
 {
     struct hki_channel *channel = &seat->link->channel;
 
-    if (!send_modules(seat, hki_letter_job_module(job)))
+    if (!hki_seat_send_modules(seat, hki_letter_job_module(job)))
         return false;
     if (seat->jobs_now++ == 0)
         seat->progress_ns = hki_os_now_ns();

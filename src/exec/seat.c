@@ -7,7 +7,6 @@
 #include "exec/heap.h"
 #include "exec/letter.h"
 #include "sys/os.h"
-#include "sys/os_module.h"
 #include "sys/os_shm.h"
 
 #include <errno.h>
@@ -190,17 +189,16 @@ static void become_ready(struct hki_seat *seat)
     pool->stats.step[0] = '\0';
 }
 
+/* Or some of the libraries that it needs. */
 static void send_initializer(struct hki_seat *seat)
 {
     struct hki_process_pool *pool = seat->pool;
     struct hki_channel *channel = &seat->link->channel;
     struct hki_slot *slot;
 
-    while (seat->modules < hki_letter_module(pool->init_function)) {
-        hki_letter_write_load(hki_channel_slot(channel),
-                              hki_os_module_path(++seat->modules));
-        hki_channel_send(channel);
-    }
+    seat->is_initializing = true;
+    if (!hki_seat_send_modules(seat, hki_letter_module(pool->init_function)))
+        return;
     slot = hki_channel_slot(channel);
     slot->what = HKI_LETTER_PLAIN;
     slot->function = pool->init_function;
@@ -208,7 +206,7 @@ static void send_initializer(struct hki_seat *seat)
     slot->length = pool->options.init_input.size;
     memcpy(slot->bytes, pool->init_input, pool->options.init_input.size);
     hki_channel_send(channel);
-    seat->is_initializing = true;
+    seat->has_its_initializer = true;
 }
 
 /* The last letter but those that load libraries is the initializer. */
@@ -225,6 +223,8 @@ static bool look_at_initializer(struct hki_seat *seat, struct hki_ended_jobs *en
         return false;
     }
     hki_channel_release(channel);
+    if (!seat->has_its_initializer)
+        send_initializer(seat);
     if (channel->emptied != channel->filled)
         return true;
     if (letter.status >= 0) {

@@ -8,6 +8,8 @@
 
 #include <hocket/shared.h>
 
+#include <dlfcn.h>
+#include <fenv.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -242,6 +244,63 @@ static void an_initializer_makes_the_state_of_each_worker(void **state)
     hk_executor_free(pool);
 }
 
+/* Returns 0, whatever it is called with; in a library that was loaded by the path. */
+static hk_job_fn *function_of_copy(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    hk_job_fn *fn;
+
+    assert_non_null(library);
+    *(void **)&fn = dlsym(library, "fegetround");
+    assert_non_null(fn);
+    return fn;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY), out = open(to, O_CREAT | O_WRONLY | O_TRUNC, 0700);
+    char bytes[65536];
+    ssize_t got;
+
+    while ((got = read(in, bytes, sizeof(bytes))) > 0)
+        assert_int_equal(write(out, bytes, (size_t)got), got);
+    (void)close(in);
+    (void)close(out);
+}
+
+/* More than there are slots in a channel, all of which come before the function that
+ * needs the last one: a job, and an initializer. */
+static void functions_of_many_libraries_run_in_workers(void **state)
+{
+    enum { LIBRARIES = 100 };
+    char dir[] = "/tmp/hocket-libraries-XXXXXX", path[sizeof(dir) + 16];
+    hk_executor *pool = pool_with(1);
+    hk_job_fn *last = NULL;
+    Dl_info info;
+
+    (void)state;
+    assert_true(dladdr((void *)(uintptr_t)fegetround, &info));
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < LIBRARIES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d.so", dir, i);
+        copy_file(info.dli_fname, path);
+        last = function_of_copy(path);
+        assert_int_equal(await_and_free(hk_submit(pool, last, NULL, 0)), 0);
+    }
+    hk_executor_free(pool);
+    pool = pool_of(&(hk_process_options){.workers_max = 1, .init = last});
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    pool = pool_with(1);
+    assert_int_equal(await_and_free(hk_submit(pool, last, NULL, 0)), 0);
+    hk_executor_free(pool);
+    for (int i = 0; i < LIBRARIES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d.so", dir, i);
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+}
+
 static void a_worker_is_replaced_after_its_jobs(void **state)
 {
     hk_executor *pool =
@@ -447,6 +506,7 @@ int main(void)
         cmocka_unit_test(a_result_outlives_its_worker_and_its_pool),
         cmocka_unit_test(many_jobs_each_have_their_own_result),
         cmocka_unit_test(an_initializer_makes_the_state_of_each_worker),
+        cmocka_unit_test(functions_of_many_libraries_run_in_workers),
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
