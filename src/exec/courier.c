@@ -6,7 +6,7 @@
  * work, which tells when it has no more, he does not stay.
  *
  * What workers write into the bell may be wrong, so while jobs are out he never sleeps
- * for longer than hki_seat_tick says.
+ * for longer than hki_seat_tick says, and else for a second.
  */
 #include "exec/process_pool.h"
 
@@ -25,9 +25,11 @@
 
 /* A submitter that finds an idle worker does not wake the courier, who yet must see
  * when that worker is stopped. So he looks up now and then, until there was no job for
- * long: then he rests, and the next submitter wakes him. */
+ * long: then he rests, and the next submitter wakes him, unless a worker has silenced
+ * the bell. */
 #define IDLE_LOOK_NS (100 * MS)
 #define REST_AFTER_NS (1000 * MS)
+#define REST_LOOK_NS (1000 * MS)
 
 /* He stays awake for so long when he is needed, though nothing changes. */
 #define STAY_NS (INT64_C(20) * 1000)
@@ -149,11 +151,11 @@ static bool look(struct hki_process_pool *pool, struct hki_ended_jobs *ended, bo
 /* With the lock. When to look again, if nobody rings. */
 static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    int64_t now_ns = hki_os_now_ns(), next_ns = INT64_MAX;
+    int64_t now_ns = hki_os_now_ns(), next_ns = now_ns + REST_LOOK_NS;
 
     if (pool->queue.count > 0 || pool->is_try_due) {
         hki_seats_start(pool, now_ns);
-        if (pool->next_start_ns > now_ns)
+        if (pool->next_start_ns > now_ns && pool->next_start_ns < next_ns)
             next_ns = pool->next_start_ns;
     }
     for (uint32_t i = 0; i < pool->options.workers_max; i++) {

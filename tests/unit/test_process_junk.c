@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows that what a worker has sent stays as it was checked, though the worker can
- * still write where it lies. How: a thread of the worker goes on after its job.
+ * Shows that a worker which writes what it likes into the memory that it shares with
+ * the program gains nothing by it: what it has sent stays as it was checked, and nobody
+ * sleeps for ever. How: a thread of the worker goes on after its job.
  */
 #include "unit/process_test.h"
 
-#include "exec/channel.h"
+#include "exec/handshake.h"
 
 #include <hocket/shared.h>
 
@@ -18,18 +19,22 @@ struct board {
     uint32_t is_awaited, is_spoilt; /* atomic */
 };
 
-static struct hki_channel_memory *find_channel(void)
+static void *find_mapped(const char *name)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
     unsigned long first = 0, end;
     char line[512];
 
     while (fgets(line, sizeof(line), maps))
-        if (strstr(line, "hocket-channel") &&
-            sscanf(line, "%lx-%lx", &first, &end) == 2)
+        if (strstr(line, name) && sscanf(line, "%lx-%lx", &first, &end) == 2)
             break;
     (void)fclose(maps);
-    return (struct hki_channel_memory *)first;
+    return (void *)first;
+}
+
+static struct hki_channel_memory *find_channel(void)
+{
+    return find_mapped("hocket-channel");
 }
 
 static void await_word(const uint32_t *word)
@@ -58,6 +63,30 @@ HK_FN(hk_str, text_to_be_spoilt, (hk_shared, shared), (size_t, length))
     if (pthread_create(&thread, NULL, spoil_results, hk_shared_data(shared)) != 0)
         _exit(1);
     return text;
+}
+
+/* Whoever sleeps seems to be awake. */
+static void *silence(void *arg)
+{
+    const struct hki_channel channel = {.memory = find_channel()};
+    char *heap = find_mapped("hocket-heap");
+    struct hki_desk *desk =
+        (struct hki_desk *)(heap + hki_handshake_of(&channel)->desk_offset);
+
+    for (;;) {
+        __atomic_store_n(&desk->courier.armed, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&desk->waiter.armed, 0, __ATOMIC_SEQ_CST);
+        (void)usleep(50);
+    }
+    return arg;
+}
+
+HK_FN(void, silence_bells)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, silence, NULL) != 0)
+        _exit(1);
 }
 
 /* ---- tests ---- */
@@ -89,10 +118,24 @@ static void a_text_is_as_long_as_it_was(void **state)
     hk_shared_free(shared);
 }
 
+/* When there was nothing to do for so long that the pool rests. */
+static void a_pool_whose_bells_do_not_ring_goes_on(void **state)
+{
+    hk_executor *pool = pool_with(2);
+
+    (void)state;
+    assert_int_equal(await_and_free(silence_bells_on(pool)), 0);
+    (void)usleep(1500 * 1000);
+    assert_int_equal(await_and_free(die_by_on(pool, SIGKILL)), -EOWNERDEAD);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_is_as_long_as_it_was),
+        cmocka_unit_test(a_pool_whose_bells_do_not_ring_goes_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
