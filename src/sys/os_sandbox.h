@@ -8,8 +8,9 @@
  *
  *     gain no privileges, and execute no program (no_new_privs, seccomp);
  *     make no socket and no io_uring, trace nobody, send no signal but to the calling
- *     process, enter no namespace, mount and load nothing (seccomp);
- *     write, make, remove and rename no file by its path (Landlock).
+ *     process, limit nobody else, enter no namespace, mount and load nothing (seccomp);
+ *     write, cut short, make, remove and rename no file by its path, and change no
+ *     file's owner, mode, times and attributes (Landlock, seccomp).
  *
  * What is open stays open, memory that is shared stays shared, files can be read.
  * 0; -ENOSYS: the kernel cannot do all of that; then some of it may be in force.
