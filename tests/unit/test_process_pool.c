@@ -8,8 +8,13 @@
 
 #include <hocket/shared.h>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 /* ---- what runs in workers ---- */
 
@@ -27,9 +32,18 @@ HK_FN(int, worker_pid)
     return (int)getpid();
 }
 
-/* Which of the things that a sandbox forbids can be done: bits. */
-HK_FN(unsigned, try_forbidden, (hk_str, path))
+static bool may_be_told_of_news(int fd, pid_t who)
 {
+    return fcntl(fd, F_SETOWN, who) == 0 || ioctl(fd, FIOSETOWN, &who) == 0;
+}
+
+/* Which of the things that a sandbox forbids can be done: bits. `path` is not there,
+ * `file` is. */
+HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, file))
+{
+    const struct rlimit little = {.rlim_cur = 1000, .rlim_max = 1000};
+    char key = '\n';
+    int pair[2];
     const bool can[] = {
         socket(AF_INET, SOCK_STREAM, 0) >= 0,
         open(path, O_CREAT | O_WRONLY, 0600) >= 0,
@@ -37,12 +51,36 @@ HK_FN(unsigned, try_forbidden, (hk_str, path))
         kill(getppid(), 0) == 0,
         syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != ENOSYS,
         execl("/bin/true", "true", NULL) != -1 || errno != EPERM,
+        socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0,
+        truncate(file, 1) == 0,
+        open(file, O_RDONLY | O_TRUNC) >= 0,
+        chmod(file, 0777) == 0,
+        fchmod(open(file, O_RDONLY), 0777) == 0,
+        utimensat(AT_FDCWD, file, NULL, 0) == 0,
+        setxattr(file, "user.a", "b", 1, 0) == 0,
+        rename(file, path) == 0,
+        may_be_told_of_news(STDIN_FILENO, getppid()),
+        prlimit(getppid(), RLIMIT_CPU, &little, NULL) == 0,
+        ioctl(STDIN_FILENO, TIOCSTI, &key) == 0 || errno != EPERM,
+        syscall(1000) >= 0 || errno != ENOSYS, /* what is newer than the sandbox */
     };
     unsigned bits = 0;
 
     for (unsigned i = 0; i < sizeof(can) / sizeof(can[0]); i++)
         bits |= (unsigned)can[i] << i;
     return bits;
+}
+
+/* The kinds of executors that a worker has. */
+HK_FN(hk_rc, add_elsewhere, (int, kind))
+{
+    hk_executor *const on[] = {hk_tasks(), hk_threads(), hk_processes()};
+    hk_future *future = add_on(on[kind], 40, 2);
+    long sum = 0;
+    int rc = add_await(future, &sum);
+
+    hk_future_free(future);
+    return rc < 0 ? rc : (int)sum;
 }
 
 HK_FN(int, read_some, (hk_str, path))
@@ -247,11 +285,15 @@ static void a_sandboxed_worker_can_compute_and_read(void **state)
 {
     hk_executor *pool =
         pool_of(&(hk_process_options){.workers_max = 1, .sandbox = true});
-    hk_future *future = try_forbidden_on(pool, "/tmp/hocket-forbidden");
+    char file[] = "/tmp/hocket-victim-XXXXXX";
+    int fd = mkstemp(file);
+    hk_future *future = try_forbidden_on(pool, "/tmp/hocket-forbidden", file);
     unsigned bits;
     int rc = try_forbidden_await(future, &bits), got;
 
     (void)state;
+    (void)close(fd);
+    (void)unlink(file);
     hk_future_free(future);
     if (rc == -ENOSYS) {
         hk_executor_free(pool);
@@ -266,6 +308,22 @@ static void a_sandboxed_worker_can_compute_and_read(void **state)
     expect_add(pool, 1, 2);
     assert_int_equal(await_and_free(die_by_on(pool, SIGSEGV)), -EOWNERDEAD);
     expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
+/* Without a ring, also where the environment asks for one. */
+static void a_sandboxed_worker_has_every_executor(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .sandbox = true});
+
+    (void)state;
+    if (await_and_free(add_on(pool, 1, 2)) == -ENOSYS) {
+        hk_executor_free(pool);
+        skip(); /* this kernel has no Landlock */
+    }
+    for (int kind = 0; kind < 3; kind++)
+        assert_int_equal(await_and_free(add_elsewhere_on(pool, kind)), 42);
     hk_executor_free(pool);
 }
 
@@ -395,6 +453,7 @@ int main(void)
         forked_unit_test(a_worker_is_replaced_after_its_jobs),
         forked_unit_test(a_worker_has_the_limits_that_were_asked_for),
         forked_unit_test(a_sandboxed_worker_can_compute_and_read),
+        forked_unit_test(a_sandboxed_worker_has_every_executor),
         forked_unit_test(jobs_of_a_higher_priority_start_first),
         forked_unit_test(a_full_queue_refuses_or_holds_back),
         forked_unit_test(terminate_ends_what_runs_and_what_waits),
@@ -409,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
+        cmocka_unit_test(a_sandboxed_worker_has_every_executor),
         cmocka_unit_test(jobs_of_a_higher_priority_start_first),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),
