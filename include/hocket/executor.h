@@ -74,7 +74,7 @@ typedef struct hk_job_options {
      * worker that had it died. Only for what may safely happen twice. */
     uint32_t attempts_max;
     /* Names the job for ever: an executor that keeps jobs runs one of this name once.
-     * Copied. */
+     * (None of those that are made here does.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
     bool nowait;      /* a full queue fails the future with -EAGAIN */

@@ -105,7 +105,8 @@ typedef struct hk_process_options {
      * and write, make, remove and change no file by its path (no_new_privs, seccomp,
      * Landlock). What they can still do: use up processor time and, without
      * memory_max_bytes, memory; write to the program's standard output and error, and
-     * into all shared memory; read every file that the program could. Where the kernel cannot do that, no worker starts: jobs fail with -ENOSYS. */
+     * into all shared memory; read every file that the program could. Where the kernel
+     * cannot do that, no worker starts: jobs fail with -ENOSYS. */
     bool sandbox;
     /* Each worker is bound to one of the processors, in turn. */
     bool bind_processors;
