@@ -74,7 +74,7 @@ typedef struct hk_job_options {
      * worker that had it died. Only for what may safely happen twice. */
     uint32_t attempts_max;
     /* Names the job for ever: an executor that keeps jobs runs one of this name once.
-     * Copied. */
+     * (None of those that are made here does.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
     bool nowait;      /* a full queue fails the future with -EAGAIN */
@@ -151,11 +151,13 @@ HK_API void hk_blocking_end(void);
  * executors that need no making cannot be closed: panic. */
 HK_API void hk_executor_close(hk_executor *executor);
 /* Closes it, and waits until every job has ended. 0 or -ECANCELED (still closed);
- * -EBADF: in an exit handler, of jobs that cannot end any more. */
+ * -EDEADLK: a job of it waits for itself (at once on threads; elsewhere when nothing
+ * else runs); -EBADF: in an exit handler, of jobs that cannot end any more. */
 HK_API int hk_executor_join(hk_executor *executor);
 /* Closes it, and cancels every job; in worker processes, kills them. Never blocks. */
 HK_API void hk_executor_terminate(hk_executor *executor);
-/* Joins it, shielded, and frees it. NULL is fine. Not by a job of its own. */
+/* Joins it, shielded, and frees it; what shall not be waited for is terminated before.
+ * NULL is fine. By a job of its own: panic. */
 HK_API void hk_executor_free(hk_executor *executor);
 
 /* A snapshot; every number since its start unless said. */

@@ -102,10 +102,12 @@ typedef struct hk_process_options {
     uint64_t processes_max; /* of the user on this machine, not of the worker */
     bool core_dumps;        /* a crash may leave a core file; default: none */
     /* Workers that can compute and read files, and no more: they gain no privileges,
-     * execute nothing, have no network and no io_uring, signal, limit and trace nobody
-     * else, and write, change, make and remove no file by its path (no_new_privs,
-     * seccomp, Landlock).
-     * Where the kernel cannot do that, no worker starts: jobs fail with -ENOSYS. */
+     * execute nothing, have no sockets and no io_uring, signal and trace nobody else,
+     * and write, make, remove and change no file by its path (no_new_privs, seccomp,
+     * Landlock). What they can still do: use up processor time and, without
+     * memory_max_bytes, memory; write to the program's standard output and error, and
+     * into all shared memory; read every file that the program could. Where the kernel
+     * cannot do that, no worker starts: jobs fail with -ENOSYS. */
     bool sandbox;
     /* Each worker is bound to one of the processors, in turn. */
     bool bind_processors;

@@ -21,6 +21,7 @@
 #ifndef HKI_EXEC_EXECUTOR_H
 #define HKI_EXEC_EXECUTOR_H
 
+#include "base/assert.h"
 #include "core/workers.h"
 #include "exec/future.h"
 #include "exec/work.h"
@@ -233,6 +234,13 @@ int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
 void hki_job_arrived(struct hki_job *job);
 
 /* ---- for the front ---- */
+
+/* What is left when nobody has looked whether a pool was made. */
+static inline void hki_check_executor(const hk_executor *on)
+{
+    if (HKI_UNLIKELY(!on))
+        hki_panic("an executor is NULL, where one is used");
+}
 
 /* A job for `on`, which may be a view; the image is to be filled. NULL: no memory. */
 struct hki_job *hki_job_new(hk_executor *on, size_t image_size);

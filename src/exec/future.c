@@ -100,10 +100,18 @@ static bool watch(hk_future *future)
              HKI_FUTURE_DONE);
 }
 
+/* No call that makes a future gives NULL: it is a place that was never filled. */
+static inline void check_there(const hk_future *future)
+{
+    if (HKI_UNLIKELY(!future))
+        hki_panic("a future is NULL, where one is awaited, cancelled or stood on");
+}
+
 bool hki_future_observe(hk_future *future, struct hki_observer *observer)
 {
     bool pending;
 
+    check_there(future);
     hk_lock_acquire(&future->lock);
     observer->link = NULL;
     pending = watch(future);
@@ -209,8 +217,10 @@ static bool is_own(const hk_future *future)
 
 int hk_future_await(hk_future *future, hk_bytes *out)
 {
-    int rc = hk_cancelled();
+    int rc;
 
+    check_there(future);
+    rc = hk_cancelled();
     if (rc < 0)
         return rc;
     if (!hki_future_is_done(future))
@@ -272,6 +282,7 @@ const hk_waitable hk_future_waiting = {
 
 hk_future *hk_future_ref(hk_future *future)
 {
+    check_there(future);
     if (__atomic_load_n(&future->refs, __ATOMIC_RELAXED))
         __atomic_add_fetch(&future->refs, 1, __ATOMIC_RELAXED);
     return future;
@@ -367,6 +378,7 @@ int hk_future_fail(hk_future *future, int error)
 
 int hk_future_cancel(hk_future *future, hk_cancel_how how)
 {
+    check_there(future);
     if (hki_future_is_done(future))
         return -EALREADY;
     if (future->kind->cancel)

@@ -179,6 +179,7 @@ static struct hki_job *job_new(hk_executor *on, size_t image_size, bool is_whole
     struct hki_job *job;
     void *image;
 
+    hki_check_executor(on);
     if (image_size > SIZE_MAX / 2)
         return NULL;
     if (!on->ops) {
@@ -210,7 +211,8 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
 {
     struct hki_job *job;
 
-    if (HKI_UNLIKELY(!on->ops || !on->ops->has_tasks || image_size > SIZE_MAX / 2))
+    if (HKI_UNLIKELY(!on || !on->ops || !on->ops->has_tasks ||
+                     image_size > SIZE_MAX / 2))
         return job_new(on, image_size, false);
     job = hki_job_memory_take(size_of_job(false, image_size));
     if (HKI_LIKELY(job))

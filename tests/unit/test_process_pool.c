@@ -10,11 +10,14 @@
 
 #include <dlfcn.h>
 #include <fenv.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 /* ---- what runs in workers ---- */
 
@@ -44,19 +47,18 @@ static bool can_leave_namespaces(void)
     return pid > 0;
 }
 
-/* Signals, in the program, what becomes of this pipe. */
-static bool can_make_own(pid_t pid)
+static bool may_be_told_of_news(int fd, pid_t who)
 {
-    int fds[2];
-
-    return pipe(fds) == 0 && fcntl(fds[0], F_SETOWN, pid) == 0;
+    return fcntl(fd, F_SETOWN, who) == 0 || ioctl(fd, FIOSETOWN, &who) == 0;
 }
 
-/* Which of the things that a sandbox forbids can be done: bits. The file at `existing`
- * is none that the worker has made. */
-HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, existing))
+/* Which of the things that a sandbox forbids can be done: bits. `path` is not there,
+ * `file` is. */
+HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, file))
 {
-    const struct rlimit limit = {1000, 1000};
+    const struct rlimit little = {.rlim_cur = 1000, .rlim_max = 1000};
+    char key = '\n';
+    int pair[2];
     const bool can[] = {
         socket(AF_INET, SOCK_STREAM, 0) >= 0,
         open(path, O_CREAT | O_WRONLY, 0600) >= 0,
@@ -64,19 +66,37 @@ HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, existing))
         kill(getppid(), 0) == 0,
         syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != ENOSYS,
         execl("/bin/true", "true", NULL) != -1 || errno != EPERM,
-        truncate(existing, 0) == 0,
-        open(existing, O_RDONLY | O_TRUNC) >= 0,
-        chmod(existing, 0777) == 0,
-        can_make_own(getppid()),
-        prlimit(getppid(), RLIMIT_CPU, &limit, NULL) == 0,
-        ioctl(STDERR_FILENO, TIOCSTI, "x") == 0 || errno != EPERM,
+        socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0,
+        truncate(file, 1) == 0,
+        open(file, O_RDONLY | O_TRUNC) >= 0,
+        chmod(file, 0777) == 0,
+        fchmod(open(file, O_RDONLY), 0777) == 0,
+        utimensat(AT_FDCWD, file, NULL, 0) == 0,
+        setxattr(file, "user.a", "b", 1, 0) == 0,
+        rename(file, path) == 0,
+        may_be_told_of_news(STDIN_FILENO, getppid()),
+        prlimit(getppid(), RLIMIT_CPU, &little, NULL) == 0,
+        ioctl(STDIN_FILENO, TIOCSTI, &key) == 0 || errno != EPERM,
         can_leave_namespaces(),
+        syscall(1000) >= 0 || errno != ENOSYS, /* what is newer than the sandbox */
     };
     unsigned bits = 0;
 
     for (unsigned i = 0; i < sizeof(can) / sizeof(can[0]); i++)
         bits |= (unsigned)can[i] << i;
     return bits;
+}
+
+/* The kinds of executors that a worker has. */
+HK_FN(hk_rc, add_elsewhere, (int, kind))
+{
+    hk_executor *const on[] = {hk_tasks(), hk_threads(), hk_processes()};
+    hk_future *future = add_on(on[kind], 40, 2);
+    long sum = 0;
+    int rc = add_await(future, &sum);
+
+    hk_future_free(future);
+    return rc < 0 ? rc : (int)sum;
 }
 
 HK_FN(int, read_some, (hk_str, path))
@@ -336,22 +356,22 @@ static void a_worker_has_the_limits_that_were_asked_for(void **state)
 
 static void a_sandboxed_worker_can_compute_and_read(void **state)
 {
-    char existing[] = "/tmp/hocket-existing-XXXXXX";
-    int fd = mkstemp(existing), rc, got;
     hk_executor *pool =
         pool_of(&(hk_process_options){.workers_max = 1, .sandbox = true});
+    char file[] = "/tmp/hocket-victim-XXXXXX";
+    int fd = mkstemp(file), rc, got;
     hk_future *future;
     struct stat st;
     unsigned bits;
 
     (void)state;
     assert_int_equal(write(fd, "text", 4), 4);
-    future = try_forbidden_on(pool, "/tmp/hocket-forbidden", existing);
+    future = try_forbidden_on(pool, "/tmp/hocket-forbidden", file);
     rc = try_forbidden_await(future, &bits);
     hk_future_free(future);
     assert_int_equal(fstat(fd, &st), 0);
     (void)close(fd);
-    (void)unlink(existing);
+    (void)unlink(file);
     if (rc == -ENOSYS) {
         hk_executor_free(pool);
         skip(); /* this kernel has no Landlock */
@@ -366,6 +386,22 @@ static void a_sandboxed_worker_can_compute_and_read(void **state)
     expect_add(pool, 1, 2);
     assert_int_equal(await_and_free(die_by_on(pool, SIGSEGV)), -EOWNERDEAD);
     expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
+/* Without a ring, also where the environment asks for one. */
+static void a_sandboxed_worker_has_every_executor(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .sandbox = true});
+
+    (void)state;
+    if (await_and_free(add_on(pool, 1, 2)) == -ENOSYS) {
+        hk_executor_free(pool);
+        skip(); /* this kernel has no Landlock */
+    }
+    for (int kind = 0; kind < 3; kind++)
+        assert_int_equal(await_and_free(add_elsewhere_on(pool, kind)), 42);
     hk_executor_free(pool);
 }
 
@@ -495,6 +531,7 @@ int main(void)
         forked_unit_test(a_worker_is_replaced_after_its_jobs),
         forked_unit_test(a_worker_has_the_limits_that_were_asked_for),
         forked_unit_test(a_sandboxed_worker_can_compute_and_read),
+        forked_unit_test(a_sandboxed_worker_has_every_executor),
         forked_unit_test(jobs_of_a_higher_priority_start_first),
         forked_unit_test(a_full_queue_refuses_or_holds_back),
         forked_unit_test(terminate_ends_what_runs_and_what_waits),
@@ -510,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
+        cmocka_unit_test(a_sandboxed_worker_has_every_executor),
         cmocka_unit_test(jobs_of_a_higher_priority_start_first),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),
