@@ -43,7 +43,7 @@ static void every_round_has_all_parties_and_each_index_once(void **state)
         struct ensemble e = {.placing = placing};
         hk_sync_stats stats;
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         for (int i = 0; i < PARTIES; i++)
             add_party(&e, dance, &d);
         run_ensemble(&e, NULL);
@@ -54,7 +54,7 @@ static void every_round_has_all_parties_and_each_index_once(void **state)
         assert_int_equal(stats.contended, (PARTIES - 1) * ROUNDS);
         hk_barrier_fini(&d.barrier);
     }
-    kit_doing = "";
+    check_doing = "";
 }
 
 static void a_barrier_for_one_never_waits(void **state)

@@ -251,14 +251,14 @@ static void no_token_is_lost_or_made_by_cancels(void **state)
 
         for (int i = 0; i < (is_mixed ? HKI_LIMITER_FEW : TAKERS); i++)
             add_party(&e, go_in_and_out, &pool);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         hk_limiter_stats(&pool.limiter, &stats);
         assert_int_equal(stats.holders, 0);
         assert_int_equal(stats.waiters, 0);
         assert_int_equal(hk_limiter_available(&pool.limiter), TOKENS);
     }
-    kit_doing = "";
+    check_doing = "";
     hk_limiter_fini(&pool.limiter);
 }
 

@@ -235,7 +235,7 @@ static void a_hog_does_not_starve_others(void **state)
     for (enum placing placing = 0; placing < PLACINGS; placing++) {
         reset();
         entered = 0;
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, hog_until_the_other_is_done, enter_again_and_again, NULL);
     }
 }
@@ -427,7 +427,7 @@ static void it_excludes_whoever_comes_and_goes(void **state)
         reset();
         for (int i = 0; i < PARTIES; i++)
             add_party(&e, enter_with_deadlines, &shared);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         assert_int_equal(shared.plain, shared.entries);
         assert_int_equal(mutex.hki_state, 0);

@@ -45,7 +45,7 @@ static void many_callers_and_one_run_that_all_of_them_see(void **state)
         struct lazy *lazies = calloc(OBJECTS, sizeof(*lazies));
         struct ensemble e = {.placing = placing};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         for (int i = 0; i < CALLERS; i++)
             add_party(&e, use_all, lazies);
         run_ensemble(&e, NULL);
@@ -55,7 +55,7 @@ static void many_callers_and_one_run_that_all_of_them_see(void **state)
         }
         free(lazies);
     }
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- failures ---- */

@@ -48,7 +48,7 @@ static void run_in_every_placing(hk_task_fn *first, hk_task_fn *second,
         uint32_t stage = 0;
 
         hk_rwlock_init(&lock);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         add_party(&e, first, &stage);
         add_party(&e, second, &stage);
         if (third)
@@ -513,7 +513,7 @@ static void it_excludes_whoever_comes_and_goes(void **state)
         left_hand = right_hand = 0;
         for (uintptr_t i = 0; i < PARTIES; i++)
             add_party(&e, visit_often, (void *)i);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         CHECK_EQ(left_hand, right_hand);
         CHECK(left_hand > 0);
@@ -581,7 +581,7 @@ static void run_greedy(hk_task_fn *greedy, hk_task_fn *modest)
         for (int i = 0; i < 4; i++)
             add_party(&e, greedy, NULL);
         add_party(&e, modest, NULL);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         check_is_as_new();
     }

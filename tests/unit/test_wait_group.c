@@ -54,7 +54,7 @@ static void who_waits_sees_what_everyone_did(void **state)
         struct shift *shift = calloc(1, sizeof(*shift));
         struct ensemble e = {.placing = placing};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         hk_barrier_init(&shift->next_round, WORKERS + 1);
         hk_wait_group_add(&shift->group, WORKERS);
         add_party(&e, see_all_work, shift);
@@ -64,7 +64,7 @@ static void who_waits_sees_what_everyone_did(void **state)
         assert_int_equal(hk_wait_group_count(&shift->group), WORKERS);
         free(shift);
     }
-    kit_doing = "";
+    check_doing = "";
 }
 
 static void an_empty_group_is_not_waited_for(void **state)
@@ -268,14 +268,14 @@ static void nobody_is_forgotten_among_those_who_give_up(void **state)
     for (enum placing placing = 0; placing < PLACINGS; placing++) {
         struct ensemble e = {.placing = placing};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         for (int i = 0; i < 8; i++)
             add_party(&e, i / 2 % 2 ? wait_impatiently : count_up_and_down, shift);
         run_ensemble(&e, NULL);
         assert_int_equal(shift->group.hki_state, 0); /* nor a bit left over */
         hk_wait_group_fini(&shift->group);
     }
-    kit_doing = "";
+    check_doing = "";
     free(shift);
 }
 
