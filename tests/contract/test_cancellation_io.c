@@ -9,6 +9,7 @@
  * Run: limit=240
  */
 #include "support/core_test.h"
+#include "support/torture.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -638,15 +639,10 @@ static int everything(void *arg)
 
 static void torture_cancel_at_every_suspension_point(void **state)
 {
-    int point = -1, runs;
+    hk_options options = {.virtual_clock = true};
 
     (void)state;
-    runs = hk_cancel_torture(everything, NULL, &(hk_options){.virtual_clock = true},
-                             &point);
-    printf("# %d runs\n", runs);
-    if (runs < 0)
-        printf("# failed at point %d: %s\n", point, hk_error_text(runs));
-    assert_true(runs > 5);
+    cancel_at_every_point(everything, NULL, &options, 5);
 }
 
 int main(void)

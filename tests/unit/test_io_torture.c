@@ -7,6 +7,8 @@
  */
 #include "io_test.h"
 
+#include "support/torture.h"
+
 /* ---- streams over TCP ---- */
 
 static int converse(hk_fd conn, const char *say)
@@ -214,14 +216,9 @@ static int program_where_one_may_give_up(void *arg)
 static void a_cancel_at_every_wait(void **state)
 {
     hk_options options = {.check_ledger = true};
-    int point = -1, runs;
 
     (void)state;
-    runs = hk_cancel_torture(program_where_one_may_give_up, NULL, &options, &point);
-    if (runs < 0)
-        fail_msg("%s at point %d", hk_error_text(runs), point);
-    printf("# %d runs\n", runs);
-    assert_true(runs > 8);
+    cancel_at_every_point(program_where_one_may_give_up, NULL, &options, 8);
 }
 
 static void an_error_in_every(hk_fault kind, int error)

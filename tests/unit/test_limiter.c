@@ -6,6 +6,7 @@
  * when they are many, always knows exactly who they are.
  */
 #include "contract/sync_kit.h"
+#include "support/torture.h"
 
 #include "sync/limiter_set.h"
 
@@ -357,7 +358,7 @@ static void cancelled_at_every_point_all_tokens_come_back(void **state)
     hk_options options = {.check_ledger = true};
 
     (void)state;
-    assert_true(hk_cancel_torture(scenario, NULL, &options, NULL) > 10);
+    cancel_at_every_point(scenario, NULL, &options, 10);
 }
 
 int main(void)

@@ -8,6 +8,7 @@
 #include "homes_test.h"
 
 #include "support/emulator.h"
+#include "support/torture.h"
 #include "sys/offload.h"
 
 #include <semaphore.h>
@@ -556,10 +557,9 @@ static int torture_scenario(void *arg)
 static void call_is_cancelled_at_each_of_its_points(void **state)
 {
     static int count;
-    int failed_point = -1;
 
     (void)state;
-    CHECK(hk_cancel_torture(torture_scenario, &count, NULL, &failed_point) > 3);
+    cancel_at_every_point(torture_scenario, &count, NULL, 3);
     await_no_calls();
 }
 
