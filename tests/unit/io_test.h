@@ -173,6 +173,12 @@ static inline void check_pattern(const unsigned char *buf, size_t len)
             check_failed(__FILE__, __LINE__, "byte of the pattern", buf[i], pattern(i));
 }
 
+static inline void close_both(hk_fd fds[2])
+{
+    CHECK_EQ(hk_close(fds[0]), 0);
+    CHECK_EQ(hk_close(fds[1]), 0);
+}
+
 /* A listener on a free port of 127.0.0.1. */
 static inline void listen_anywhere(hk_fd *out_listener, hk_addr *out_addr)
 {

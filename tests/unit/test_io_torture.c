@@ -5,6 +5,7 @@
  * without any, and nothing stays open or allocated. The program is a conversation of
  * two tasks over TCP streams, with handles, datagrams, files and foreign descriptors.
  */
+#include "folder_test.h"
 #include "io_test.h"
 
 #include "support/torture.h"
@@ -160,7 +161,7 @@ static int read_folder(const char *path)
     return rc;
 }
 
-static int use_files(const char *folder)
+static int use_files(void)
 {
     char path[600], moved[600], *data;
     size_t len;
@@ -184,8 +185,6 @@ static int use_files(const char *folder)
 
 /* ---- all of it ---- */
 
-static char folder[512];
-
 static int program(void *arg)
 {
     int before = open_descriptors(), rc;
@@ -200,7 +199,7 @@ static int program(void *arg)
         rc = send_datagram();
     CHECK_EQ(open_descriptors(), before);
     if (rc >= 0)
-        rc = use_files(folder);
+        rc = use_files();
     CHECK_EQ(open_descriptors(), before);
     return first(rc, 0);
 }
@@ -249,24 +248,6 @@ static void an_error_in_every_allocation(void **state)
 {
     (void)state;
     an_error_in_every(HK_FAULT_ALLOC, -ENOMEM);
-}
-
-static int make_folder(void **state)
-{
-    const char *tmp = getenv("TMPDIR");
-
-    (void)state;
-    snprintf(folder, sizeof(folder), "%s/hocket-torture-XXXXXX", tmp ? tmp : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[600];
-
-    (void)state;
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)
