@@ -436,65 +436,6 @@ static void it_excludes_whoever_comes_and_goes(void **state)
     assert_true(shared.entries > 0);
 }
 
-/* ---- a mutex that dies with the last reference ---- */
-
-enum { LIVES = 1000 };
-
-struct counted {
-    hk_mutex mutex;
-    int references;
-};
-
-static struct counted *shared_once; /* atomic */
-
-static void drop(struct counted *c)
-{
-    bool last;
-
-    CHECK_EQ(hk_mutex_lock(&c->mutex), 0);
-    last = --c->references == 0;
-    hk_mutex_unlock(&c->mutex);
-    if (last) {
-        memset(c, 0xff, sizeof(*c));
-        free(c);
-    }
-}
-
-static int drop_what_is_offered(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < LIVES; i++) {
-        struct counted *c;
-
-        while (!(c = __atomic_exchange_n(&shared_once, NULL, __ATOMIC_ACQ_REL)))
-            relax();
-        drop(c);
-    }
-    return 0;
-}
-
-static int offer_and_drop(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < LIVES; i++) {
-        struct counted *c = calloc(1, sizeof(*c));
-
-        c->references = 2;
-        __atomic_store_n(&shared_once, c, __ATOMIC_RELEASE);
-        drop(c);
-        while (__atomic_load_n(&shared_once, __ATOMIC_ACQUIRE))
-            relax();
-    }
-    return 0;
-}
-
-static void a_mutex_may_be_freed_by_who_locked_it_last(void **state)
-{
-    (void)state;
-    run_pair(THREAD_THREAD, drop_what_is_offered, offer_and_drop, NULL);
-    run_pair(TWO_WORKERS, drop_what_is_offered, offer_and_drop, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,7 +448,6 @@ int main(void)
         cmocka_unit_test(a_waiter_woken_in_vain_and_cancelled_passes_the_chance_on),
         cmocka_unit_test(a_waiter_woken_in_vain_keeps_its_place),
         cmocka_unit_test(it_excludes_whoever_comes_and_goes),
-        cmocka_unit_test(a_mutex_may_be_freed_by_who_locked_it_last),
     };
 
     return cmocka_run_group_tests_name("mutex", tests, NULL, NULL);
