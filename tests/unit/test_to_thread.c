@@ -533,6 +533,7 @@ HOMES_TEST(call_without_memory_is_not_made)
     return 0;
 }
 
+/* So that a caller is mostly cancelled while it is under way; both are fine. */
 static int sleep_a_bit(void *arg)
 {
     usleep(100);
