@@ -9,6 +9,7 @@
 #include "base/fence.h"
 #include "core/halt.h"
 #include "core/handle.h"
+#include "core/record.h"
 #include "core/thread.h"
 #include "core/watch.h"
 #include "sys/futex.h"
