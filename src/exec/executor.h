@@ -105,6 +105,15 @@ struct hki_job {
     void *own[5];
 };
 
+/* False: it is not queued any more. */
+static inline bool hki_job_leave_queue(struct hki_job *job, enum hki_job_phase to)
+{
+    uint32_t queued = HKI_JOB_QUEUED;
+
+    return __atomic_compare_exchange_n(&job->phase, &queued, to, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
 /* The packed arguments (exec/pack.h): this job's, as a rule behind its record. */
 static inline unsigned char *hki_job_image(const struct hki_job *job)
 {
@@ -235,7 +244,13 @@ hk_future *hki_job_submit(struct hki_job *job);
 /* Makes it a guest of its scope, or one that an exit waits for. False: the scope is
  * cancelled. */
 bool hki_job_joins_scope(struct hki_job *job);
-bool hki_future_is_job(const hk_future *future);
+
+extern const struct hki_future_kind hki_job_kind;
+
+static inline bool hki_future_is_job(const hk_future *future)
+{
+    return future->kind == &hki_job_kind;
+}
 
 /* Of background jobs, for which an exit waits (exec/background.c). */
 void hki_background_job_begins(void);
