@@ -26,7 +26,7 @@ enum { HKI_RWLOCK_SLOTS = 4 };
 
 /* Readers of one core or of a few; a cache line each. */
 typedef struct hki_rwlock_slot {
-    uint32_t hki_readers; /* atomic; bits in sync/rwlock.c */
+    uint32_t hki_readers; /* atomic; bits in sync/rwlock.h */
     uint32_t hki_unused[15];
 } hki_rwlock_slot;
 
@@ -39,7 +39,7 @@ typedef struct hk_rwlock {
     const char *name;     /* for dumps; may be NULL */
     uint64_t hki_contended;
     uint32_t hki_lock;
-    int32_t hki_leaving; /* atomic; bits in sync/rwlock.c */
+    int32_t hki_leaving; /* atomic; bits in sync/rwlock.h */
     uint32_t hki_used;   /* atomic: slots, by number */
     uint32_t hki_waiting;
     uint32_t hki_check; /* its number in the checks */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Operations: started, cancelled, completed. On a worker the request goes to its
- * poller; a plain thread carries it out itself, waiting in ppoll.
+ * poller; a plain thread carries it out itself (core/op_perform.c).
  */
 #include "core/ioop.h"
 
@@ -11,11 +11,8 @@
 #include "core/scope.h"
 #include "core/thread.h"
 #include "core/wait.h"
-#include "sys/os.h"
 
 #include <hocket/testing.h>
-
-#include <poll.h>
 
 static const hk_wait_kind io_kind = {
     .name = "I/O", .describe = hki_op_describe, .external = true};
@@ -91,11 +88,6 @@ static int enter_handle(struct hki_op *op)
     return rc;
 }
 
-static uint32_t flags_of(const struct hki_op *op)
-{
-    return __atomic_load_n(&op->flags, __ATOMIC_ACQUIRE);
-}
-
 /*
  * Takes it off the handle again; the closer is woken after the last. Returns true when
  * the operation must not be finished yet, since a message to it is on its way.
@@ -103,7 +95,7 @@ static uint32_t flags_of(const struct hki_op *op)
 static bool leave_handle(struct hki_op *op)
 {
     struct hki_handle *handle = op->handle;
-    bool far = flags_of(op) & HKI_OP_FAR;
+    bool far = hki_op_flags_of(op) & HKI_OP_FAR;
     hk_waiter *closer;
 
     if (HKI_UNLIKELY(far) &&
@@ -112,7 +104,7 @@ static bool leave_handle(struct hki_op *op)
     if (!handle)
         return false;
     hki_lock_acquire(&handle->lock);
-    if (!far && (flags_of(op) & HKI_OP_MESSAGE)) {
+    if (!far && (hki_op_flags_of(op) & HKI_OP_MESSAGE)) {
         __atomic_or_fetch(&op->flags, HKI_OP_DONE, __ATOMIC_RELAXED);
         hki_lock_release(&handle->lock);
         return true;
@@ -120,9 +112,9 @@ static bool leave_handle(struct hki_op *op)
     *op->link = op->next;
     if (op->next)
         op->next->link = op->link;
-    if (flags_of(op) & HKI_OP_READS)
+    if (hki_op_flags_of(op) & HKI_OP_READS)
         handle->reading = false;
-    if (flags_of(op) & HKI_OP_WRITES)
+    if (hki_op_flags_of(op) & HKI_OP_WRITES)
         handle->writing = false;
     if (op->req.fd_flags & HKI_FD_NONBLOCK)
         handle->nonblocking = true;
@@ -141,7 +133,7 @@ static int result_of(const struct hki_op *op)
         return result;
     if (HKI_UNLIKELY(op->fault))
         return op->fault;
-    return flags_of(op) & HKI_OP_CLOSED ? -EBADF : result;
+    return hki_op_flags_of(op) & HKI_OP_CLOSED ? -EBADF : result;
 }
 
 /* ---- completion ---- */
@@ -172,7 +164,7 @@ void hki_op_completed(struct hki_worker *worker, struct hki_ioreq *req)
 /* The message has come. Returns what the flags were. */
 static uint32_t clear_message(struct hki_op *op)
 {
-    bool locks = op->handle && !(flags_of(op) & HKI_OP_FAR);
+    bool locks = op->handle && !(hki_op_flags_of(op) & HKI_OP_FAR);
     uint32_t flags;
 
     if (locks)
@@ -209,7 +201,7 @@ static void post_give_up(struct hki_op *op)
  */
 static void give_up_far(struct hki_op *op, uint32_t why)
 {
-    uint32_t flags = flags_of(op), marked;
+    uint32_t flags = hki_op_flags_of(op), marked;
 
     do {
         if (flags & HKI_OP_DONE)
@@ -227,7 +219,7 @@ void hki_op_close_locked(struct hki_op *op)
 {
     uint32_t flags;
 
-    if (flags_of(op) & HKI_OP_FAR) {
+    if (hki_op_flags_of(op) & HKI_OP_FAR) {
         give_up_far(op, HKI_OP_CLOSED);
         return;
     }
@@ -282,104 +274,10 @@ static int begin(struct hki_op *op, struct hki_worker *worker,
     return op->fd.value ? enter_handle(op) : 0;
 }
 
-/* ---- carried out by a plain thread ---- */
-
-static bool is_file_request(const struct hki_op *op)
-{
-    switch (op->req.code) {
-    case HKI_IO_FSYNC:
-    case HKI_IO_OPEN:
-    case HKI_IO_STATX:
-    case HKI_IO_WORK: return true;
-    default: return op->req.fd_flags & HKI_FD_FILE;
-    }
-}
-
-static short events_for(const struct hki_op *op)
-{
-    if (op->req.code == HKI_IO_POLL)
-        return (short)op->req.flags;
-    if (op->req.code == HKI_IO_CONNECT || stream_side(op->req.code) == HKI_OP_WRITES)
-        return POLLOUT;
-    return POLLIN;
-}
-
-/* A listener, a connecting socket or a pipe of ours must not block in the call itself;
- * one that we were lent is called when it is ready. */
-static int prepare_nonblocking(struct hki_op *op)
-{
-    uint8_t flags = op->req.fd_flags;
-    bool by_flag = (flags & HKI_FD_SOCKET) && op->req.code != HKI_IO_ACCEPT &&
-                   op->req.code != HKI_IO_CONNECT;
-
-    if (by_flag || (flags & (HKI_FD_NONBLOCK | HKI_FD_BORROWED)) ||
-        op->req.code == HKI_IO_POLL)
-        return 0;
-    op->req.fd_flags |= HKI_FD_NONBLOCK;
-    return hki_os_set_nonblocking(op->req.fd);
-}
-
-static int wait_ready(struct hki_thread *thread, struct hki_op *op)
-{
-    for (;;) {
-        uint32_t sequence = __atomic_load_n(&thread->sequence, __ATOMIC_SEQ_CST);
-        int rc;
-
-        if (__atomic_load_n(&op->flags, __ATOMIC_ACQUIRE) & HKI_OP_CLOSED)
-            return -EBADF;
-        rc = hki_thread_poll(thread, sequence, op->req.fd, events_for(op), true);
-        if (rc != 0)
-            return rc;
-    }
-}
-
-/* A call that does not block. */
-static int attempt(struct hki_op *op)
-{
-    bool lent =
-        (op->req.fd_flags & (HKI_FD_BORROWED | HKI_FD_SOCKET)) == HKI_FD_BORROWED;
-
-    return lent ? hki_io_attempt_ready(&op->req) : hki_io_attempt(&op->req);
-}
-
-/* A Unix listener's backlog or a Unix datagram socket's queue: while it is full, the
- * sending side is "ready" all the same. */
-static bool waits_for_a_full_peer(const struct hki_op *op)
-{
-    return op->req.code == HKI_IO_CONNECT ||
-           ((op->req.fd_flags & HKI_FD_DATAGRAM) && (op->flags & HKI_OP_WRITES));
-}
-
-static int perform_waiting(struct hki_thread *thread, struct hki_op *op)
-{
-    bool ask_first = op->req.fd_flags & HKI_FD_BORROWED;
-    int rc = prepare_nonblocking(op);
-
-    if (rc < 0)
-        return rc;
-    for (;;) {
-        if (ask_first || op->req.code == HKI_IO_POLL) {
-            rc = wait_ready(thread, op);
-            if (rc < 0 || op->req.code == HKI_IO_POLL)
-                return rc;
-        }
-        rc = attempt(op);
-        if (rc != -EAGAIN && rc != -EINPROGRESS)
-            return rc;
-        ask_first = true;
-        if (rc == -EAGAIN && waits_for_a_full_peer(op)) {
-            rc = hki_thread_sleep_until(thread, hki_os_now_ns() + HK_MILLISECOND);
-            if (rc < 0)
-                return rc;
-        }
-    }
-}
-
 /* Blocks the calling thread until the operation is through. */
 static int perform(struct hki_thread *thread, struct hki_op *op)
 {
-    op->req.result =
-        is_file_request(op) ? hki_io_perform(&op->req) : perform_waiting(thread, op);
+    op->req.result = hki_op_perform(thread, op);
     (void)leave_handle(op);
     return result_of(op);
 }
@@ -450,9 +348,9 @@ void hk_op_cancel(hk_op *public_op)
 {
     struct hki_op *op = hki_op_of(public_op);
 
-    if (!op->worker || (flags_of(op) & (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
+    if (!op->worker || (hki_op_flags_of(op) & (HKI_OP_CANCELLED | HKI_OP_CLOSED)))
         return;
-    if (flags_of(op) & HKI_OP_FAR) {
+    if (hki_op_flags_of(op) & HKI_OP_FAR) {
         give_up_far(op, HKI_OP_CANCELLED);
         return;
     }

@@ -48,6 +48,16 @@ static inline struct hki_op *hki_op_of(hk_op *op)
     return (struct hki_op *)(void *)op;
 }
 
+/* Others mark it meanwhile. */
+static inline uint32_t hki_op_flags_of(const struct hki_op *op)
+{
+    return __atomic_load_n(&op->flags, __ATOMIC_ACQUIRE);
+}
+
+/* Carries out one that has entered its handle, on the calling plain thread; the result
+ * of the request. */
+int hki_op_perform(struct hki_thread *thread, struct hki_op *op);
+
 /* A request came back from the worker's poller. */
 void hki_op_completed(struct hki_worker *worker, struct hki_ioreq *req);
 

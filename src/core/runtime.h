@@ -30,7 +30,7 @@ struct hki_runtime {
     struct hki_source *source; /* immutable; NULL: its workers know but tasks */
     hk_options options;        /* with the defaults filled in */
     bool background;           /* serves plain threads or a pool; has no first task */
-    struct hki_runtime *serving_next; /* of those; guarded in runtime.c */
+    struct hki_runtime *serving_next; /* of those; guarded in serving.c */
 
     hk_scope root; /* of jobs that main starts without a scope: opened then */
 
@@ -56,6 +56,13 @@ static inline uint32_t hki_worker_count(const struct hki_runtime *runtime)
 
 /* The caller's runtime: its worker's, else the background one if it runs, else NULL. */
 struct hki_runtime *hki_runtime_current(void);
+
+/* One that is registered and runs nothing yet, with room for `workers_max` workers, of
+ * which options.workers are there. 0, -EINVAL or -ENOMEM. */
+int hki_runtime_new(const hk_options *options, uint32_t workers_max,
+                    struct hki_source *source, struct hki_runtime **out);
+/* Once its threads have ended. */
+void hki_runtime_free(struct hki_runtime *runtime);
 
 /* Calls `visit` for each runtime with the registry locked. */
 void hki_runtimes_visit(void (*visit)(struct hki_runtime *runtime, void *ctx),

@@ -1,65 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a task: spawned, started on a stack, ended; and the stack passed on to
- * the next task that has none, without a switch, when the one that ended never waited.
+ * The life of a task after its spawn (core/spawn.c): started on a stack, ended; and the
+ * stack passed on to the next task that has none, without a switch, when the one that
+ * ended never waited.
  */
 #include "core/task.h"
 
 #include "core/check.h"
+#include "core/record.h"
 #include "core/runtime.h"
 #include "core/scope.h"
-#include "core/thread.h"
-#include "base/list.h"
 #include "core/worker.h"
 #include "core/workers.h"
-#include "sys/function_name.h"
-#include "sys/os.h"
-
-/* ---- records ---- */
-
-static struct hki_task *record_get(struct hki_worker *worker)
-{
-    struct hki_task *task = worker->free_tasks;
-
-    if (HKI_UNLIKELY(!task)) {
-        task = hki_runtime_records(worker->runtime);
-        if (!task)
-            return NULL;
-    }
-    worker->free_tasks = task->next;
-    return task;
-}
-
-/* All but LIVE, which is set last: who walks the slabs (core/dump.c) believes the rest
- * when it sees that. The other flags of a free record are 0, and so are its forks. */
-static inline void fill_record(struct hki_task *task, struct hki_worker *worker,
-                               const char *name, hk_task_fn *fn, void *arg)
-{
-    task->self.attention = 0;
-    task->self.kind = HKI_SELF_TASK;
-    task->self.budget = HKI_BUDGET;
-    task->self.scope = NULL;
-    task->self.waiter = NULL;
-    __atomic_store_n(&task->self.worker, worker, __ATOMIC_RELAXED);
-    task->self.parent = NULL;
-    task->fn = fn;
-    task->arg = arg;
-    task->name = name;
-    HKI_HB_RELEASE(task); /* what the spawner did is seen by the task */
-}
-
-struct hki_task *hki_task_new(struct hki_worker *worker, const char *name,
-                              hk_task_fn *fn, void *arg)
-{
-    struct hki_task *task = record_get(worker);
-
-    if (HKI_UNLIKELY(!task))
-        return NULL;
-    fill_record(task, worker, name, fn, arg);
-    __atomic_store_n(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
-    HKI_COUNT(worker->tasks_spawned, 1);
-    return task;
-}
 
 void hki_task_free(struct hki_worker *worker, struct hki_task *task)
 {
@@ -140,7 +92,7 @@ static void link_found(struct hki_worker *worker, struct hki_self *self)
 /* A record for the next piece of work, filled in; NULL: there is none. */
 static struct hki_task *find_task(struct hki_worker *worker)
 {
-    struct hki_task *task = record_get(worker);
+    struct hki_task *task = hki_record_get(worker);
     struct hki_found found;
 
     if (HKI_UNLIKELY(!task)) {
@@ -152,7 +104,7 @@ static struct hki_task *find_task(struct hki_worker *worker)
         worker->free_tasks = task;
         return NULL;
     }
-    fill_record(task, worker, found.name, found.fn, found.arg);
+    hki_record_fill(task, worker, found.name, found.fn, found.arg);
     task->self.parent = found.scope;
     link_found(worker, &task->self);
     __atomic_store_n(&task->self.flags,
@@ -418,256 +370,4 @@ bool hki_task_can_lend(const struct hki_task *joiner)
     return has_room(joiner->self.worker, joiner->stack->low,
                     (const char *)joiner->sp - FRAMES);
 #endif
-}
-
-/* ---- spawn ---- */
-
-static void share(struct hki_worker *worker, struct hki_task *task)
-{
-    task->next = NULL;
-    hki_lock_acquire(&worker->shared_lock);
-    if (worker->shared_head)
-        worker->shared_tail->next = task;
-    else
-        worker->shared_head = task;
-    worker->shared_tail = task;
-    __atomic_store_n(&worker->shared_count, worker->shared_count + 1, __ATOMIC_SEQ_CST);
-    hki_lock_release(&worker->shared_lock);
-}
-
-/* Makes one sleeping worker look for shared tasks. */
-static void wake_an_idle_worker(struct hki_runtime *runtime)
-{
-    if (!__atomic_load_n(&runtime->idle, __ATOMIC_SEQ_CST))
-        return;
-    for (uint32_t i = 0; i < hki_worker_count(runtime); i++) {
-        struct hki_worker *worker = &runtime->workers[i];
-
-        if (__atomic_load_n(&worker->sleeping, __ATOMIC_RELAXED) != HKI_AWAKE) {
-            hki_worker_notify(worker);
-            return;
-        }
-    }
-}
-
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
-                     const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id);
-
-/* Without a look whether the caller is inside; a failure is only returned. In line, in
- * each of its callers: the call would cost a spawn a tenth. */
-static inline __attribute__((always_inline)) int spawn(hk_scope *scope,
-                                                       struct hki_self *self,
-                                                       uint16_t flags, const char *name,
-                                                       hk_task_fn *fn, void *arg,
-                                                       hk_task_id *out_id)
-{
-    struct hki_worker *worker = self->worker;
-    struct hki_task *task;
-
-    if (HKI_UNLIKELY(!worker))
-        return spawn_far(scope, self, flags, name, fn, arg, out_id);
-    task = hki_task_new(worker, name, fn, arg);
-    if (HKI_UNLIKELY(!task))
-        return -ENOMEM;
-    task->self.flags |= flags;
-    if (out_id)
-        *out_id = hki_task_id_of(worker->runtime, task);
-    if (HKI_LIKELY(scope) && hki_scope_add_task(scope, self, &task->self) &&
-        (hki_scope_flags_of(scope) & HKI_SCOPE_PARALLEL) &&
-        hki_worker_count(worker->runtime) > 1) {
-        share(worker, task);
-        wake_an_idle_worker(worker->runtime);
-    } else {
-        hki_ready_push(worker, task);
-    }
-    return 0;
-}
-
-int hki_spawn(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg)
-{
-    return spawn(scope, hki_self(), HKI_TASK_JOB, name, fn, arg, NULL);
-}
-
-int hk_spawn_named(hk_scope *scope, const char *name, hk_task_fn *fn, void *arg,
-                   hk_task_id *out_id)
-{
-    struct hki_self *self = hki_self();
-    int rc;
-
-    if (HKI_UNLIKELY(self->scope != scope))
-        hki_scope_check_inside(scope, self);
-    rc = spawn(scope, self, 0, name, fn, arg, out_id);
-    if (HKI_UNLIKELY(rc < 0))
-        hk_scope_fail(scope, rc);
-    return rc;
-}
-
-int hk_spawn(hk_scope *scope, hk_task_fn *fn, void *arg)
-{
-    return hk_spawn_named(scope, NULL, fn, arg, NULL);
-}
-
-/* A task that was spawned on a plain thread arrives at its worker. Until it starts, its
- * record has no scope and no waiter: those two words carry the message. */
-static void far_task_arrives(hk_inbox_node *node, struct hki_worker *worker)
-{
-    struct hki_task *task = hki_container_of(node, struct hki_task, self.scope);
-
-    task->self.scope = NULL;
-    task->self.waiter = NULL;
-    HKI_COUNT(worker->tasks_spawned, 1);
-    hki_ready_push(worker, task);
-}
-
-/* Where a plain thread's task runs: with the next task around its scope, which is there
- * when hocket has started the thread; else on the background runtime. */
-static int far_worker(const hk_scope *scope, struct hki_worker **out)
-{
-    for (; scope; scope = scope->hki_owner->parent) {
-        *out = scope->hki_owner->worker;
-        if (*out)
-            return 0;
-    }
-    return hki_background_worker(out);
-}
-
-static int spawn_far(hk_scope *scope, struct hki_self *self, uint16_t flags,
-                     const char *name, hk_task_fn *fn, void *arg, hk_task_id *out_id)
-{
-    struct hki_worker *worker;
-    struct hki_task *task = NULL;
-    hk_inbox_node *node;
-    int rc = far_worker(scope, &worker);
-
-    if (rc == 0) {
-        task = hki_runtime_take_record(worker->runtime);
-        rc = task ? 0 : -ENOMEM;
-    }
-    if (rc < 0)
-        return rc;
-    fill_record(task, worker, name, fn, arg);
-    task->self.flags |= flags;
-    if (out_id)
-        *out_id = hki_task_id_of(worker->runtime, task);
-    hki_scope_add_task(scope, self, &task->self);
-    __atomic_fetch_or(&task->self.flags, HKI_TASK_LIVE, __ATOMIC_RELEASE);
-    node = (hk_inbox_node *)(void *)&task->self.scope;
-    node->hki_run = far_task_arrives;
-    hki_worker_post(worker, node);
-    return 0;
-}
-
-_Static_assert(offsetof(struct hki_self, waiter) ==
-                   offsetof(struct hki_self, scope) + sizeof(void *),
-               "a message fits over scope and waiter");
-
-/* ---- yield, and who am I ---- */
-
-/* Nobody to yield to; now and then the loop gets its turn. In line: a call would cost a
- * yield a fourth. */
-static inline __attribute__((always_inline)) bool nobody_else(struct hki_worker *worker)
-{
-    if (HKI_LIKELY(worker->ready_head) || worker->ticks <= 0 ||
-        hki_worker_has_messages(worker))
-        return false;
-    worker->ticks--;
-    return true;
-}
-
-int hk_yield(void)
-{
-    struct hki_self *self = hki_self();
-    struct hki_worker *worker = self->worker;
-    int rc = hki_enter(self);
-
-    if (HKI_UNLIKELY(rc < 0))
-        return rc;
-    if (HKI_UNLIKELY(!worker)) {
-        hki_os_yield();
-        return 0;
-    }
-    self->budget = HKI_BUDGET;
-    if (nobody_else(worker))
-        return 0;
-    hki_ready_push(worker, hki_task_of(self));
-    return hki_switch_away(hki_switch, worker, hki_task_of(self));
-}
-
-void hki_self_exhausted(struct hki_self *self)
-{
-    struct hki_worker *worker = self->worker;
-
-    self->budget = HKI_BUDGET;
-    if (self->kind != HKI_SELF_TASK)
-        return;
-    hki_ready_push(worker, hki_task_of(self));
-    (void)hki_switch_away(hki_switch_by_return, worker, hki_task_of(self));
-}
-
-void hki_workers_share(struct hki_self *self)
-{
-    struct hki_worker *worker = self->worker;
-
-    self->budget = HKI_BUDGET;
-    if (self->kind != HKI_SELF_TASK || nobody_else(worker))
-        return;
-    worker->breathes = true;
-    hki_self_exhausted(self);
-}
-
-void hki_workers_breathe(struct hki_self *self)
-{
-    if (self->kind != HKI_SELF_TASK)
-        return;
-    self->worker->ticks = 0;
-    self->worker->breathes = true;
-    hki_self_exhausted(self);
-}
-
-int hk_budget(void)
-{
-    hki_spend(hki_self());
-    return 0;
-}
-
-static const char *name_of(const struct hki_task *task, bool patient)
-{
-    hk_task_fn *fn = hki_task_is_started(task) ? task->stack->fn : task->fn;
-    const char *name = task->name;
-
-    if (!name)
-        name = hki_function_name((const void *)(uintptr_t)fn, patient);
-    return name ? name : "unnamed";
-}
-
-const char *hki_task_display_name(const struct hki_task *task)
-{
-    return name_of(task, true);
-}
-
-const char *hki_task_name_in_handler(const struct hki_task *task)
-{
-    return name_of(task, false);
-}
-
-const char *hki_self_name(const struct hki_self *self)
-{
-    if (self->kind == HKI_SELF_TASK)
-        return hki_task_display_name((const struct hki_task *)(const void *)self);
-    return self->kind == HKI_SELF_THREAD
-               ? ((const struct hki_thread *)(const void *)self)->name
-               : "event loop";
-}
-
-const char *hk_task_name(void)
-{
-    return hki_self_name(hki_self());
-}
-
-void hk_task_rename(const char *name)
-{
-    struct hki_self *self = hki_self();
-
-    if (self->kind == HKI_SELF_TASK)
-        hki_task_of(self)->name = name;
 }

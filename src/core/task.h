@@ -88,9 +88,7 @@ static inline bool hki_task_is_started(const struct hki_task *task)
 struct hki_worker;
 struct hki_runtime;
 
-/* A task that is no child: main of hk_run. It is not queued. */
-struct hki_task *hki_task_new(struct hki_worker *worker, const char *name,
-                              hk_task_fn *fn, void *arg);
+/* Gives its record back. What makes one is in core/record.h. */
 void hki_task_free(struct hki_worker *worker, struct hki_task *task);
 
 /* Begins `task` on `worker`: it gets a stack. 0, -ENOMEM, or -EAGAIN (stacks_max). */

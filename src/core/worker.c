@@ -2,17 +2,16 @@
 /*
  * The loop of a worker. One turn: messages, timers, completions, then the ready tasks,
  * which switch among themselves until none is left or HKI_TICKS switches have passed.
- * When there is nothing to do it sleeps: on a futex while no I/O is in flight (the
- * cheapest wake there is), else in the poller.
+ * What it does when there is nothing to do is in core/rest.c.
  */
 #include "core/worker.h"
 
-#include "base/spin.h"
 #include "core/deadlock.h"
 #include "core/ioop.h"
+#include "core/rest.h"
 #include "core/runtime.h"
 #include "core/scope.h"
-#include "core/virtual_clock.h"
+#include "core/starved.h"
 #include "sys/futex.h"
 #include "sys/os.h"
 
@@ -106,7 +105,7 @@ void hki_worker_fini(struct hki_worker *worker)
 
 /* ---- completions ---- */
 
-static bool take_completions(struct hki_worker *worker, int64_t timeout_ns)
+bool hki_worker_take_completions(struct hki_worker *worker, int64_t timeout_ns)
 {
     struct hki_ioreq *req = worker->poller_ops->wait(worker->poller, timeout_ns);
     bool any = req;
@@ -155,14 +154,6 @@ static bool find_shared(struct hki_worker *worker)
             return true;
         }
     }
-    return false;
-}
-
-static bool any_shared(const struct hki_runtime *runtime)
-{
-    for (uint32_t i = 0; i < hki_worker_count(runtime); i++)
-        if (__atomic_load_n(&runtime->workers[i].shared_count, __ATOMIC_SEQ_CST))
-            return true;
     return false;
 }
 
@@ -221,53 +212,7 @@ static bool find_work(struct hki_worker *worker)
     return task;
 }
 
-enum {
-    SEARCH_LOOKS = 50,
-    SEARCH_PAUSES = 8, /* of 20 ns, between two looks */
-};
-
-/* Looks around for a few microseconds: waking up costs more. Not all the time, as each
- * look takes the ends of deques away from the caches of those who use them. */
-static bool search(struct hki_worker *worker)
-{
-    struct hki_source *source = worker->source;
-
-    if (worker->is_full || !source->searches(source))
-        return false;
-    for (unsigned i = 0; i < SEARCH_LOOKS; i++) {
-        if (source->has_work(source) || hki_worker_has_messages(worker))
-            return true;
-        for (int k = 0; k < SEARCH_PAUSES; k++)
-            hki_spin_pause(0);
-    }
-    return false;
-}
-
 /* ---- running tasks ---- */
-
-static void fail_unstarted(struct hki_worker *worker, struct hki_task *task, int rc)
-{
-    hki_log(HK_LOG_ERROR, "task '%s' got no stack: %s", hki_task_display_name(task),
-            hk_error_text(rc));
-    HKI_COUNT(worker->tasks_ended, 1);
-    if (task->self.parent) {
-        hki_scope_child_done(task->self.parent, &task->self, rc);
-    } else if (!worker->runtime->background) {
-        worker->runtime->result = rc;
-        __atomic_store_n(&worker->runtime->finished, 1, __ATOMIC_RELEASE);
-    }
-    hki_task_free(worker, task);
-}
-
-static void starve(struct hki_worker *worker, struct hki_task *task)
-{
-    task->next = NULL;
-    if (worker->starved)
-        worker->starved_tail->next = task;
-    else
-        worker->starved = task;
-    worker->starved_tail = task;
-}
 
 /* Runs the first ready task; comes back when the tasks have nothing more to do, or
  * their ticks are used up. */
@@ -282,11 +227,11 @@ static void run_tasks(struct hki_worker *worker)
         int rc = hki_task_start(worker, task);
 
         if (rc == -EAGAIN) { /* stacks_max: until another task ends */
-            starve(worker, task);
+            hki_starved_push(worker, task);
             return;
         }
         if (rc < 0) {
-            fail_unstarted(worker, task, rc);
+            hki_task_fail_unstarted(worker, task, rc);
             return;
         }
     }
@@ -303,12 +248,12 @@ static void run_tasks(struct hki_worker *worker)
                sizeof(worker->loop_exceptions));
 }
 
-static void feed_starved(struct hki_worker *worker)
+/* Those that now get a stack. */
+static void run_starved(struct hki_worker *worker)
 {
-    while (worker->starved && worker->stacks.in_use < worker->stacks.stacks_max) {
-        struct hki_task *task = worker->starved;
+    struct hki_task *task;
 
-        worker->starved = task->next;
+    while ((task = hki_starved_pop(worker))) {
         hki_ready_push(worker, task);
         run_tasks(worker);
     }
@@ -332,226 +277,6 @@ int hki_switch_slow(struct hki_worker *worker, struct hki_task *task)
                               &worker->loop_context);
 }
 
-/* ---- sleeping ---- */
-
-static bool has_news(struct hki_worker *worker)
-{
-    return worker->ready_head || hki_worker_has_messages(worker) ||
-           any_shared(worker->runtime) ||
-           __atomic_load_n(&worker->runtime->finished, __ATOMIC_SEQ_CST);
-}
-
-static void sleep_on_futex(struct hki_worker *worker, int64_t until_ns)
-{
-    bool for_ever = until_ns == HK_NEVER;
-
-    if (for_ever)
-        hki_deadlock_quiet(worker);
-    while (__atomic_load_n(&worker->sleeping, __ATOMIC_SEQ_CST) != HKI_AWAKE &&
-           (for_ever || hki_os_now_ns() < until_ns))
-        hki_futex_wait(&worker->sleeping, HKI_SLEEPS_ON_FUTEX, until_ns);
-    if (for_ever)
-        hki_deadlock_stirs(worker);
-}
-
-/* It has slept as long as it may: its thread ends, unless there is something that needs
- * it, or somebody calls it now. */
-static bool goes_away(struct hki_worker *worker, int64_t until_ns)
-{
-    uint32_t asleep = HKI_SLEEPS_ON_FUTEX;
-
-    if (!worker->source || until_ns == HK_NEVER || hki_os_now_ns() < until_ns ||
-        worker->tasks_spawned != worker->tasks_ended || worker->zombies ||
-        worker->wheel.count || worker->ops_in_flight || worker->blocked_waiters.head ||
-        has_news(worker) || !worker->source->may_leave(worker->source))
-        return false;
-    worker->is_away =
-        __atomic_compare_exchange_n(&worker->sleeping, &asleep, HKI_AWAY, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    if (!worker->is_away)
-        worker->source->returns(worker->source);
-    return worker->is_away;
-}
-
-/* To be called when `sleeping` says so. */
-static bool work_lets_sleep(struct hki_worker *worker)
-{
-    struct hki_source *source = worker->source;
-
-    return !source || source->sleeps(source) || worker->is_full;
-}
-
-/* Sleeps until a message, a completion or the time `until_ns`. */
-static void sleep_until(struct hki_worker *worker, int64_t until_ns)
-{
-    struct hki_runtime *runtime = worker->runtime;
-    bool io = worker->ops_in_flight > 0;
-
-    __atomic_add_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&worker->sleeping, io ? HKI_SLEEPS_IN_POLLER : HKI_SLEEPS_ON_FUTEX,
-                     __ATOMIC_SEQ_CST);
-    if (work_lets_sleep(worker) && !has_news(worker)) {
-        if (!io) {
-            sleep_on_futex(worker, until_ns);
-        } else if (until_ns == HK_NEVER) {
-            take_completions(worker, -1);
-        } else {
-            int64_t left_ns = until_ns - hki_os_now_ns();
-
-            take_completions(worker, left_ns > 0 ? left_ns : 0);
-        }
-    }
-    __atomic_sub_fetch(&runtime->idle, 1, __ATOMIC_SEQ_CST);
-    if (HKI_UNLIKELY(worker->source) && goes_away(worker, until_ns))
-        return;
-    __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
-    if (worker->source)
-        worker->source->wakes(worker->source);
-    hki_watch_stirs();
-}
-
-/* Every task waits. Whoever waits for that is woken first. */
-static bool wake_blocked_waiters(struct hki_worker *worker)
-{
-    hk_waiter *w;
-
-    if (!worker->blocked_waiters.head)
-        return false;
-    for (int looks = 0; looks < 2; looks++)
-        if (worker->ops_in_flight && take_completions(worker, 0))
-            return true;
-    if (has_news(worker))
-        return true;
-    while ((w = hk_waiter_pop(&worker->blocked_waiters)))
-        hk_wake(w, 0);
-    return true;
-}
-
-/* ---- every stack is held by a task that waits in a join ---- */
-
-#define STARVED_GRACE_NS (100 * HK_MILLISECOND)
-
-static bool is_out_of_stacks(const struct hki_worker *worker)
-{
-    return worker->starved && worker->stacks.in_use >= worker->stacks.stacks_max &&
-           worker->stacks.in_use == worker->joins;
-}
-
-/* Takes the first starved task whose parent can lend it its stack; NULL: none can. */
-static struct hki_task *take_lendable(struct hki_worker *worker)
-{
-    struct hki_task *before = NULL;
-
-    for (struct hki_task *task = worker->starved; task; task = task->next) {
-        const hk_scope *scope = task->self.parent;
-
-        if (scope && !(task->self.flags & HKI_TASK_REMOTE) && scope->hki_joiner &&
-            hki_task_can_lend(hki_task_of(scope->hki_owner))) {
-            if (before)
-                before->next = task->next;
-            else
-                worker->starved = task->next;
-            if (worker->starved_tail == task)
-                worker->starved_tail = before;
-            return task;
-        }
-        before = task;
-    }
-    return NULL;
-}
-
-static void fail_starved(struct hki_worker *worker)
-{
-    struct hki_task *task = worker->starved;
-
-    worker->starved = task->next;
-    hki_log(HK_LOG_ERROR,
-            "all %u stacks (hk_options.stacks_max) are held by tasks that wait for "
-            "their children",
-            worker->stacks.stacks_max);
-    fail_unstarted(worker, task, -ENOMEM);
-}
-
-/*
- * No task will give a stack back, and some have none: the parent of one of them runs it
- * on its own (hki_task_run_children). Where none has room left the first one fails, or
- * all would wait for ever; if a join waits for other workers, not before they had some
- * time.
- */
-static void relieve_starved(struct hki_worker *worker)
-{
-    struct hki_task *task = take_lendable(worker);
-
-    if (task) {
-        hk_waiter *joiner = task->self.parent->hki_joiner;
-
-        task->self.parent->hki_joiner = NULL;
-        hk_wake(joiner, 0); /* looks again what there is to wait for */
-        hki_ready_push(worker, task);
-        return;
-    }
-    if (worker->joins_far) {
-        sleep_until(worker, hki_os_now_ns() + STARVED_GRACE_NS);
-        if (has_news(worker) || !is_out_of_stacks(worker))
-            return;
-    }
-    fail_starved(worker);
-}
-
-/* Work waits, and there was no memory for a stack: it tries again so soon. */
-#define FULL_NS (10 * HK_MILLISECOND)
-
-/* The next timer; with a source maybe sooner. */
-static int64_t sleep_end(struct hki_worker *worker)
-{
-    int64_t until_ns = hki_wheel_next(&worker->wheel, false), at_most_ns, now_ns;
-
-    if (HKI_LIKELY(!worker->source))
-        return until_ns;
-    at_most_ns = worker->source->sleeps_at_most(worker->source);
-    if (worker->is_full)
-        at_most_ns = FULL_NS;
-    if (at_most_ns == HK_NEVER)
-        return until_ns;
-    now_ns = hki_os_now_ns();
-    return until_ns - now_ns > at_most_ns ? now_ns + at_most_ns : until_ns;
-}
-
-static void rest(struct hki_worker *worker)
-{
-    if (is_out_of_stacks(worker)) {
-        relieve_starved(worker);
-        return;
-    }
-    if (wake_blocked_waiters(worker))
-        return;
-    if (worker->runtime->options.virtual_clock) {
-        if (hki_worker_has_messages(worker))
-            return; /* a timer has called back: that comes before the clock goes on */
-        if (worker->ops_in_flight &&
-            (take_completions(worker, HKI_VIRTUAL_GRACE_NS) || has_news(worker)))
-            return;
-        if (worker->calls_awaited) {
-            sleep_until(worker, hki_os_now_ns() + HKI_VIRTUAL_GRACE_NS);
-            if (has_news(worker))
-                return;
-        }
-        if (hki_virtual_jump(worker))
-            return;
-        if (worker->chooser && worker->chooser->get_unstuck(worker))
-            return;
-        sleep_until(worker, HK_NEVER);
-        return;
-    }
-    if (hki_stack_pool_trim(&worker->stacks)) {
-        take_completions(worker, 0); /* there is more to give: look around, come back */
-        return;
-    }
-    if (worker->source && search(worker))
-        return;
-    sleep_until(worker, sleep_end(worker));
-}
-
 /* ---- the loop ---- */
 
 static void turn(struct hki_worker *worker)
@@ -565,7 +290,7 @@ static void turn(struct hki_worker *worker)
     if (worker->wheel.count)
         HKI_COUNT(worker->timers_fired, hki_wheel_fire(&worker->wheel, worker->now_ns));
     if (worker->starved)
-        feed_starved(worker);
+        run_starved(worker);
     /* One of our own in each turn, or tasks that only yield would starve them. */
     if (!worker->ready_head || __atomic_load_n(&worker->shared_count, __ATOMIC_RELAXED))
         find_shared(worker);
@@ -577,11 +302,11 @@ static void turn(struct hki_worker *worker)
     if (worker->ready_head) {
         run_tasks(worker);
         if (worker->ops_in_flight && worker->ready_head)
-            take_completions(worker, 0);
+            hki_worker_take_completions(worker, 0);
     } else if (!worker->unread) {
-        rest(worker);
+        hki_worker_rest(worker);
     } else if (worker->ops_in_flight) {
-        take_completions(worker, 0);
+        hki_worker_take_completions(worker, 0);
     }
 }
 

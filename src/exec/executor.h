@@ -22,6 +22,7 @@
 #define HKI_EXEC_EXECUTOR_H
 
 #include "base/assert.h"
+#include "base/list.h"
 #include "core/workers.h"
 #include "exec/future.h"
 #include "exec/work.h"
@@ -116,6 +117,15 @@ static inline hk_holder hki_job_runner(const struct hki_job *job)
     return __atomic_load_n(&job->phase, __ATOMIC_ACQUIRE) == HKI_JOB_STARTED
                ? __atomic_load_n(&job->runner, __ATOMIC_RELAXED)
                : NULL;
+}
+
+/* False: it is not queued any more. */
+static inline bool hki_job_leave_queue(struct hki_job *job, enum hki_job_phase to)
+{
+    uint32_t queued = HKI_JOB_QUEUED;
+
+    return __atomic_compare_exchange_n(&job->phase, &queued, to, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 /* The packed arguments (exec/pack.h): this job's, as a rule behind its record. */
@@ -255,8 +265,17 @@ hk_future *hki_job_submit(struct hki_job *job);
 /* Makes it a guest of its scope, or one that an exit waits for. False: the scope is
  * cancelled. */
 bool hki_job_joins_scope(struct hki_job *job);
+
+extern const struct hki_future_kind hki_job_kind;
+
 /* The job whose future it is; NULL: of none. */
-struct hki_job *hki_future_job(const hk_future *future);
+static inline struct hki_job *hki_future_job(const hk_future *future)
+{
+    return future->kind == &hki_job_kind
+               ? hki_container_of((hk_future *)(uintptr_t)future, struct hki_job,
+                                  future)
+               : NULL;
+}
 
 /* Of background jobs, for which an exit waits (exec/background.c). */
 void hki_background_job_begins(void);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a job, on this side of its executor: see exec/executor.h. */
+/*
+ * The life of a job, on this side of its executor: see exec/executor.h. What those who
+ * have its future may do with it meanwhile is in exec/job_holder.c.
+ */
 #include "exec/executor.h"
 
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/list.h"
-#include "base/spin.h"
 #include "exec/job_memory.h"
 #include "exec/task_job.h"
 
@@ -16,11 +18,6 @@
 
 /* What who submits writes, and who runs it reads. */
 _Static_assert(offsetof(struct hki_job, future.data) == 128, "two cache lines");
-
-static struct hki_job *job_of(const hk_future *future)
-{
-    return hki_container_of((hk_future *)(uintptr_t)future, struct hki_job, future);
-}
 
 /* ---- the record ---- */
 
@@ -44,17 +41,17 @@ static void free_record(struct hki_job *job)
 static void job_free(hk_future *future)
 {
     hki_future_fini(future);
-    free_record(job_of(future));
+    free_record(hki_future_job(future));
 }
 
 static int cancel_future(hk_future *future, hk_cancel_how how)
 {
-    return hki_job_cancel(job_of(future), how);
+    return hki_job_cancel(hki_future_job(future), how);
 }
 
 static size_t holders(const hk_future *future, hk_holder *out, size_t max)
 {
-    const struct hki_job *job = job_of(future);
+    const struct hki_job *job = hki_future_job(future);
     hk_holder runner = hki_job_runner(job);
 
     if (!runner)
@@ -64,7 +61,7 @@ static size_t holders(const hk_future *future, hk_holder *out, size_t max)
     return 1;
 }
 
-static const struct hki_future_kind job_kind = {
+const struct hki_future_kind hki_job_kind = {
     .name = "of a job",
     .holders = holders,
     .cancel = cancel_future,
@@ -72,23 +69,13 @@ static const struct hki_future_kind job_kind = {
     .small = offsetof(struct hki_job, small) - offsetof(struct hki_job, future),
 };
 
-struct hki_job *hki_future_job(const hk_future *future)
-{
-    return future->kind == &job_kind ? job_of(future) : NULL;
-}
-
-static hk_executor *executor_of(const struct hki_job *job)
-{
-    return __atomic_load_n(&job->executor, __ATOMIC_SEQ_CST);
-}
-
 /* A task, which it may be by now, is reached by the scope. Without memory for the
  * cancel the job runs to its end, and the join waits for it. */
 static void guest_cancelled(struct hki_guest *guest)
 {
     struct hki_job *job = hki_container_of(guest, struct hki_job, guest);
 
-    if (!executor_of(job)->ops->has_tasks)
+    if (!__atomic_load_n(&job->executor, __ATOMIC_SEQ_CST)->ops->has_tasks)
         (void)hki_job_cancel(job, HK_CANCEL);
 }
 
@@ -129,7 +116,7 @@ static uint64_t next_id(void)
 static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
     /* It is set by its executor, and by nobody else. */
-    hki_future_begin(&job->future, HKI_FUTURE_SETTING, 2, &job_kind);
+    hki_future_begin(&job->future, HKI_FUTURE_SETTING, 2, &hki_job_kind);
     job->work.run = NULL;
     job->work.scope = NULL;
     job->work.name = NULL;
@@ -304,57 +291,6 @@ hk_future *hki_job_submit(struct hki_job *job)
     return &job->future;
 }
 
-/* ---- its executor, for those who have only the future ---- */
-
-/* How many are about to look whether a job is done. Who frees an executor has seen all
- * its jobs done, then looks here: so either he waits, or they see that, too. */
-static uint32_t entering; /* atomic */
-
-hk_executor *hki_job_hold_executor(const struct hki_job *job)
-{
-    hk_executor *executor = NULL;
-
-    __atomic_add_fetch(&entering, 1, __ATOMIC_SEQ_CST);
-    if (!(__atomic_load_n(&job->future.state, __ATOMIC_SEQ_CST) & HKI_FUTURE_DONE)) {
-        executor = executor_of(job);
-        __atomic_add_fetch(&executor->held, 1, __ATOMIC_SEQ_CST);
-    }
-    __atomic_sub_fetch(&entering, 1, __ATOMIC_SEQ_CST);
-    return executor;
-}
-
-void hki_executor_unhold(hk_executor *executor)
-{
-    __atomic_sub_fetch(&executor->held, 1, __ATOMIC_SEQ_CST); /* it may go now */
-}
-
-static void await_zero(const uint32_t *count)
-{
-    for (unsigned turn = 0; __atomic_load_n(count, __ATOMIC_SEQ_CST) != 0; turn++)
-        hki_spin_pause(turn);
-}
-
-void hki_executor_await_holders(const hk_executor *executor)
-{
-    await_zero(&entering);
-    await_zero(&executor->held);
-}
-
-void hki_job_help(hk_future *future)
-{
-    const struct hki_job *job = hki_future_job(future);
-    hk_executor *executor;
-
-    if (!job || !job->is_whole || hk_worker_count() > 0)
-        return; /* a loop has better things to do, and threads need no help */
-    executor = hki_job_hold_executor(job);
-    if (!executor)
-        return;
-    if (executor->ops->help)
-        executor->ops->help(executor, job);
-    hki_executor_unhold(executor);
-}
-
 /* ---- running ---- */
 
 /* True: nobody has its future but its executor, so nobody can wait for it, or cancel
@@ -364,21 +300,13 @@ static bool is_forgotten(const struct hki_job *job)
     return __atomic_load_n(&job->future.refs, __ATOMIC_ACQUIRE) == 1 && !job->is_whole;
 }
 
-static bool leave_queue(struct hki_job *job, enum hki_job_phase to)
-{
-    uint32_t queued = HKI_JOB_QUEUED;
-
-    return __atomic_compare_exchange_n(&job->phase, &queued, to, false,
-                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-}
-
 bool hki_job_start(struct hki_job *job)
 {
     if (is_forgotten(job)) {
         if (HKI_UNLIKELY(job->phase != HKI_JOB_QUEUED))
             return false;
         job->phase = HKI_JOB_STARTED;
-    } else if (!leave_queue(job, HKI_JOB_STARTED)) {
+    } else if (!hki_job_leave_queue(job, HKI_JOB_STARTED)) {
         return false;
     }
     count(job->executor, STARTED);
@@ -487,99 +415,5 @@ int hki_task_job_run(void *arg)
         hki_job_done(job, -ECANCELED, NULL, 0);
     else
         hki_job_run(job);
-    return 0;
-}
-
-/* ---- cancelling ---- */
-
-/* False: as much had been asked before. */
-static bool raise_cancel(struct hki_job *job, uint32_t wanted)
-{
-    uint32_t was = __atomic_load_n(&job->cancelled, __ATOMIC_RELAXED);
-
-    do {
-        if (was >= wanted)
-            return false;
-    } while (!__atomic_compare_exchange_n(&job->cancelled, &was, wanted, false,
-                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-    return true;
-}
-
-static int cancel_where_it_is(struct hki_job *job, hk_cancel_how how)
-{
-    hk_executor *executor = hki_job_hold_executor(job);
-    int rc;
-
-    if (!executor)
-        return -EALREADY;
-    (void)leave_queue(job, HKI_JOB_DROPPED);
-    rc = executor->ops->cancel(executor, job, how);
-    hki_executor_unhold(executor);
-    return rc;
-}
-
-/* First the mark, then a look where it is: pairs with hki_job_arrived. */
-int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
-{
-    if (raise_cancel(job, 1 + (uint32_t)how))
-        return cancel_where_it_is(job, how);
-    return hki_future_is_done(&job->future) ? -EALREADY : 0;
-}
-
-void hki_job_arrived(struct hki_job *job)
-{
-    uint32_t cancelled = __atomic_load_n(&job->cancelled, __ATOMIC_SEQ_CST);
-
-    if (HKI_UNLIKELY(cancelled))
-        (void)cancel_where_it_is(job, (hk_cancel_how)(cancelled - 1));
-}
-
-static void drop(hk_inbox_node *node, struct hki_worker *worker)
-{
-    struct hki_job *job = hki_container_of(node, struct hki_job, message);
-
-    (void)worker;
-    HKI_HB_ACQUIRE(job);
-    hki_job_done(job, -ECANCELED, NULL, 0);
-}
-
-void hki_job_post(struct hki_job *job, struct hki_worker *worker,
-                  void (*run)(hk_inbox_node *node, struct hki_worker *worker))
-{
-    job->message.hki_run = run;
-    HKI_HB_RELEASE(job);
-    hki_worker_post(worker, &job->message);
-}
-
-int hki_job_drop_later(struct hki_job *job)
-{
-    struct hki_worker *worker;
-    int rc = hki_worker_here(&worker);
-
-    if (rc == 0)
-        hki_job_post(job, worker, drop);
-    return rc;
-}
-
-/* ---- what is known of a failure ---- */
-
-int hk_future_error(const hk_future *future, hk_job_error *out)
-{
-    const struct hki_job *job = hki_future_job(future);
-
-    if (!hki_future_is_done(future))
-        return -EAGAIN;
-    HKI_HB_ACQUIRE(future);
-    *out = (hk_job_error){.error = future->rc < 0 ? future->rc : 0,
-                          .exit_status = -1,
-                          .job = future->kind->name};
-    if (!job)
-        return 0;
-    out->attempts = job->attempt;
-    out->job = job->work.name;
-    if (job->is_whole && job->death.died) {
-        out->signal = job->death.signal;
-        out->exit_status = job->death.signal ? -1 : job->death.exit_status;
-    }
     return 0;
 }

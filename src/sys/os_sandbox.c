@@ -83,7 +83,7 @@ static const struct {
     {SYS_lremovexattr, EPERM},
     {SYS_fremovexattr, EPERM},
     {SYS_open_by_handle_at, EPERM},
-#ifdef SYS_chmod           /* the old ones, which new processors do not have */
+#ifdef SYS_chmod /* the old ones, which new processors do not have */
     {SYS_chmod, EPERM},
     {SYS_chown, EPERM},
     {SYS_lchown, EPERM},

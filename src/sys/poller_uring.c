@@ -25,13 +25,11 @@
 #include "sys/os.h"
 #include "sys/poller_base.h"
 #include "sys/uring_prepare.h"
+#include "sys/uring_ring.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
-
-#define SUBMISSIONS 1024
-#define COMPLETIONS 8192
 
 /* In the low bits of user_data, which are zero in a request's address. */
 enum { TAG_REQUEST, TAG_IGNORED, TAG_WAKE, TAG_CANCEL, TAG_MASK = 7 };
@@ -420,90 +418,11 @@ static struct hki_ioreq *uring_wait(struct hki_poller *poller, int64_t timeout_n
 
 /* ---- begin and end ---- */
 
-/* What of the ring stands behind each code; without a stream's the ring is of no
- * use. */
-static const struct {
-    uint8_t code, opcode;
-    bool may_be_missing;
-} opcodes[] = {
-    {HKI_IO_READ, IORING_OP_READ, false},
-    {HKI_IO_WRITE, IORING_OP_WRITE, false},
-    {HKI_IO_READV, IORING_OP_READV, false},
-    {HKI_IO_WRITEV, IORING_OP_WRITEV, false},
-    {HKI_IO_RECV, IORING_OP_RECV, false},
-    {HKI_IO_SEND, IORING_OP_SEND, false},
-    {HKI_IO_RECVMSG, IORING_OP_RECVMSG, false},
-    {HKI_IO_SENDMSG, IORING_OP_SENDMSG, false},
-    {HKI_IO_ACCEPT, IORING_OP_ACCEPT, false},
-    {HKI_IO_CONNECT, IORING_OP_CONNECT, false},
-    {HKI_IO_POLL, IORING_OP_POLL_ADD, false},
-    {HKI_IO_POLL, IORING_OP_TIMEOUT, false},
-    {HKI_IO_POLL, IORING_OP_ASYNC_CANCEL, false},
-    {HKI_IO_FSYNC, IORING_OP_FSYNC, true},
-    {HKI_IO_OPEN, IORING_OP_OPENAT, true},
-    {HKI_IO_STATX, IORING_OP_STATX, true},
-};
-
-static int probe(struct uring_poller *p)
-{
-    struct io_uring_probe *known = io_uring_get_probe_ring(&p->ring);
-    int rc = 0;
-
-    if (!known)
-        return -ENOSYS;
-    p->pool_codes = 1u << HKI_IO_WORK;
-    for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
-        if (io_uring_opcode_supported(known, opcodes[i].opcode))
-            continue;
-        p->pool_codes |= 1u << opcodes[i].code;
-        if (!opcodes[i].may_be_missing)
-            rc = -ENOSYS;
-    }
-    io_uring_free_probe(known);
-    return rc;
-}
-
-/* Every flag is of Linux 6.1 or older. A kernel that refuses one is too old, and one
- * that refuses us is a sandbox: both have epoll. */
-/* liburing maps memory by raw system calls, which TSan does not see: it takes a new
- * ring for the old one at the same address. This orders the two. */
-static char ring_memory;
-
-static int set_up_ring(struct uring_poller *p)
-{
-    const unsigned features = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP |
-                              IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_CQE_SKIP;
-    struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_CQSIZE,
-        .cq_entries = COMPLETIONS,
-    };
-    int rc = io_uring_queue_init_params(SUBMISSIONS, &p->ring, &params);
-
-    if (rc < 0)
-        return rc == -ENOMEM || rc == -EMFILE ? rc : -ENOSYS;
-    HKI_HB_ACQUIRE(&ring_memory);
-    if ((params.features & features) != features || io_uring_ring_dontfork(&p->ring)) {
-        io_uring_queue_exit(&p->ring);
-        return -ENOSYS;
-    }
-    /* Saves the look-up of the ring in every enter; a limit of 16 for each thread. */
-    (void)io_uring_register_ring_fd(&p->ring);
-    p->enter_flags = IORING_ENTER_GETEVENTS;
-    if (p->ring.enter_ring_fd != p->ring.ring_fd)
-        p->enter_flags |= IORING_ENTER_REGISTERED_RING;
-    for (unsigned i = 0; i < SUBMISSIONS; i++)
-        p->ring.sq.array[i] = i;
-    return 0;
-}
-
 static void uring_fini(struct hki_poller *poller)
 {
     struct uring_poller *p = of(poller);
 
-    HKI_HB_RELEASE(&ring_memory);
-    io_uring_queue_exit(&p->ring);
+    hki_uring_close(&p->ring);
     hki_poller_base_fini(poller);
     hki_free_kept(p);
 }
@@ -519,12 +438,13 @@ static int uring_init(struct hki_poller **out)
     rc = hki_poller_base_init(&p->base);
     if (rc < 0)
         goto free_poller;
-    rc = set_up_ring(p);
+    rc = hki_uring_open(&p->ring, &p->enter_flags);
     if (rc < 0)
         goto close_base;
-    rc = probe(p);
+    rc = hki_uring_probe(&p->ring, &p->pool_codes);
     if (rc < 0)
         goto close_ring;
+    p->pool_codes |= 1u << HKI_IO_WORK;
     /* A sandbox may allow the setup and not the enter. */
     watch_wake_fd(p);
     rc = enter(p, 0, 0) == 1 ? 0 : -ENOSYS;
@@ -534,7 +454,7 @@ static int uring_init(struct hki_poller **out)
     return 0;
 
 close_ring:
-    io_uring_queue_exit(&p->ring);
+    hki_uring_close(&p->ring);
 close_base:
     hki_poller_base_fini(&p->base);
 free_poller:

@@ -3,53 +3,22 @@
  * For the tests of sync/: parties, which are functions, run side by side in one of five
  * placings (tasks of one worker, a task and a thread, either way round, threads alone,
  * tasks of two workers), and go in step by stages, never by sleeping.
- *
- * A failed CHECK ends the program: an assertion of cmocka would longjmp off the stack
- * of a task.
  */
 #ifndef TESTS_CONTRACT_SYNC_KIT_H
 #define TESTS_CONTRACT_SYNC_KIT_H
 
 #include "base/lock.h"
+#include "support/check.h"
 
 #include <hocket.h>
 #include <hocket/testing.h>
 
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static const char *kit_doing = "";
-
-static inline void check_failed(const char *file, int line, const char *what,
-                                intmax_t got, intmax_t want)
-{
-    printf("# %s:%d: not so: %s (%jd, not %jd) %s\n", file, line, what, got, want,
-           kit_doing);
-    fflush(stdout);
-    _exit(1);
-}
-
-#define CHECK(condition)                                                               \
-    do {                                                                               \
-        if (!(condition))                                                              \
-            check_failed(__FILE__, __LINE__, #condition, 0, 1);                        \
-    } while (0)
-
-/* Both sides are integers; the message shows what they were. */
-#define CHECK_EQ(got, want)                                                            \
-    do {                                                                               \
-        intmax_t got_ = (intmax_t)(got), want_ = (intmax_t)(want);                     \
-        if (got_ != want_)                                                             \
-            check_failed(__FILE__, __LINE__, #got " == " #want, got_, want_);          \
-    } while (0)
 
 /* ---- going in step ---- */
 

@@ -9,8 +9,10 @@
  * Run: limit=240
  */
 #include "support/core_test.h"
+#include "support/torture.h"
 
 #include <fcntl.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 
 /* ---- C6: partial I/O reports its count ---- */
@@ -348,7 +350,7 @@ static void *shower_with_signals(void *arg)
 
     while (!peek(&s->stop)) {
         pthread_kill(s->target, SIGUSR1);
-        usleep(200);
+        usleep(200); /* the pace: without a pause the target would do nothing else */
     }
     return NULL;
 }
@@ -520,23 +522,31 @@ TASK_TEST(c16_cancel_during_spawn_runs_them_all)
     return 0;
 }
 
-static int work_slowly(void *arg)
+struct work {
+    sem_t *gate; /* posted for each, after the cancel */
+    int done;
+};
+
+static int work_behind_a_gate(void *arg)
 {
-    usleep(2000);
-    poke(arg, 1);
+    struct work *work = arg;
+
+    while (sem_wait(work->gate) != 0)
+        ;
+    poke(&work->done, 1);
     return 5;
 }
 
 static int submit_work(void *arg)
 {
+    struct work *work = arg;
     hk_op op;
     int rc;
 
-    hk_op_work(&op, work_slowly, arg);
+    hk_op_work(&op, work_behind_a_gate, work);
     rc = hk_op_run(&op);
     CHECK(rc == -ECANCELED || rc == 5);
-    if (rc == 5)
-        CHECK_EQ(peek(arg), 1);
+    CHECK_EQ(peek(&work->done), rc == 5);
     return 0;
 }
 
@@ -545,15 +555,22 @@ static int submit_work(void *arg)
 TASK_TEST(c16_cancel_during_submit_of_blocking_work)
 {
     enum { MANY = 100 };
-    int done[MANY] = {0};
+    struct work works[MANY] = {0};
     hk_scope s = HK_SCOPE_INIT;
+    sem_t gate;
 
+    CHECK_EQ(sem_init(&gate, 0, 0), 0);
     hk_scope_open(&s);
-    for (int i = 0; i < MANY; i++)
-        hk_spawn(&s, submit_work, &done[i]);
+    for (int i = 0; i < MANY; i++) {
+        works[i].gate = &gate;
+        hk_spawn(&s, submit_work, &works[i]);
+    }
     CHECK_EQ(hk_yield(), 0);
     hk_scope_cancel(&s);
+    for (int i = 0; i < MANY; i++)
+        sem_post(&gate);
     CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK_EQ(sem_destroy(&gate), 0);
     return 0;
 }
 
@@ -638,15 +655,10 @@ static int everything(void *arg)
 
 static void torture_cancel_at_every_suspension_point(void **state)
 {
-    int point = -1, runs;
+    hk_options options = {.virtual_clock = true};
 
     (void)state;
-    runs = hk_cancel_torture(everything, NULL, &(hk_options){.virtual_clock = true},
-                             &point);
-    printf("# %d runs\n", runs);
-    if (runs < 0)
-        printf("# failed at point %d: %s\n", point, hk_error_text(runs));
-    assert_true(runs > 5);
+    cancel_at_every_point(everything, NULL, &options, 5);
 }
 
 int main(void)

@@ -69,7 +69,7 @@ static void c2_a_cancelled_waiter_leaves_the_grant_to_the_next(void **state)
             struct stage_for_three s = {.two = {.p = &primitives[i], .o = &o}};
             struct ensemble e = {.placing = placing};
 
-            kit_doing = primitives[i].name;
+            check_doing = primitives[i].name;
             object_init(&o, &primitives[i]);
             add_party(&e, cancel_first_then_grant, &s);
             add_party(&e, first_is_cancelled, &s);
@@ -77,7 +77,7 @@ static void c2_a_cancelled_waiter_leaves_the_grant_to_the_next(void **state)
             run_ensemble(&e, NULL);
             object_fini(&o);
         }
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- C3: grant and deadline in the same tick: one of them, not both, not none ---- */
@@ -138,13 +138,13 @@ static void c3_grant_and_deadline_in_one_tick_are_one_of_the_two(void **state)
             struct object o;
             struct stage_for_two s = {.p = &primitives[i], .o = &o, .stage = order};
 
-            kit_doing = primitives[i].name;
+            check_doing = primitives[i].name;
             object_init(&o, &primitives[i]);
             primitives[i].block(&o);
             CHECK_EQ(hk_run(block_for_the_tick, &s, &options), 0);
             object_fini(&o);
         }
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- when nothing can ever end a wait it fails, and nothing was taken ---- */
@@ -192,12 +192,12 @@ static void a_wait_that_nothing_can_end_fails_with_edeadlk(void **state)
         struct object o;
         struct stage_for_two s = {.p = &primitives[i], .o = &o};
 
-        kit_doing = primitives[i].name;
+        check_doing = primitives[i].name;
         if (!has_trait(&primitives[i], HAS_HOPE))
             CHECK_EQ(hk_run(be_the_only_one, &s, &options), 0);
     }
     hk_log_to(NULL, NULL);
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- cancelled at every suspension point: nothing lost, nobody left waiting ---- */
@@ -265,7 +265,7 @@ static void cancelled_at_every_point_nothing_is_lost(void **state)
         struct stage_for_two s = {.p = &primitives[i], .o = &o};
         int point = -1, runs;
 
-        kit_doing = primitives[i].name;
+        check_doing = primitives[i].name;
         if (has_trait(s.p, FOR_ONE))
             continue;
         runs = hk_cancel_torture(scenario_with_victims, &s, &options, &point);
@@ -273,7 +273,7 @@ static void cancelled_at_every_point_nothing_is_lost(void **state)
             printf("# %s: at point %d\n", primitives[i].name, point);
         CHECK(runs > VICTIMS);
     }
-    kit_doing = "";
+    check_doing = "";
 }
 
 int main(void)

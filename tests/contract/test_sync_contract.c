@@ -341,12 +341,12 @@ static void run_trial(void **state)
         struct object o;
         struct stage_for_two s = {.p = trial->primitive, .o = &o};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         object_init(&o, trial->primitive);
         run_pair(placing, trial->promise->granter, trial->promise->waiter, &s);
         object_fini(&o);
     }
-    kit_doing = "";
+    check_doing = "";
 }
 
 int main(void)

@@ -86,12 +86,12 @@ static void grants_are_taken_as_often_as_they_are_given(void **state)
 
             if (!is_granted_one_by_one(c.p))
                 continue;
-            kit_doing = c.p->name;
+            check_doing = c.p->name;
             object_init(&c.o, c.p);
             run_pair(placing, grant_all, wait_for_all, &c);
             object_fini(&c.o);
         }
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- what is held by one at a time ---- */
@@ -124,14 +124,14 @@ static void what_is_held_by_one_is_held_by_nobody_else(void **state)
 
             if (!has_trait(c.p, IS_HELD) || has_trait(c.p, IS_SHARED))
                 continue;
-            kit_doing = c.p->name;
+            check_doing = c.p->name;
             object_init(&c.o, c.p);
             for (int k = 0; k < CROWD; k++)
                 add_party(&e, hold_it_now_and_then, &c);
             run_ensemble(&e, NULL);
             object_fini(&c.o);
         }
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- one grant for all ---- */
@@ -174,7 +174,7 @@ static void one_grant_reaches_all_who_wait(void **state)
 
                 if (!has_trait(c.p, FOR_ALL))
                     continue;
-                kit_doing = c.p->name;
+                check_doing = c.p->name;
                 object_init(&c.o, c.p);
                 add_party(&e, grant_in_between, &c);
                 for (int k = 0; k < CROWD; k++)
@@ -182,7 +182,7 @@ static void one_grant_reaches_all_who_wait(void **state)
                 run_ensemble(&e, NULL);
                 object_fini(&c.o);
             }
-    kit_doing = "";
+    check_doing = "";
 }
 
 int main(void)

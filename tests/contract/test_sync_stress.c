@@ -163,10 +163,10 @@ static void no_item_is_lost_or_doubled(void **state)
     for (int round = 0; round < 3; round++)
         for (size_t c = 0; c < sizeof(capacities) / sizeof(*capacities); c++)
             for (enum placing placing = 0; placing < PLACINGS; placing++) {
-                kit_doing = placing_name[placing];
+                check_doing = placing_name[placing];
                 hold_a_market(placing, capacities[c], seed++);
             }
-    kit_doing = "";
+    check_doing = "";
 }
 
 /* ---- everything at once ---- */
@@ -218,7 +218,7 @@ static void everything_at_once_comes_to_an_end(void **state)
         struct circuit c = {.sem = HK_SEM_INIT(STATIONS)};
         struct ensemble e = {.placing = placing};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         CHECK_EQ(hk_chan_new(sizeof(uint32_t), STATIONS, &c.chan), 0);
         for (int i = 0; i < WALKERS; i++)
             add_party(&e, walk, &c);
@@ -230,7 +230,7 @@ static void everything_at_once_comes_to_an_end(void **state)
         assert_int_equal(hk_chan_count(c.chan), 0);
         hk_chan_free(c.chan);
     }
-    kit_doing = "";
+    check_doing = "";
 }
 
 int main(void)

@@ -119,6 +119,12 @@ def wait_until(is_so, limit_s=20):
     return is_so()
 
 
+def is_pending(pid, number):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(mask, 16) >> (number - 1) & 1
+               for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*(\w+)", status, re.MULTILINE))
+
+
 # --- the command line ------------------------------------------------------------------------
 
 
@@ -229,7 +235,8 @@ def redirects_lead_to_one_page_that_is_fetched_once(p):
 def depth_is_the_shortest_way_even_if_it_is_found_late(p):
     # /far is three links away by way of quick pages, one by way of a slow one.
     def slow(talk):
-        time.sleep(0.4)
+        wait_until(lambda: site.count("/far"))
+        time.sleep(0.1)  # in which it is parsed, which nothing tells us
         talk.send(response(page("/far")))
         return True
 
@@ -675,9 +682,8 @@ def the_second_signal_ends_it_at_once(p):
         wait_until(lambda: p.database.exists() and len(site.requests) > 5)
         lock = sqlite3.connect(p.database, isolation_level=None, timeout=10)
         lock.execute("BEGIN IMMEDIATE")  # now the crawl cannot save
-        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.4)
+        wait_until(lambda: not is_pending(process.pid, signal.SIGINT))  # or both are one
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LIMIT_S)

@@ -8,6 +8,7 @@
  */
 #include "model_kit.h"
 
+#include "core/record.h"
 #include "core/runtime.h"
 #include "core/wait.h"
 

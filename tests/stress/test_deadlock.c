@@ -32,6 +32,8 @@ static void be_silent(hk_log_level level, const char *line, void *ctx)
         __atomic_add_fetch(deadlocks, 1, __ATOMIC_RELAXED);
 }
 
+/* Pauses around the census' own are what is tested here: nobody waits in them for
+ * another. */
 static void nap_ms(unsigned ms)
 {
     const struct timespec time = {.tv_nsec = (long)ms * 1000 * 1000};

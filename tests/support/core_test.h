@@ -4,11 +4,12 @@
  * runtime with a virtual clock and a checked ledger; expect_panic runs a function in a
  * child process and looks for its sentence on standard error.
  *
- * A failed CHECK ends the program: an assertion of cmocka would longjmp off the task.
  * A program with panic tests has them first: a child of fork must not find a runtime.
  */
 #ifndef TESTS_SUPPORT_CORE_TEST_H
 #define TESTS_SUPPORT_CORE_TEST_H
+
+#include "support/check.h"
 
 #include <hocket.h>
 #include <hocket/lowlevel.h>
@@ -16,9 +17,7 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,33 +25,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#define CHECK(condition)                                                               \
-    do {                                                                               \
-        if (!(condition))                                                              \
-            check_failed(__FILE__, __LINE__, #condition, 0, 1);                        \
-    } while (0)
-
-/* Both sides are integers; the message shows what they were. */
-#define CHECK_EQ(got, want)                                                            \
-    do {                                                                               \
-        intmax_t got_ = (intmax_t)(got), want_ = (intmax_t)(want);                     \
-        if (got_ != want_)                                                             \
-            check_failed(__FILE__, __LINE__, #got " == " #want, got_, want_);          \
-    } while (0)
-
-__attribute__((noreturn, unused)) static void check_failed(const char *file, int line,
-                                                           const char *what,
-                                                           intmax_t got, intmax_t want)
-{
-    printf("# %s:%d: not so: %s (%jd, not %jd)\n", file, line, what, got, want);
-    if (got < 0 && got > -200)
-        printf("# that is: %s\n", hk_error_text((int)got));
-    fflush(stdout);
-    _exit(1);
-}
 
 /* ---- running a test as a task ---- */
 

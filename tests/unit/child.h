@@ -89,6 +89,15 @@ static inline struct child run_child_alone(int (*body)(void))
     return run_child(body);
 }
 
+/* Of one that is no child of ours, so that nobody tells us: we look. It may be a zombie
+ * until init has looked, too. */
+static inline void await_end_of_process(pid_t pid)
+{
+    assert_true(pid > 0);
+    while (kill(pid, 0) == 0)
+        (void)usleep(1000);
+}
+
 static inline void child_print(const struct child *child)
 {
     const char *line = child->text;

@@ -4,11 +4,11 @@
  * task of a runtime whose ledger is checked (IN_A_TASK), and on a plain thread, whose
  * scopes put their children on the background runtime (ON_A_THREAD). The poller is that
  * of HOCKET_POLLER, and the test driver runs all with each.
- *
- * A failed CHECK ends the program: an assertion of cmocka would longjmp off the task.
  */
 #ifndef TESTS_UNIT_IO_TEST_H
 #define TESTS_UNIT_IO_TEST_H
+
+#include "support/check.h"
 
 #include <hocket.h>
 #include <hocket/op.h>
@@ -16,41 +16,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#define CHECK(condition)                                                               \
-    do {                                                                               \
-        if (!(condition))                                                              \
-            check_failed(__FILE__, __LINE__, #condition, 0, 0);                        \
-    } while (0)
-
-/* Both sides are integers; the message shows what they were. */
-#define CHECK_EQ(got, want)                                                            \
-    do {                                                                               \
-        intmax_t got_ = (intmax_t)(got), want_ = (intmax_t)(want);                     \
-        if (got_ != want_)                                                             \
-            check_failed(__FILE__, __LINE__, #got " == " #want, got_, want_);          \
-    } while (0)
-
-static inline void check_failed(const char *file, int line, const char *what,
-                                intmax_t got, intmax_t want)
-{
-    printf("# %s:%d: not so: %s (%jd, not %jd)\n", file, line, what, got, want);
-    if (got < 0 && got > -200)
-        printf("# that is: %s\n", hk_error_text((int)got));
-    fflush(stdout);
-    _exit(1);
-}
 
 static inline void run_in_a_task(void **state)
 {
@@ -199,6 +171,12 @@ static inline void check_pattern(const unsigned char *buf, size_t len)
     for (size_t i = 0; i < len; i++)
         if (buf[i] != pattern(i))
             check_failed(__FILE__, __LINE__, "byte of the pattern", buf[i], pattern(i));
+}
+
+static inline void close_both(hk_fd fds[2])
+{
+    CHECK_EQ(hk_close(fds[0]), 0);
+    CHECK_EQ(hk_close(fds[1]), 0);
 }
 
 /* A listener on a free port of 127.0.0.1. */

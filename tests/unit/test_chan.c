@@ -122,7 +122,7 @@ static void every_size_and_capacity_keeps_order_and_content(void **state)
             for (enum placing placing = 0; placing < PLACINGS; placing++) {
                 hk_chan *chan = new_chan(sizes[s], capacities[c]);
 
-                kit_doing = placing_name[placing];
+                check_doing = placing_name[placing];
                 run_pair(placing, send_patterns, receive_patterns, chan);
                 hk_chan_free(chan);
             }

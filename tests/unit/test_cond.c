@@ -47,7 +47,7 @@ static void run_in_every_placing(hk_task_fn *first, hk_task_fn *second)
         uint32_t stage = 0;
 
         reset();
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, first, second, &stage);
         check_is_as_new();
     }
@@ -176,7 +176,7 @@ static void no_signal_is_lost_to_a_cancelled_waiter(void **state)
         for (uintptr_t i = 1; i < TAKERS; i++)
             add_party(&e, take_impatiently, (void *)i);
         add_party(&e, offer, (void *)(uintptr_t)TAKERS);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         CHECK_EQ(tokens, 0);
         check_is_as_new();
@@ -240,7 +240,7 @@ static void c2_a_cancelled_waiter_leaves_the_signal_to_the_next(void **state)
         add_party(&e, wait_and_be_cancelled, &stage);
         add_party(&e, wait_second, &stage);
         add_party(&e, cancel_the_first_and_signal_once, &stage);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         check_is_as_new();
     }
@@ -369,7 +369,7 @@ static void run_crowd(uint32_t flags, hk_task_fn *waker)
         for (uintptr_t i = 0; i < CROWD; i++)
             add_party(&e, wait_in_the_crowd, (void *)i);
         add_party(&e, waker, NULL);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         CHECK_EQ(left, CROWD);
         mutex.hki_state &= ~flags;

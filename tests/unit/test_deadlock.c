@@ -465,6 +465,7 @@ static void plain_threads_need_no_runtime(void **state)
     expect_words(&child, "-EDEADLK goes to thread '");
 }
 
+/* The census, which looks 20 ms after the others have come to wait, finds it alive. */
 static void *uses_hocket_and_ends(void *arg)
 {
     const struct timespec while_others_wait = {.tv_nsec = 50 * 1000 * 1000};

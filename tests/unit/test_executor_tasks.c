@@ -4,26 +4,11 @@
  * futures say, cancelling one; inside a runtime, from plain threads, detached, and at
  * the exit of the process. Continuations are in test_then.c, maps in test_map.c.
  */
-#include "support/core_test.h"
+#include "support/job_test.h"
 
 #include "core/self_inline.h"
 
 /* ---- jobs ---- */
-
-HK_FN(hk_rc, sleeps, (int64_t, ns))
-{
-    return hk_sleep(ns);
-}
-
-HK_FN(hk_rc, gives, (int, rc))
-{
-    return rc;
-}
-
-HK_FN(int, square, (int, n))
-{
-    return n * n;
-}
 
 static int starts;
 

@@ -3,19 +3,9 @@
  * Jobs on hk_threads(): they run on other threads, wait for one another without holding
  * them, belong to scopes of tasks and of plain threads, and are cancelled from there.
  */
-#include "support/core_test.h"
+#include "support/job_test.h"
 
 #include <sched.h>
-
-HK_FN(hk_rc, sleeps, (int64_t, ns))
-{
-    return hk_sleep(ns);
-}
-
-HK_FN(int, square, (int, n))
-{
-    return n * n;
-}
 
 /* Fibonacci by jobs that wait for jobs: many more than there are threads. */
 HK_FN(int, fib, (int, n))

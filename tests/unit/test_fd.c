@@ -5,18 +5,10 @@
  * socket pairs, in tasks and on plain threads. A cancelled call is checked by what the
  * next one finds: nothing lost, nothing twice.
  */
-#include "io_test.h"
+#include "fd_test.h"
 
 #include <sys/time.h>
 #include <sys/uio.h>
-
-enum { BIG = 8 * 1024 * 1024 };
-
-static void close_both(hk_fd fds[2])
-{
-    CHECK_EQ(hk_close(fds[0]), 0);
-    CHECK_EQ(hk_close(fds[1]), 0);
-}
 
 /* ---- moving bytes ---- */
 
@@ -197,15 +189,6 @@ static int devices_and_files_are_read_and_written(void *arg)
 
 /* ---- cancel and deadline ---- */
 
-static int read_byte(void *arg)
-{
-    hk_fd *fd = arg;
-    char byte;
-    ssize_t n = hk_read(*fd, &byte, 1);
-
-    return n < 0 ? (int)n : byte;
-}
-
 static int try_all_calls(void *arg)
 {
     hk_fd *p = arg;
@@ -243,12 +226,6 @@ static int cancelled_before_no_call_moves_a_byte(void *arg)
     return 0;
 }
 
-static int expect_cancelled_read(void *arg)
-{
-    CHECK_EQ(read_byte(arg), -ECANCELED);
-    return 0;
-}
-
 static int a_cancelled_read_takes_nothing(void *arg)
 {
     hk_fd p[2];
@@ -264,22 +241,6 @@ static int a_cancelled_read_takes_nothing(void *arg)
         run_to_the_deadline(read_byte, &p[0]);
         close_both(p);
     }
-    return 0;
-}
-
-struct transfer {
-    hk_fd fd;
-    size_t done;
-};
-
-static int write_too_much(void *arg)
-{
-    struct transfer *t = arg;
-    char *buf = calloc(1, BIG);
-    int rc = hk_write_all(t->fd, buf, BIG, &t->done);
-
-    free(buf);
-    CHECK_EQ(rc, -ECANCELED);
     return 0;
 }
 

@@ -5,42 +5,9 @@
  * main) and lent ones, blocking or not. Whether it may have changed is asked of
  * fcntl(2).
  */
-#include "io_test.h"
-
-enum { BIG = 1024 * 1024 };
+#include "fd_test.h"
 
 static int stdin_feed; /* the writing end of what standard input was made by main */
-
-static int read_byte(void *arg)
-{
-    hk_fd *fd = arg;
-    char byte;
-    ssize_t n = hk_read(*fd, &byte, 1);
-
-    return n < 0 ? (int)n : byte;
-}
-
-static int expect_cancelled_read(void *arg)
-{
-    CHECK_EQ(read_byte(arg), -ECANCELED);
-    return 0;
-}
-
-struct transfer {
-    hk_fd fd;
-    size_t done;
-};
-
-static int write_too_much(void *arg)
-{
-    struct transfer *t = arg;
-    char *buf = calloc(1, BIG);
-    int rc = hk_write_all(t->fd, buf, BIG, &t->done);
-
-    free(buf);
-    CHECK_EQ(rc, -ECANCELED);
-    return 0;
-}
 
 /* ---- foreign descriptors ---- */
 

@@ -5,6 +5,7 @@
  * scenario works in a directory of its own below TMPDIR, and looks at the result with
  * plain system calls.
  */
+#include "folder_test.h"
 #include "io_test.h"
 
 #include <dirent.h>
@@ -12,8 +13,6 @@
 #include <time.h>
 
 enum { BIG = 8 * 1024 * 1024 };
-
-static char folder[512]; /* of the running scenario */
 
 /* "<folder>/<name>"; four may be in use at once. */
 static const char *in_folder(const char *name)
@@ -24,24 +23,6 @@ static const char *in_folder(const char *name)
 
     snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
     return path;
-}
-
-static int make_folder(void **state)
-{
-    const char *tmp = getenv("TMPDIR");
-
-    (void)state;
-    snprintf(folder, sizeof(folder), "%s/hocket-file-XXXXXX", tmp ? tmp : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[600];
-
-    (void)state;
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-    return system(command);
 }
 
 static void put_file(const char *name, const void *data, size_t len)

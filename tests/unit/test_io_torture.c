@@ -5,7 +5,10 @@
  * without any, and nothing stays open or allocated. The program is a conversation of
  * two tasks over TCP streams, with handles, datagrams, files and foreign descriptors.
  */
+#include "folder_test.h"
 #include "io_test.h"
+
+#include "support/torture.h"
 
 /* ---- streams over TCP ---- */
 
@@ -158,7 +161,7 @@ static int read_folder(const char *path)
     return rc;
 }
 
-static int use_files(const char *folder)
+static int use_files(void)
 {
     char path[600], moved[600], *data;
     size_t len;
@@ -182,8 +185,6 @@ static int use_files(const char *folder)
 
 /* ---- all of it ---- */
 
-static char folder[512];
-
 static int program(void *arg)
 {
     int before = open_descriptors(), rc;
@@ -198,7 +199,7 @@ static int program(void *arg)
         rc = send_datagram();
     CHECK_EQ(open_descriptors(), before);
     if (rc >= 0)
-        rc = use_files(folder);
+        rc = use_files();
     CHECK_EQ(open_descriptors(), before);
     return first(rc, 0);
 }
@@ -214,14 +215,9 @@ static int program_where_one_may_give_up(void *arg)
 static void a_cancel_at_every_wait(void **state)
 {
     hk_options options = {.check_ledger = true};
-    int point = -1, runs;
 
     (void)state;
-    runs = hk_cancel_torture(program_where_one_may_give_up, NULL, &options, &point);
-    if (runs < 0)
-        fail_msg("%s at point %d", hk_error_text(runs), point);
-    printf("# %d runs\n", runs);
-    assert_true(runs > 8);
+    cancel_at_every_point(program_where_one_may_give_up, NULL, &options, 8);
 }
 
 static void an_error_in_every(hk_fault kind, int error)
@@ -252,24 +248,6 @@ static void an_error_in_every_allocation(void **state)
 {
     (void)state;
     an_error_in_every(HK_FAULT_ALLOC, -ENOMEM);
-}
-
-static int make_folder(void **state)
-{
-    const char *tmp = getenv("TMPDIR");
-
-    (void)state;
-    snprintf(folder, sizeof(folder), "%s/hocket-torture-XXXXXX", tmp ? tmp : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[600];
-
-    (void)state;
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)

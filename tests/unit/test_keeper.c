@@ -389,11 +389,8 @@ static void nothing_is_left_when_the_program_is_killed(void **state)
     child = run_child(dies_with_a_worker);
     assert_true(WIFSIGNALED(child.status));
     memcpy(pids, child.text, sizeof(pids));
-    for (int i = 0; i < 2; i++) {
-        assert_true(pids[i] > 0);
-        while (kill(pids[i], 0) == 0) /* a zombie, until init has looked at it */
-            (void)usleep(1000);
-    }
+    for (int i = 0; i < 2; i++)
+        await_end_of_process(pids[i]);
 }
 
 int main(void)

@@ -46,7 +46,7 @@ static void transfers_in_all_directions_neither_deadlock_nor_lose(void **state)
         memset(accounts, 0, sizeof(accounts));
         for (uintptr_t i = 0; i < PARTIES; i++)
             add_party(&e, transfer_often, (void *)i);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         for (int i = 0; i < ACCOUNTS; i++) {
             sum += accounts[i].balance;
@@ -137,7 +137,7 @@ static void a_cancel_leaves_none_of_them_locked(void **state)
         for (int held = 0; held < THREE; held++) {
             struct cancelled c = {.held = held};
 
-            kit_doing = placing_name[placing];
+            check_doing = placing_name[placing];
             run_pair(placing, hold_one_and_cancel, want_all, &c);
             for (int i = 0; i < THREE; i++)
                 hk_mutex_fini(&c.locks[i]);

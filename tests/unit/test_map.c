@@ -6,22 +6,8 @@
 #include "exec/chunk.h"
 #include "exec/executor.h"
 #include "exec/many.h"
-#include "support/core_test.h"
-
-HK_FN(hk_rc, gives, (int, rc))
-{
-    return rc;
-}
-
-HK_FN(hk_rc, sleeps, (int64_t, ns))
-{
-    return hk_sleep(ns);
-}
-
-HK_FN(int, square, (int, n))
-{
-    return n * n;
-}
+#include "support/job_test.h"
+#include "support/torture.h"
 
 struct numbers {
     int next, count;
@@ -470,12 +456,9 @@ static int scenario(void *unused)
 static void maps_are_cancelled_at_every_point(void **state)
 {
     hk_options options = {.virtual_clock = true};
-    int point = -1, runs = hk_cancel_torture(scenario, NULL, &options, &point);
 
     (void)state;
-    if (runs < 0)
-        printf("# failed at point %d: %s\n", point, hk_error_text(runs));
-    assert_true(runs > 6);
+    cancel_at_every_point(scenario, NULL, &options, 6);
 }
 
 /* What runs on the background runtime comes last: it frees its jobs when it likes. */

@@ -235,7 +235,7 @@ static void a_hog_does_not_starve_others(void **state)
     for (enum placing placing = 0; placing < PLACINGS; placing++) {
         reset();
         entered = 0;
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, hog_until_the_other_is_done, enter_again_and_again, NULL);
     }
 }
@@ -427,72 +427,13 @@ static void it_excludes_whoever_comes_and_goes(void **state)
         reset();
         for (int i = 0; i < PARTIES; i++)
             add_party(&e, enter_with_deadlines, &shared);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         assert_int_equal(shared.plain, shared.entries);
         assert_int_equal(mutex.hki_state, 0);
         assert_null(mutex.hki_waiters.head);
     }
     assert_true(shared.entries > 0);
-}
-
-/* ---- a mutex that dies with the last reference ---- */
-
-enum { LIVES = 1000 };
-
-struct counted {
-    hk_mutex mutex;
-    int references;
-};
-
-static struct counted *shared_once; /* atomic */
-
-static void drop(struct counted *c)
-{
-    bool last;
-
-    CHECK_EQ(hk_mutex_lock(&c->mutex), 0);
-    last = --c->references == 0;
-    hk_mutex_unlock(&c->mutex);
-    if (last) {
-        memset(c, 0xff, sizeof(*c));
-        free(c);
-    }
-}
-
-static int drop_what_is_offered(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < LIVES; i++) {
-        struct counted *c;
-
-        while (!(c = __atomic_exchange_n(&shared_once, NULL, __ATOMIC_ACQ_REL)))
-            relax();
-        drop(c);
-    }
-    return 0;
-}
-
-static int offer_and_drop(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < LIVES; i++) {
-        struct counted *c = calloc(1, sizeof(*c));
-
-        c->references = 2;
-        __atomic_store_n(&shared_once, c, __ATOMIC_RELEASE);
-        drop(c);
-        while (__atomic_load_n(&shared_once, __ATOMIC_ACQUIRE))
-            relax();
-    }
-    return 0;
-}
-
-static void a_mutex_may_be_freed_by_who_locked_it_last(void **state)
-{
-    (void)state;
-    run_pair(THREAD_THREAD, drop_what_is_offered, offer_and_drop, NULL);
-    run_pair(TWO_WORKERS, drop_what_is_offered, offer_and_drop, NULL);
 }
 
 int main(void)
@@ -507,7 +448,6 @@ int main(void)
         cmocka_unit_test(a_waiter_woken_in_vain_and_cancelled_passes_the_chance_on),
         cmocka_unit_test(a_waiter_woken_in_vain_keeps_its_place),
         cmocka_unit_test(it_excludes_whoever_comes_and_goes),
-        cmocka_unit_test(a_mutex_may_be_freed_by_who_locked_it_last),
     };
 
     return cmocka_run_group_tests_name("mutex", tests, NULL, NULL);

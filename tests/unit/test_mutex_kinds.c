@@ -67,7 +67,7 @@ static void a_recursive_mutex_is_free_after_as_many_unlocks(void **state)
         uint32_t stage = 0;
 
         hk_mutex_init(&mutex, HK_MUTEX_RECURSIVE);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, lock_three_times, find_it_held_thrice, &stage);
         check_is_as_new(HK_MUTEX_RECURSIVE);
     }
@@ -201,7 +201,7 @@ static void run_line(int cancelled)
         for (uint32_t i = 0; i < QUEUERS; i++)
             add_party(&e, queue_in_line, (void *)(uintptr_t)i);
         add_party(&e, hold_while_they_queue, NULL);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         check_is_as_new(HK_MUTEX_IN_ORDER);
     }
@@ -274,7 +274,7 @@ static void every_kind_excludes_whoever_comes_and_goes(void **state)
             is_recursive = kinds[kind] & HK_MUTEX_RECURSIVE;
             for (uintptr_t i = 0; i < PARTIES; i++)
                 add_party(&e, enter_often, (void *)i);
-            kit_doing = placing_name[placing];
+            check_doing = placing_name[placing];
             run_ensemble(&e, NULL);
             check_is_as_new(kinds[kind]);
         }

@@ -102,7 +102,7 @@ static void the_pool_grows_to_its_limit_and_no_further(void **state)
     await_begun(MAX); /* all of them at once: nobody had to end for it */
     assert_int_equal(hki_offload_threads(), MAX);
     assert_int_equal(hki_offload_pending(), MAX + 20);
-    usleep(5000);
+    usleep(5000); /* the time in which a thread too many would begin the next */
     assert_int_equal(begun, MAX);
     open_gate(&gate);
     for (int i = 0; i < MAX + 20; i++)
@@ -203,7 +203,7 @@ static void submitters_and_drains_get_along(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, submit_many, (void *)i), 0);
     for (int i = 0; i < 100; i++) {
         hki_offload_drain(&hki_offload_files);
-        usleep(100);
+        usleep(100); /* the pace: now and then in the middle of their work */
     }
     for (int i = 0; i < 4; i++) {
         void *result;

@@ -129,7 +129,7 @@ static void *signaller_main(void *arg)
 
     for (int i = 0; i < 200; i++) {
         pthread_kill(*target, SIGUSR1);
-        usleep(200);
+        usleep(200); /* the pace: without a pause the target would do nothing else */
     }
     return NULL;
 }

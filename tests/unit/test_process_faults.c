@@ -547,11 +547,8 @@ static void nothing_is_left_when_the_program_is_killed(void **state)
     memcpy(&files, child.text, sizeof(files));
     assert_int_equal(files, 0);
     memcpy(pids, child.text + sizeof(files), sizeof(pids));
-    for (int i = 0; i < 2; i++) {
-        assert_true(pids[i] > 0);
-        while (kill(pids[i], 0) == 0) /* a zombie, until init has looked at it */
-            (void)usleep(1000);
-    }
+    for (int i = 0; i < 2; i++)
+        await_end_of_process(pids[i]);
 }
 
 int main(void)

@@ -4,33 +4,7 @@
  * virtual clock's, so "after 5 s" is exact and free; misuse is run in child processes,
  * which must abort with the sentence.
  */
-#include "support/core_test.h"
-
-static hk_scope *foreign; /* atomic: nothing orders those who share it */
-
-static hk_scope *foreign_scope(void)
-{
-    (void)hk_yield();
-    return __atomic_load_n(&foreign, __ATOMIC_ACQUIRE);
-}
-
-static int open_and_wait(void *arg)
-{
-    hk_scope s = HK_SCOPE_INIT;
-
-    (void)arg;
-    hk_scope_open_with(&s, 0, "foreign");
-    __atomic_store_n(&foreign, &s, __ATOMIC_RELEASE);
-    (void)hk_sleep(HK_SECOND);
-    return hk_scope_join(&s);
-}
-
-static int fail_after_5(void *arg)
-{
-    (void)arg;
-    (void)hk_sleep(5);
-    return -EIO;
-}
+#include "rules_test.h"
 
 /* ---- 7: policies ---- */
 

@@ -566,7 +566,9 @@ static void *set_later(void *arg)
 {
     struct timespec t = {.tv_nsec = 50000000};
 
-    nanosleep(&t, NULL); /* a thread that hocket has never heard of, busy with itself */
+    /* A thread that hocket has never heard of, busy with itself when the census looks,
+     * which is after 20 ms. */
+    nanosleep(&t, NULL);
     hk_event_set(arg);
     return NULL;
 }

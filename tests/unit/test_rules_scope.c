@@ -4,7 +4,7 @@
  * clock's, so "after 5 s" is exact and free; misuse is run in child processes, which
  * must abort with the sentence.
  */
-#include "support/core_test.h"
+#include "rules_test.h"
 
 /* ---- 1: last-in first-out, and who may use a scope ---- */
 
@@ -229,25 +229,6 @@ TASK_TEST(rule_02_descendants_may_spawn_into_a_scope)
     return 0;
 }
 
-static hk_scope *foreign; /* atomic: nothing orders those who share it */
-
-static hk_scope *foreign_scope(void)
-{
-    (void)hk_yield();
-    return __atomic_load_n(&foreign, __ATOMIC_ACQUIRE);
-}
-
-static int open_and_wait(void *arg)
-{
-    hk_scope s = HK_SCOPE_INIT;
-
-    (void)arg;
-    hk_scope_open_with(&s, 0, "foreign");
-    __atomic_store_n(&foreign, &s, __ATOMIC_RELEASE);
-    (void)hk_sleep(HK_SECOND);
-    return hk_scope_join(&s);
-}
-
 PANIC_IN_A_TASK(rule_02_spawning_from_outside_panics, "from outside")
 {
     hk_scope s = HK_SCOPE_INIT;
@@ -320,13 +301,6 @@ TASK_TEST(rule_03_join_waits_for_children_spawned_during_the_join)
 }
 
 /* ---- 4: what join returns, in this order ---- */
-
-static int fail_after_5(void *arg)
-{
-    (void)arg;
-    (void)hk_sleep(5);
-    return -EIO;
-}
 
 /* An error, an outer cancel and the own deadline, all delivered. */
 static int all_at_once(void *arg)

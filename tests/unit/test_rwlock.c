@@ -48,7 +48,7 @@ static void run_in_every_placing(hk_task_fn *first, hk_task_fn *second,
         uint32_t stage = 0;
 
         hk_rwlock_init(&lock);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         add_party(&e, first, &stage);
         add_party(&e, second, &stage);
         if (third)
@@ -513,7 +513,7 @@ static void it_excludes_whoever_comes_and_goes(void **state)
         left_hand = right_hand = 0;
         for (uintptr_t i = 0; i < PARTIES; i++)
             add_party(&e, visit_often, (void *)i);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         CHECK_EQ(left_hand, right_hand);
         CHECK(left_hand > 0);
@@ -581,7 +581,7 @@ static void run_greedy(hk_task_fn *greedy, hk_task_fn *modest)
         for (int i = 0; i < 4; i++)
             add_party(&e, greedy, NULL);
         add_party(&e, modest, NULL);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         check_is_as_new();
     }
@@ -592,82 +592,6 @@ static void neither_side_starves_the_other(void **state)
     (void)state;
     run_greedy(read_until_the_writer_is_done, write_some_turns);
     run_greedy(write_until_the_reader_is_done, read_some_turns);
-}
-
-/* ---- a lock that dies with the last reference ---- */
-
-enum { LIVES = 200 };
-
-struct counted {
-    hk_rwlock lock;
-    uint32_t references; /* atomic */
-};
-
-static struct counted *shared_once; /* atomic */
-
-static void drop_writing(struct counted *c)
-{
-    bool last;
-
-    CHECK_EQ(hk_rwlock_write_lock(&c->lock), 0);
-    last = __atomic_sub_fetch(&c->references, 1, __ATOMIC_ACQ_REL) == 0;
-    hk_rwlock_write_unlock(&c->lock);
-    if (last) {
-        memset(c, 0xff, sizeof(*c));
-        free(c);
-    }
-}
-
-static void drop_reading(struct counted *c)
-{
-    bool last;
-
-    CHECK_EQ(hk_rwlock_read_lock(&c->lock), 0);
-    last = __atomic_sub_fetch(&c->references, 1, __ATOMIC_ACQ_REL) == 0;
-    hk_rwlock_read_unlock(&c->lock);
-    if (last) {
-        hk_rwlock_fini(&c->lock);
-        memset(c, 0xff, sizeof(*c));
-        free(c);
-    }
-}
-
-static int drop_what_is_offered(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < LIVES; i++) {
-        struct counted *c;
-
-        while (!(c = __atomic_exchange_n(&shared_once, NULL, __ATOMIC_ACQ_REL)))
-            relax();
-        drop_writing(c);
-    }
-    return 0;
-}
-
-static int offer_and_drop(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < LIVES; i++) {
-        struct counted *c = calloc(1, sizeof(*c));
-
-        CHECK(c);
-        c->references = 2;
-        __atomic_store_n(&shared_once, c, __ATOMIC_RELEASE);
-        if (i % 2)
-            drop_writing(c);
-        else
-            drop_reading(c);
-        while (__atomic_load_n(&shared_once, __ATOMIC_ACQUIRE))
-            relax();
-    }
-    return 0;
-}
-
-static void it_may_be_freed_by_who_locked_it_last(void **state)
-{
-    (void)state;
-    run_in_every_placing(drop_what_is_offered, offer_and_drop, NULL);
 }
 
 int main(void)
@@ -685,7 +609,6 @@ int main(void)
         cmocka_unit_test(without_memory_a_fifth_lock_is_refused),
         cmocka_unit_test(it_excludes_whoever_comes_and_goes),
         cmocka_unit_test(neither_side_starves_the_other),
-        cmocka_unit_test(it_may_be_freed_by_who_locked_it_last),
     };
 
     return cmocka_run_group_tests_name("rwlock", tests, NULL, NULL);

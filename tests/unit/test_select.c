@@ -478,7 +478,7 @@ static void a_primitive_of_ones_own_takes_part(void **state)
     for (enum placing placing = 0; placing < PLACINGS; placing++) {
         struct visit v = {0};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, knock_here_and_there, enter_by_either, &v);
         assert_int_equal(v.left.knocks + v.right.knocks, 0);
     }
@@ -532,7 +532,7 @@ static void no_room_passes_a_select_by(void **state)
     for (enum placing placing = 0; placing < PLACINGS; placing++) {
         struct rally rally = {.chan = new_chan(1), .sent = HK_SEM_INIT(0)};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, send_two, receive_two, &rally);
         hk_chan_free(rally.chan);
     }
@@ -622,7 +622,7 @@ static void selects_that_meet_pass_each_item_once(void **state)
                 add_party(&e, i % 2 ? receive_everywhere : send_everywhere, f);
             for (int i = 0; i < RECEIVERS; i++)
                 add_party(&e, i % 2 ? send_everywhere : receive_everywhere, f);
-            kit_doing = placing_name[placing];
+            check_doing = placing_name[placing];
             run_ensemble(&e, NULL);
             for (int i = 0; i < SENDERS * EACH; i++)
                 assert_int_equal(f->seen[i], 1);

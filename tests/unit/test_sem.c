@@ -133,7 +133,7 @@ static void no_permit_is_lost_or_made_by_cancels(void **state)
 
         for (int i = 0; i < TAKERS; i++)
             add_party(&e, go_in_and_out, &room);
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_ensemble(&e, NULL);
         assert_int_equal(hk_sem_available(&room.sem), PERMITS);
         assert_int_equal(sem_waiters(&room.sem), 0);
@@ -181,7 +181,7 @@ static void no_permit_passes_a_select_by(void **state)
     for (enum placing placing = 0; placing < PLACINGS; placing++) {
         struct rally rally = {.left = HK_SEM_INIT(0), .right = HK_SEM_INIT(0)};
 
-        kit_doing = placing_name[placing];
+        check_doing = placing_name[placing];
         run_pair(placing, hit_left, hit_right, &rally);
         assert_int_equal(hk_sem_available(&rally.left), 0);
         assert_int_equal(hk_sem_available(&rally.right), 0);

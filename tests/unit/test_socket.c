@@ -4,7 +4,7 @@
  * what went wrong, and leave no descriptor behind when they are refused. Everything is
  * on the loopback, with ports of the kernel's choice.
  */
-#include "io_test.h"
+#include "socket_test.h"
 
 #include "support/emulator.h"
 
@@ -18,14 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static hk_addr parse(const char *text)
-{
-    hk_addr addr;
-
-    CHECK_EQ(hk_addr_parse(text, &addr), 0);
-    return addr;
-}
-
 static const char *text_of(const hk_addr *addr)
 {
     static char texts[2][HK_ADDR_TEXT_MAX];
@@ -34,22 +26,6 @@ static const char *text_of(const hk_addr *addr)
 
     CHECK(hk_addr_format(addr, text, HK_ADDR_TEXT_MAX) > 0);
     return text;
-}
-
-static void talk(hk_fd a, hk_fd b)
-{
-    char buf[8];
-
-    CHECK_EQ(hk_write(a, "ping", 4), 4);
-    CHECK_EQ(hk_read(b, buf, sizeof(buf)), 4);
-    CHECK_EQ(hk_write(b, "pong!", 5), 5);
-    CHECK_EQ(hk_read(a, buf, sizeof(buf)), 5);
-}
-
-static void close_both(hk_fd a, hk_fd b)
-{
-    CHECK_EQ(hk_close(a), 0);
-    CHECK_EQ(hk_close(b), 0);
 }
 
 /* ---- connections ---- */
@@ -70,7 +46,7 @@ static void check_connection(hk_fd listener, const hk_addr *through)
     assert_string_equal(text_of(&seen), text_of(through));
     CHECK_EQ(fcntl(hk_fd_number(b), F_GETFD), FD_CLOEXEC);
     talk(a, b);
-    close_both(a, b);
+    close_ends(a, b);
 }
 
 static int tcp_connects_and_talks(void *arg)
@@ -91,7 +67,7 @@ static int tcp_connects_and_talks(void *arg)
     CHECK_EQ(value, 1);
     CHECK_EQ(hk_sock_get(listener, SOL_SOCKET, SO_REUSEADDR, &value), 0);
     CHECK_EQ(value, 1);
-    close_both(a, b);
+    close_ends(a, b);
     CHECK_EQ(hk_close(listener), 0);
     return 0;
 }
@@ -134,15 +110,6 @@ static int ipv6_and_any_address_listen(void *arg)
     return 0;
 }
 
-static void unix_address(hk_addr *out, const char *form)
-{
-    static int count;
-    char text[128];
-
-    snprintf(text, sizeof(text), form, getpid(), ++count);
-    *out = parse(text);
-}
-
 static int unix_sockets_connect_by_path_and_name(void *arg)
 {
     static const char *const forms[] = {"unix:/tmp/hocket-test-%d-%d",
@@ -164,7 +131,7 @@ static int unix_sockets_connect_by_path_and_name(void *arg)
         assert_string_equal(text_of(&local), text_of(&addr));
         CHECK_EQ(hk_addr_port(&local), 0);
         talk(a, b);
-        close_both(a, b);
+        close_ends(a, b);
         CHECK_EQ(hk_close(listener), 0);
         CHECK_EQ(hk_connect(&addr, &a), -ECONNREFUSED);
         if (i == 0)
@@ -189,7 +156,7 @@ static int a_port_is_shared_only_when_asked(void *arg)
     CHECK_EQ(hk_listen(&addr, &share, &one), 0);
     CHECK_EQ(hk_addr_local(one, &addr), 0);
     CHECK_EQ(hk_listen(&addr, &share, &two), 0);
-    close_both(one, two);
+    close_ends(one, two);
     return 0;
 }
 
@@ -218,10 +185,10 @@ static int errors_leave_the_output_alone(void *arg)
     CHECK_EQ(hk_addr_local(p[0], &peer), -ENOTSOCK);
     CHECK_EQ(hk_shutdown(p[0], SHUT_RD), -ENOTSOCK);
     CHECK_EQ(hk_sock_get(p[0], SOL_SOCKET, SO_KEEPALIVE, &value), -ENOTSOCK);
-    close_both(p[0], p[1]);
+    close_ends(p[0], p[1]);
     CHECK_EQ(hk_socket_pair(p), 0);
     CHECK(hk_accept(p[0], &peer, &fd) < 0); /* no listener, and no endless loop */
-    close_both(p[0], p[1]);
+    close_ends(p[0], p[1]);
     CHECK_EQ(fd.value, 77);
     CHECK_EQ(peer.len, 77);
     CHECK_EQ(value, 77);
@@ -243,7 +210,7 @@ static int failures_of_one_connection_are_skipped(void *arg)
         hk_fault_arm(HK_FAULT_IO, 1, errors[i]);
         CHECK_EQ(hk_accept(listener, NULL, &b), 0);
         hk_fault_arm(HK_FAULT_IO, 0, 0);
-        close_both(a, b);
+        close_ends(a, b);
     }
     hk_fault_arm(HK_FAULT_IO, 1, -EPERM); /* any other is told */
     CHECK_EQ(hk_accept(listener, NULL, &b), -EPERM);
@@ -263,7 +230,7 @@ static int options_are_set_and_read(void *arg)
     CHECK_EQ(hk_sock_get(p[0], SOL_SOCKET, SO_KEEPALIVE, &value), 0);
     CHECK_EQ(value, 1);
     CHECK_EQ(hk_sock_set(p[0], SOL_SOCKET, 9999, 1), -ENOPROTOOPT);
-    close_both(p[0], p[1]);
+    close_ends(p[0], p[1]);
     return 0;
 }
 

@@ -5,40 +5,7 @@
  * process without free descriptors gets over it. A connect that waits is one to a
  * listener whose backlog is full: the kernel then answers nothing.
  */
-#include "io_test.h"
-
-static hk_addr parse(const char *text)
-{
-    hk_addr addr;
-
-    CHECK_EQ(hk_addr_parse(text, &addr), 0);
-    return addr;
-}
-
-static void talk(hk_fd a, hk_fd b)
-{
-    char buf[8];
-
-    CHECK_EQ(hk_write(a, "ping", 4), 4);
-    CHECK_EQ(hk_read(b, buf, sizeof(buf)), 4);
-    CHECK_EQ(hk_write(b, "pong!", 5), 5);
-    CHECK_EQ(hk_read(a, buf, sizeof(buf)), 5);
-}
-
-static void close_both(hk_fd a, hk_fd b)
-{
-    CHECK_EQ(hk_close(a), 0);
-    CHECK_EQ(hk_close(b), 0);
-}
-
-static void unix_address(hk_addr *out, const char *form)
-{
-    static int count;
-    char text[128];
-
-    snprintf(text, sizeof(text), form, getpid(), ++count);
-    *out = parse(text);
-}
+#include "socket_test.h"
 
 /* ---- cancel ---- */
 
@@ -74,7 +41,7 @@ static int a_cancelled_accept_takes_no_connection(void *arg)
     CHECK_EQ(run_cancelled(expect_cancelled_accept, &listener), 0);
     CHECK_EQ(hk_accept(listener, NULL, &b), 0);
     talk(a, b);
-    close_both(a, b);
+    close_ends(a, b);
     CHECK_EQ(hk_close(listener), 0);
     return 0;
 }
@@ -313,7 +280,7 @@ static int without_descriptors_accept_is_emfile_and_recovers(void *arg)
     restore_descriptors(old);
     CHECK_EQ(hk_accept(listener, NULL, &b), 0);
     talk(a, b);
-    close_both(a, b);
+    close_ends(a, b);
     CHECK_EQ(hk_close(listener), 0);
     return 0;
 }

@@ -4,7 +4,7 @@
  * may wait for, and what a cancel, a close and a terminate leave of queued and running
  * jobs.
  */
-#include "support/core_test.h"
+#include "support/job_test.h"
 
 static hk_executor *pool_of_tasks(uint32_t running_max, uint32_t queue_max)
 {
@@ -14,14 +14,6 @@ static hk_executor *pool_of_tasks(uint32_t running_max, uint32_t queue_max)
 
     CHECK_EQ(hk_task_pool_new(&options, &pool), 0);
     return pool;
-}
-
-static hk_executor_stats stats_of(hk_executor *pool)
-{
-    hk_executor_stats stats;
-
-    hk_executor_stats_read(pool, &stats);
-    return stats;
 }
 
 /* ---- bounds ---- */

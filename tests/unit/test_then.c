@@ -4,24 +4,10 @@
  * before; that they belong to a scope while they wait and while they run.
  */
 #include "exec/executor.h"
-#include "support/core_test.h"
+#include "support/job_test.h"
+#include "support/torture.h"
 
 #include <sched.h>
-
-HK_FN(hk_rc, gives, (int, rc))
-{
-    return rc;
-}
-
-HK_FN(hk_rc, sleeps, (int64_t, ns))
-{
-    return hk_sleep(ns);
-}
-
-HK_FN(int, square, (int, n))
-{
-    return n * n;
-}
 
 static int add_one(hk_future *done, void *ctx, hk_result *result)
 {
@@ -375,12 +361,9 @@ static int scenario(void *unused)
 static void chains_are_cancelled_at_every_point(void **state)
 {
     hk_options options = {.virtual_clock = true};
-    int point = -1, runs = hk_cancel_torture(scenario, NULL, &options, &point);
 
     (void)state;
-    if (runs < 0)
-        printf("# failed at point %d: %s\n", point, hk_error_text(runs));
-    assert_true(runs > 3);
+    cancel_at_every_point(scenario, NULL, &options, 3);
 }
 
 /* What runs on the background runtime comes last: it frees its jobs when it likes. */

@@ -5,7 +5,7 @@
  * sent to it; jobs start by priority; queued ones of a cancelled scope never run, and a
  * running one is cancelled without memory; a scope counts them.
  */
-#include "support/core_test.h"
+#include "support/job_test.h"
 
 #include "exec/work.h"
 
@@ -20,14 +20,6 @@ static hk_executor *pool_of_threads(uint32_t threads, uint32_t threads_max)
 
     CHECK_EQ(hk_thread_pool_new(&options, &pool), 0);
     return pool;
-}
-
-static uint64_t threads_of(hk_executor *pool)
-{
-    hk_executor_stats stats;
-
-    hk_executor_stats_read(pool, &stats);
-    return stats.workers;
 }
 
 /* ---- growing ---- */
@@ -68,7 +60,7 @@ static void blocked_jobs_let_the_pool_grow(void **state)
         hk_future_free(blocked[i]);
         hk_future_free(posting[i]);
     }
-    assert_in_range(threads_of(pool), 2, JOBS + 1);
+    assert_in_range(stats_of(pool).workers, 2, JOBS + 1);
     hk_executor_free(pool);
     sem_destroy(&semaphore);
 }
@@ -85,13 +77,13 @@ static void a_pool_grows_no_further_than_its_limit(void **state)
     first = waits_for_on(here, &semaphore);
     second = waits_for_on(here, &semaphore);
     third = posts_on(here, &semaphore); /* no thread is left for it */
-    while (threads_of(pool) < 2)
+    while (stats_of(pool).workers < 2)
         sched_yield();
     sem_post(&semaphore);
     assert_int_equal(posts_await(third), 0); /* and sets the other one free */
     assert_int_equal(waits_for_await(first), 0);
     assert_int_equal(waits_for_await(second), 0);
-    assert_int_equal(threads_of(pool), 2);
+    assert_int_equal(stats_of(pool).workers, 2);
     hk_future_free(first);
     hk_future_free(second);
     hk_future_free(third);

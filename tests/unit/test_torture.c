@@ -8,6 +8,7 @@
  * and leaves no descriptor, no child process and nothing in the ledger. A run that
  * hangs is ended by the driver.
  */
+#include "folder_test.h"
 #include "io_test.h"
 
 #include <sys/wait.h>
@@ -121,8 +122,6 @@ static int echo_over_tcp(void)
 }
 
 /* ---- a file copy ---- */
-
-static char folder[512];
 
 static int copy(hk_fd from, hk_fd to)
 {
@@ -444,30 +443,18 @@ static void an_error_in_every_allocation(void **state)
         fail_each(&scenarios[i], HK_FAULT_ALLOC, -ENOMEM);
 }
 
-static int make_folder(void **state)
+static int make_folder_with_a_file(void **state)
 {
-    const char *tmp = getenv("TMPDIR");
     char path[600];
     FILE *file;
 
-    (void)state;
-    snprintf(folder, sizeof(folder), "%s/hocket-torture-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder))
+    if (make_folder(state) < 0)
         return -1;
     snprintf(path, sizeof(path), "%s/from", folder);
     file = fopen(path, "w");
     for (int i = 0; file && i < 1500; i++)
         fputs("some text", file);
     return file ? fclose(file) : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[600];
-
-    (void)state;
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)
@@ -479,5 +466,5 @@ int main(void)
         cmocka_unit_test(an_error_in_every_allocation),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder_with_a_file, remove_folder);
 }

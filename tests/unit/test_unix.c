@@ -12,12 +12,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-static void close_both(hk_fd p[2])
-{
-    CHECK_EQ(hk_close(p[0]), 0);
-    CHECK_EQ(hk_close(p[1]), 0);
-}
-
 /* What a descriptor is: the same for two that share one open file. */
 static ino_t inode_of(hk_fd fd)
 {
