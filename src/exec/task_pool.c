@@ -19,6 +19,8 @@
 
 enum { RUNNING_MAX = 100, QUEUE_MAX = 65536 };
 
+uint32_t hki_without_turn_max = 65536;
+
 /* job->own */
 enum {
     OWN_HOME,   /* the worker on whose loop it begins */
@@ -36,6 +38,7 @@ struct pool {
     struct hki_job_queue queue;
     struct hki_job *running; /* linked by next */
     uint32_t turns;          /* that are taken */
+    uint32_t without_turn;   /* that run all the same */
     bool is_sweep_posted;    /* counts as a job */
     uint64_t jobs;           /* submitted and not ended */
     struct hki_waiters submitters, joiners;
@@ -53,6 +56,7 @@ static void give_turn(struct pool *pool, struct hki_job *job, bool is_counted)
     job->own[OWN_QUEUED] = NULL;
     job->own[OWN_TURN] = is_counted ? job : NULL;
     pool->turns += is_counted;
+    pool->without_turn += !is_counted;
     job->next = pool->running;
     if (job->next)
         job->next->own[OWN_LINK] = &job->next;
@@ -67,7 +71,10 @@ static void take_turn_back(struct pool *pool, struct hki_job *job)
     *link = job->next;
     if (job->next)
         job->next->own[OWN_LINK] = link;
-    pool->turns -= job->own[OWN_TURN] != NULL;
+    if (job->own[OWN_TURN])
+        pool->turns--;
+    else
+        pool->without_turn--;
 }
 
 static void wake_submitters(struct pool *pool)
@@ -97,16 +104,6 @@ static void forget_jobs(struct pool *pool, uint64_t count)
     pool->jobs -= count;
     if (pool->jobs == 0)
         hki_waiters_wake_all(&pool->joiners, 0);
-}
-
-static bool is_caller_a_job(const struct pool *pool)
-{
-    hk_holder here = hki_holder_here();
-
-    for (const struct hki_job *job = pool->running; job; job = job->next)
-        if (hki_job_runner(job) == here)
-            return true;
-    return false;
 }
 
 /* ---- running ---- */
@@ -175,9 +172,18 @@ static int await_room(struct pool *pool)
     return rc;
 }
 
-/* With the lock. 1: it begins now; 0: it is in the queue. */
+static bool is_ours(const void *arg, const void *pool)
+{
+    const struct hki_job *job = arg;
+
+    return job->executor == pool;
+}
+
+/* With the lock. 1: it begins now; 0: it is in the queue. A job of the pool must not
+ * wait for room: it would keep its turn meanwhile. */
 static int admit(struct pool *pool, struct hki_job *job, enum hki_submit_how how)
 {
+    bool is_inside = hki_is_inside(run, is_ours, pool);
     int rc;
 
     for (;;) {
@@ -186,7 +192,9 @@ static int admit(struct pool *pool, struct hki_job *job, enum hki_submit_how how
 
         if (__atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED))
             return -EPIPE;
-        if (has_turn || is_caller_a_job(pool)) {
+        if (!has_turn && is_inside && pool->without_turn >= hki_without_turn_max)
+            return -EAGAIN;
+        if (has_turn || is_inside) {
             give_turn(pool, job, has_turn);
             return 1;
         }
