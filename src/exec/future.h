@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a future. The state word changes by atomic or, and says:
+ * The inside of a future. The state word is atomic, and says:
  *
  *     SETTING  somebody has won the right to set it; only he writes rc and the result
  *     DONE     rc and result are there, for ever (release; pairs with the acquire of
  *              whoever reads them)
  *     WATCHED  somebody waits: whoever sets DONE holds the lock and tells them. Set
  *              with the lock held, before the waiter is queued; never cleared
+ *
+ * and, in the bits above, how many have waited so far, for statistics.
  *
  * Without WATCHED, DONE is set by compare-and-swap, which is then the last access; with
  * it, with the lock held. Who sets WATCHED holds the lock and, when he finds DONE, does
@@ -23,6 +25,7 @@ enum hki_future_state {
     HKI_FUTURE_SETTING = 1 << 0,
     HKI_FUTURE_DONE = 1 << 1,
     HKI_FUTURE_WATCHED = 1 << 2,
+    HKI_FUTURE_ONE_WAIT = 1 << 3, /* added for each */
 };
 
 enum { HKI_FUTURE_INLINE = 32 }; /* bytes of a result that need no own memory */
