@@ -82,7 +82,7 @@ static void let_it_grow(const struct hki_work_pool *pool)
 {
     enum {
         LOT = 64,
-        LOOKS = 16,
+        LOOKS = 6,
         PAUSES = 25, /* of 20 ns, between two looks */
     };
     size_t before = 0, now = hki_work_queue_count(&pool->queue);
