@@ -97,14 +97,14 @@ static void cancelled_jobs_behind_one_that_runs_never_begin(void **state)
 struct late {
     hk_executor *pool;
     hk_future *future;
-    bool is_waiting;
+    bool is_waiting; /* atomic */
 };
 
 static int submit_late(void *arg)
 {
     struct late *late = arg;
 
-    late->is_waiting = true;
+    __atomic_store_n(&late->is_waiting, true, __ATOMIC_RELAXED);
     late->future = run_for_ever_on(late->pool);
     return 0;
 }
@@ -130,7 +130,7 @@ static int cancels_who_got_room(void *arg)
     queued = add_on(late.pool, 1, 2);
     hk_scope_open(&s);
     assert_int_equal(hk_spawn(&s, submit_late, &late), 0);
-    while (!late.is_waiting)
+    while (!__atomic_load_n(&late.is_waiting, __ATOMIC_RELAXED))
         assert_int_equal(hk_yield(), 0);
     __atomic_store_n(&board[1], 1, __ATOMIC_RELEASE);
     while (queued_in(late.pool) > 1) /* its own counts */
