@@ -121,16 +121,8 @@ static const hk_wait_kind join_kind = {
 static int join(hk_executor *executor)
 {
     struct hki_process_pool *pool = pool_of(executor);
-    int rc = hk_cancelled();
 
-    if (rc < 0)
-        return rc;
-    hk_lock_acquire(&pool->lock);
-    if (pool->jobs == 0) {
-        hk_lock_release(&pool->lock);
-        return hk_budget();
-    }
-    return hki_waiters_wait(&pool->joiners, &join_kind, pool);
+    return hki_waiters_join(&pool->joiners, &pool->jobs, &join_kind, pool);
 }
 
 /* Each job is cancelled, one by one; the courier ends them. */
