@@ -521,6 +521,33 @@ static void a_death_that_nobody_saw_has_no_exit_status(void **state)
     expect_exit(&child, 0);
 }
 
+/* As one that is setuid: the rights that its workers would have are its file's, and who
+ * starts such a program, with memory of his own as its channel, must not have them. */
+static int has_rights_of_another(void)
+{
+    hk_executor *pool;
+
+    if (setresuid(65534, 0, 0) < 0)
+        return errno == EPERM ? 2 : 1;
+    pool = pool_with(1);
+    if (await_and_free(add_on(pool, 1, 2)) != -EPERM ||
+        strcmp(stats_of(pool).step, "checking its rights") != 0)
+        return 1;
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_program_with_the_rights_of_its_file_is_no_worker(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(has_rights_of_another);
+    if (WIFEXITED(child.status) && WEXITSTATUS(child.status) == 2)
+        skip(); /* only root can show it */
+    expect_exit(&child, 0);
+}
+
 static int dies_with_work(void)
 {
     hk_executor *pool = pool_with(2);
@@ -574,6 +601,7 @@ int main(void)
         cmocka_unit_test(nothing_is_left_when_the_program_is_killed),
         cmocka_unit_test(a_program_may_have_no_environment),
         cmocka_unit_test(a_death_that_nobody_saw_has_no_exit_status),
+        cmocka_unit_test(a_program_with_the_rights_of_its_file_is_no_worker),
         cmocka_unit_test(a_death_fails_its_job_and_says_how),
         cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
         cmocka_unit_test(each_job_has_one_outcome_when_a_close_races_its_submit),
