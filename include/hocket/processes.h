@@ -24,8 +24,8 @@
  *
  * Large arguments are copied once, into memory that all workers see (twice when the
  * job may be started anew). A large result is copied once, by the worker:
- * hk_result_set puts it where the future's bytes are then read (an hk_str twice). What should not be
- * copied in either direction lies in <hocket/shared.h>.
+ * hk_result_set puts it where the future's bytes are then read (an hk_str twice). What
+ * should not be copied in either direction lies in <hocket/shared.h>.
  *
  * A job may submit jobs: to hk_processes(), which in a worker is the pool that it
  * belongs to, and to hk_threads() and hk_tasks() of its own process. While jobs of the

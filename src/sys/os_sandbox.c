@@ -38,8 +38,8 @@ enum { X32_BIT = 0x40000000 }; /* the other set of system calls of x86-64 */
 /* ---- system calls ---- */
 
 /* Calls that fail. io_uring's say that there is no such thing, so that whoever can do
- * without does; as do those whose flags are in memory, where a filter cannot look. What
- * the first version of Landlock lets through is here: to cut a file short, and to change
+ * without does; so do those whose flags are in memory, where a filter cannot look. And
+ * what the first version of Landlock lets through: to cut a file short, and to change
  * what is known of it. */
 static const struct {
     int number, error;
