@@ -306,7 +306,6 @@ static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
         return;
     }
     pool->stats.lost++;
-    job->death = death_of(seat);
     if (job->attempt < job->attempts_max) {
         hki_letter_renew(job);
         if (hki_job_queue_push(&pool->queue, job, true) == 0) {
@@ -315,6 +314,7 @@ static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
             return;
         }
     }
+    job->death = death_of(seat);
     hki_ended_jobs_add(ended, job, -EOWNERDEAD);
 }
 

@@ -199,6 +199,8 @@ static void an_idempotent_job_is_started_anew(void **state)
     assert_int_equal(got, 7);
     assert_int_equal(hk_future_error(future, &error), 0);
     assert_int_equal(error.attempts, 2);
+    assert_int_equal(error.signal, 0); /* it has succeeded after all */
+    assert_int_equal(error.exit_status, -1);
     hk_future_free(future);
     (void)unlink(path);
     hk_executor_free(pool);
