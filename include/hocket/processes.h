@@ -68,7 +68,8 @@ HK_BEGIN_DECLS
  * worker. memory_max_bytes and recycle_above_bytes count what is shared as well.
  */
 typedef enum hk_process_start {
-    HK_START_SPAWN, /* the program is executed anew */
+    HK_START_SPAWN, /* the program is executed anew. Not one that has more rights than
+                     * who has started it (setuid): then jobs fail with -EPERM */
     HK_START_FORK,  /* from the program as it was when the pool was made */
 } hk_process_start;
 
