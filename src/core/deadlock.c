@@ -26,6 +26,7 @@
 #include "sys/futex.h"
 #include "sys/offload.h"
 #include "sys/os.h"
+#include "sys/os_thread.h"
 
 #define AWAKE_MASK UINT64_C(0xffffffff)
 #define STIR ((UINT64_C(1) << 32) + 1)
@@ -131,14 +132,16 @@ static void count_thread(struct hki_thread *thread, void *ctx)
  * helpers do: so with it none of that kind is counted. */
 extern void __tsan_init(void) __attribute__((weak));
 
-/* Threads of the process that could wake somebody; -1: unknown. */
+/* Threads of the process that could wake somebody; -1: unknown. Those that look after
+ * worker processes could only while a job is there, which counts as outside. */
 static int count_foreign(const struct people *people)
 {
     bool with_deaf = !__tsan_init;
     unsigned all = hki_os_thread_count(with_deaf), ours = people->threads;
 
     if (with_deaf)
-        ours += hki_offload_threads() + (hki_watch_runs() ? 1 : 0);
+        ours +=
+            hki_offload_threads() + (hki_watch_runs() ? 1 : 0) + hki_os_helper_count();
     return all == 0 ? -1 : all == ours ? 0 : all > ours ? (int)(all - ours) : -1;
 }
 

@@ -431,6 +431,29 @@ static int returns_from_main(void)
     return 0;
 }
 
+HK_FN(hk_rc, nap, (int64_t, ns))
+{
+    return hk_sleep(ns);
+}
+
+/* The threads that look after workers are no reason to hope, but a job is. */
+static void a_deadlock_is_found_beside_workers(void **state)
+{
+    hk_executor *pool = pool_with(1);
+    hk_future *promise = hk_future_new(), *job;
+
+    (void)state;
+    skip_if_emulated("has threads of its own");
+    job = nap_on(pool, 200 * HK_MILLISECOND);
+    assert_int_equal(hk_future_await(promise, NULL), -EDEADLK);
+    assert_true(hk_future_is_done(job));
+    assert_int_equal(await_and_free(job), 0);
+    assert_int_equal(hk_future_await(promise, NULL), -EDEADLK);
+    expect_add(pool, 1, 2);
+    hk_future_free(promise);
+    hk_executor_free(pool);
+}
+
 static void a_program_may_end_with_its_pool_open(void **state)
 {
     struct child child;
@@ -469,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
         cmocka_unit_test(a_sandboxed_worker_has_every_executor),
+        cmocka_unit_test(a_deadlock_is_found_beside_workers),
         cmocka_unit_test(jobs_of_a_higher_priority_start_first),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),
