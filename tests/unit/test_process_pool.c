@@ -444,7 +444,7 @@ static void a_deadlock_is_found_beside_workers(void **state)
 
     (void)state;
     skip_if_emulated("has threads of its own");
-    job = nap_on(pool, 200 * HK_MILLISECOND);
+    job = nap_on(pool, 700 * HK_MILLISECOND); /* longer than who looks is patient */
     assert_int_equal(hk_future_await(promise, NULL), -EDEADLK);
     assert_true(hk_future_is_done(job));
     assert_int_equal(await_and_free(job), 0);
