@@ -40,8 +40,8 @@ static const int64_t patience_ns[] = {
     300 * HK_MILLISECOND,
 };
 
-/* Between looks while there is something outside: then a deadlock may take as long to be
- * found. */
+/* Between looks while there is something outside: then a deadlock may take as long to
+ * be found. */
 #define PATIENCE_MAX_NS (2 * HK_SECOND)
 
 enum { LOOKS = sizeof(patience_ns) / sizeof(patience_ns[0]) };

@@ -202,8 +202,8 @@ enum { WORKERS = 2, DEATHS = 20, LIMIT_MS = 2000 };
 enum { WORKERS = 2, DEATHS = 100, LIMIT_MS = 100 };
 #endif
 
-/* From the submit of a job that kills its worker until all of them work again; the worst
- * but one of 100. */
+/* From the submit of a job that kills its worker until all of them work again; the
+ * worst but one of 100. */
 static int64_t time_to_full_capacity(hk_executor *pool)
 {
     int64_t took_ns[DEATHS];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs of a pool of threads are seen: a dump shows how many a scope has, each that waits
- * with the scope that it belongs to, and how many jobs have none; a deadlock of jobs is
- * found and ended.
+ * Jobs of a pool of threads are seen: a dump shows how many a scope has, each that
+ * waits with the scope that it belongs to, and how many jobs have none; a deadlock of
+ * jobs is found and ended.
  */
 #include "dump_test.h"
 
