@@ -23,7 +23,8 @@ HK_BEGIN_DECLS
 
 /* Coroutines. Inside hk_run, tasks of that runtime, spawned as hk_spawn does: on the
  * caller's worker, unless the scope is parallel. On a plain thread, of the background
- * runtime, which is started at need. */
+ * runtime, which is started at need. How many there are is not bounded, and one that
+ * has not begun takes some 500 bytes: for millions there is hk_task_pool_new. */
 HK_API hk_executor *hk_tasks(void);
 
 /*
@@ -78,7 +79,8 @@ typedef struct hk_job_options {
      * (None of those that are made here does.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
-    bool nowait;      /* a full queue fails the future with -EAGAIN */
+    bool nowait;      /* a full queue fails the future with -EAGAIN; for jobs of the
+                       * pool itself it is never full */
     bool detached;    /* as hk_submit_detached */
     uint64_t reserved[4];
 } hk_job_options;
