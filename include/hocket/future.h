@@ -133,7 +133,8 @@ HK_API int hk_future_cancel(hk_future *future, hk_cancel_how how);
 typedef struct hk_job_error {
     int error;         /* what an await returns; 0: none */
     int signal;        /* that killed the worker process; 0: none */
-    int exit_status;   /* with which it exited; -1: it did not */
+    int exit_status;   /* with which it exited; -1: it did not, or (with signal 0)
+                        * nobody knows, as the program ignores SIGCHLD */
     uint32_t attempts; /* how often the job was started */
     const char *job;   /* its name; lives as long as the program */
     uint64_t reserved[4];

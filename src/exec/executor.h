@@ -56,7 +56,7 @@ enum hki_job_phase {
 /* How a worker process ended; for hk_job_error. */
 struct hki_job_death {
     int signal;      /* that killed it; 0: none */
-    int exit_status; /* valid without signal */
+    int exit_status; /* valid without signal; -1: not known either */
     bool died;       /* the worker did, while it had this job */
 };
 

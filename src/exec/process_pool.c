@@ -59,6 +59,17 @@ static int await_room(struct hki_process_pool *pool)
     return rc;
 }
 
+/* With the lock. Who has cancelled the job before it was here has made the courier look
+ * for it in vain. */
+static void look_again_if_cancelled(struct hki_process_pool *pool,
+                                    const struct hki_job *job)
+{
+    if (HKI_LIKELY(__atomic_load_n(&job->cancelled, __ATOMIC_RELAXED) == 0))
+        return;
+    __atomic_store_n(&pool->has_cancels, 1, __ATOMIC_SEQ_CST);
+    pool->must_ring = true;
+}
+
 /* With the lock. To a worker, or into the queue. */
 static int take_job(struct hki_process_pool *pool, struct hki_job *job,
                     enum hki_submit_how how)
@@ -72,9 +83,12 @@ static int take_job(struct hki_process_pool *pool, struct hki_job *job,
         rc = -EPIPE;
     if (rc == 0 && !hki_dispatch_at_once(pool, job))
         rc = hki_job_queue_push(&pool->queue, job, false);
-    if (rc == 0 && pool->jobs++ == 0)
+    if (rc < 0)
+        return rc;
+    look_again_if_cancelled(pool, job);
+    if (pool->jobs++ == 0)
         hki_outside_begins();
-    return rc;
+    return 0;
 }
 
 static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)

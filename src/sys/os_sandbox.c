@@ -9,8 +9,7 @@
 #include <linux/fs.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
-#include <linux/sockios.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,21 +26,54 @@
 #define OUR_ARCH 0 /* no filter is known for it: the sandbox says -ENOSYS */
 #endif
 
+#ifndef FIOSETOWN /* of asm/sockios.h, as the next */
+#define FIOSETOWN 0x8901
+#define SIOCSPGRP 0x8902
+#endif
+
+#ifndef SYS_fchmodat2 /* Linux 6.6 */
+#define SYS_fchmodat2 452
+#endif
+
 enum { X32_BIT = 0x40000000 }; /* the other set of system calls of x86-64 */
 
 /* ---- system calls ---- */
 
-/* Calls that fail. Those that are newer than this list do, too: nobody has looked at
- * what they can do. io_uring's say that there is no such thing, so that whoever can do
- * without does. */
+/* Calls that fail. io_uring's say that there is no such thing, so that whoever can do
+ * without does; so do those whose flags are in memory, where a filter cannot look, and
+ * those that are newer than this list. And what the first version of Landlock lets
+ * through: to cut a file short, and to change what is known of it. A pair of datagram
+ * sockets can send to any socket that has a name. */
 static const struct {
     int number, error;
 } refused[] = {
     {SYS_io_uring_setup, ENOSYS},
     {SYS_io_uring_enter, ENOSYS},
     {SYS_io_uring_register, ENOSYS},
-    /* The network, and who else can be talked to. A pair of datagram sockets could send
-     * to any other. */
+    {SYS_clone3, ENOSYS},
+    {SYS_openat2, ENOSYS},
+    {SYS_truncate, EPERM},
+#ifdef SYS_chmod /* x86-64 */
+    {SYS_chmod, EPERM},
+    {SYS_chown, EPERM},
+    {SYS_lchown, EPERM},
+    {SYS_utime, EPERM},
+    {SYS_utimes, EPERM},
+    {SYS_futimesat, EPERM},
+#endif
+    {SYS_fchmod, EPERM},
+    {SYS_fchmodat, EPERM},
+    {SYS_fchmodat2, EPERM},
+    {SYS_fchown, EPERM},
+    {SYS_fchownat, EPERM},
+    {SYS_utimensat, EPERM},
+    {SYS_setxattr, EPERM},
+    {SYS_lsetxattr, EPERM},
+    {SYS_fsetxattr, EPERM},
+    {SYS_removexattr, EPERM},
+    {SYS_lremovexattr, EPERM},
+    {SYS_fremovexattr, EPERM},
+    {SYS_open_by_handle_at, EPERM},
     {SYS_socket, EPERM},
     {SYS_socketpair, EPERM},
     {SYS_mq_open, EPERM},
@@ -49,10 +81,6 @@ static const struct {
     {SYS_shmget, EPERM},
     {SYS_semget, EPERM},
     {SYS_msgget, EPERM},
-    {SYS_keyctl, EPERM},
-    {SYS_add_key, EPERM},
-    {SYS_request_key, EPERM},
-    /* Other programs and processes. */
     {SYS_execve, EPERM},
     {SYS_execveat, EPERM},
     {SYS_ptrace, EPERM},
@@ -66,44 +94,23 @@ static const struct {
     {SYS_rt_sigqueueinfo, EPERM},
     {SYS_rt_tgsigqueueinfo, EPERM},
     {SYS_tkill, EPERM},
-    /* What Landlock lets through: changes of files that are not written to. */
-    {SYS_truncate, EPERM},
-    {SYS_fchmod, EPERM},
-    {SYS_fchmodat, EPERM},
-    {SYS_fchown, EPERM},
-    {SYS_fchownat, EPERM},
-    {SYS_utimensat, EPERM},
-    {SYS_setxattr, EPERM},
-    {SYS_lsetxattr, EPERM},
-    {SYS_fsetxattr, EPERM},
-    {SYS_removexattr, EPERM},
-    {SYS_lremovexattr, EPERM},
-    {SYS_fremovexattr, EPERM},
-    {SYS_open_by_handle_at, EPERM},
-    {SYS_openat2, ENOSYS}, /* its flags are in memory, where a filter cannot look */
-#ifdef SYS_chmod           /* the old ones, which new processors do not have */
-    {SYS_chmod, EPERM},
-    {SYS_chown, EPERM},
-    {SYS_lchown, EPERM},
-    {SYS_utime, EPERM},
-    {SYS_utimes, EPERM},
-    {SYS_futimesat, EPERM},
-#endif
-    /* The machine, for those who run as root. */
     {SYS_unshare, EPERM},
     {SYS_setns, EPERM},
     {SYS_mount, EPERM},
     {SYS_umount2, EPERM},
     {SYS_pivot_root, EPERM},
     {SYS_chroot, EPERM},
-    {SYS_mount_setattr, EPERM},
     {SYS_bpf, EPERM},
     {SYS_perf_event_open, EPERM},
     {SYS_userfaultfd, EPERM},
+    {SYS_keyctl, EPERM},
+    {SYS_add_key, EPERM},
+    {SYS_request_key, EPERM},
     {SYS_init_module, EPERM},
     {SYS_finit_module, EPERM},
-    {SYS_delete_module, EPERM},
     {SYS_kexec_load, EPERM},
+    {SYS_mount_setattr, EPERM}, /* these need the rights of root */
+    {SYS_delete_module, EPERM},
     {SYS_reboot, EPERM},
     {SYS_swapon, EPERM},
     {SYS_swapoff, EPERM},
@@ -116,43 +123,41 @@ static const struct {
     {SYS_acct, EPERM},
     {SYS_quotactl, EPERM},
     {SYS_syslog, EPERM},
-    {452, ENOSYS}, /* fchmodat2, which Debian 12 has no name for */
 };
 
 enum { NEWEST_KNOWN = 462 }; /* mseal; from 424 on all processors count alike */
 
-/* Calls whose first argument says which process: only this one. 0 is this one, too,
- * but for kill. */
+/* Calls whose first argument says which process: only this one. */
 static const int for_self[] = {SYS_kill, SYS_tgkill, SYS_prlimit64};
 
-/* Calls that fail with some values of an argument: with this value, or with any of
- * these bits. */
-static const struct {
-    int number, argument;
-    uint32_t value;
-    bool are_bits;
-} refused_with[] = {
-    {SYS_openat, 2, O_TRUNC, true},
-#ifdef SYS_open
-    {SYS_open, 1, O_TRUNC, true},
-#endif
-    /* A descriptor with news may send a signal, to anybody. */
-    {SYS_fcntl, 1, F_SETOWN, false},
-    {SYS_fcntl, 1, F_SETOWN_EX, false},
-    {SYS_ioctl, 1, FIOSETOWN, false},
-    {SYS_ioctl, 1, SIOCSPGRP, false},
-    /* The program's terminal: what is put there comes as if it were typed. */
-    {SYS_ioctl, 1, TIOCSTI, false},
-    {SYS_ioctl, 1, TIOCLINUX, false},
-    {SYS_ioctl, 1, (uint32_t)FS_IOC_SETFLAGS, false},
-    {SYS_ioctl, 1, (uint32_t)FS_IOC_FSSETXATTR, false},
+/* Who owns a descriptor gets its signals, which is a way to send one to anybody; as is
+ * what a terminal is made to read, which its shell reads, too. */
+static const uint32_t refused_fcntls[] = {F_SETOWN, F_SETOWN_EX};
+static const uint32_t refused_ioctls[] = {
+    TIOCSTI,   TIOCLINUX, (uint32_t)FS_IOC_SETFLAGS, (uint32_t)FS_IOC_FSSETXATTR,
+    FIOSETOWN, SIOCSPGRP,
 };
 
-enum {
-    REFUSED = sizeof(refused) / sizeof(refused[0]),
-    FOR_SELF = sizeof(for_self) / sizeof(for_self[0]),
-    REFUSED_WITH = sizeof(refused_with) / sizeof(refused_with[0]),
-    PROGRAM_MAX = 16 + 2 * REFUSED + 7 * FOR_SELF + 5 * REFUSED_WITH,
+/* Calls that fail when an argument has one of these bits. */
+static const struct {
+    int number, argument;
+    uint32_t bits;
+} refused_bits[] = {
+    {SYS_clone, 0,
+     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+         CLONE_NEWUTS | CLONE_NEWCGROUP},
+    {SYS_openat, 2, O_TRUNC},
+#ifdef SYS_open /* x86-64 */
+    {SYS_open, 1, O_TRUNC},
+#endif
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { /* instructions */
+       PROGRAM_MAX = 16 + 2 * COUNT_OF(refused) + 7 * COUNT_OF(for_self) +
+                     (3 + 2 * COUNT_OF(refused_fcntls)) +
+                     (3 + 2 * COUNT_OF(refused_ioctls)) + 5 * COUNT_OF(refused_bits),
 };
 
 struct program {
@@ -179,36 +184,53 @@ static void when(struct program *program, uint32_t value, uint32_t verdict)
     add(program, BPF_RET | BPF_K, verdict, 0, 0);
 }
 
-static void load_argument(struct program *program, int which)
+/* Arguments here are small: their upper half is not looked at, nor by the kernel. */
+static void load_argument(struct program *program, int argument)
 {
     load(program, offsetof(struct seccomp_data, args) +
-                      (size_t)which * sizeof(((struct seccomp_data *)0)->args[0]));
+                      (size_t)argument * sizeof(((struct seccomp_data *)0)->args[0]));
 }
 
-/* Refuses the call, unless its first argument is `self`. A small one: its upper half is
- * not looked at, nor by the kernel. */
-static void only_for_self(struct program *program, int number, uint32_t self)
+/* Ends the call with `verdict` if its argument is one of the values, else with
+ * `otherwise`. */
+static void judge(struct program *program, int number, int argument,
+                  const uint32_t *values, size_t count, uint32_t verdict,
+                  uint32_t otherwise)
 {
-    const bool may_be_0 = number == SYS_prlimit64;
-
-    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, may_be_0 ? 6 : 4);
-    load_argument(program, 0);
-    when(program, self, SECCOMP_RET_ALLOW);
-    if (may_be_0)
-        when(program, 0, SECCOMP_RET_ALLOW);
-    add(program, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0,
+        (uint8_t)(2 + 2 * count));
+    load_argument(program, argument);
+    for (size_t i = 0; i < count; i++)
+        when(program, values[i], verdict);
+    add(program, BPF_RET | BPF_K, otherwise, 0, 0);
 }
 
-/* The number is loaded before and afterwards. */
-static void refuse_with(struct program *program, int which)
+static void refuse_bits(struct program *program, int number, int argument,
+                        uint32_t bits)
 {
-    const uint16_t test = refused_with[which].are_bits ? BPF_JSET : BPF_JEQ;
-
-    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)refused_with[which].number, 0, 4);
-    load_argument(program, refused_with[which].argument);
-    add(program, BPF_JMP | test | BPF_K, refused_with[which].value, 0, 1);
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 4);
+    load_argument(program, argument);
+    add(program, BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1);
     add(program, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
-    load(program, offsetof(struct seccomp_data, nr));
+    add(program, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+}
+
+/* What depends on the arguments. */
+static void filter_arguments(struct program *program)
+{
+    const uint32_t refuse = SECCOMP_RET_ERRNO | EPERM, allow = SECCOMP_RET_ALLOW;
+    const uint32_t self[] = {(uint32_t)getpid(), 0}; /* 0 is a group, but of prlimit */
+
+    for (size_t i = 0; i < COUNT_OF(for_self); i++)
+        judge(program, for_self[i], 0, self, for_self[i] == SYS_prlimit64 ? 2 : 1,
+              allow, refuse);
+    judge(program, SYS_fcntl, 1, refused_fcntls, COUNT_OF(refused_fcntls), refuse,
+          allow);
+    judge(program, SYS_ioctl, 1, refused_ioctls, COUNT_OF(refused_ioctls), refuse,
+          allow);
+    for (size_t i = 0; i < COUNT_OF(refused_bits); i++)
+        refuse_bits(program, refused_bits[i].number, refused_bits[i].argument,
+                    refused_bits[i].bits);
 }
 
 static int filter_calls(void)
@@ -226,13 +248,10 @@ static int filter_calls(void)
     add(&program, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0);
     add(&program, BPF_JMP | BPF_JGT | BPF_K, NEWEST_KNOWN, 0, 1);
     add(&program, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0);
-    for (int i = 0; i < REFUSED; i++)
+    for (size_t i = 0; i < COUNT_OF(refused); i++)
         when(&program, (uint32_t)refused[i].number,
              SECCOMP_RET_ERRNO | (uint32_t)refused[i].error);
-    for (int i = 0; i < FOR_SELF; i++)
-        only_for_self(&program, for_self[i], (uint32_t)getpid());
-    for (int i = 0; i < REFUSED_WITH; i++)
-        refuse_with(&program, i);
+    filter_arguments(&program);
     add(&program, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
     filter.len = program.length;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? -ENOSYS : 0;

@@ -8,10 +8,10 @@
  *
  *     gain no privileges, and execute no program (no_new_privs, seccomp);
  *     make no socket and no io_uring, trace nobody, send no signal but to the calling
- *     process, also not by a descriptor that has news, enter no namespace, mount and
- *     load nothing, and make no call that is newer than this library (seccomp);
- *     write, make, remove and rename no file by its path (Landlock), nor cut one off or
- *     change its mode, owner, times or attributes (seccomp).
+ *     process, limit nobody else, enter no namespace, mount and load nothing, and
+ *     make no call that is newer than this library (seccomp);
+ *     write, cut short, make, remove and rename no file by its path, and change no
+ *     file's owner, mode, times and attributes (Landlock, seccomp).
  *
  * Runtimes of the process run on epoll, whatever HOCKET_POLLER says. What is open stays
  * open, memory that is shared stays shared, files can be read.

@@ -199,6 +199,8 @@ static void an_idempotent_job_is_started_anew(void **state)
     assert_int_equal(got, 7);
     assert_int_equal(hk_future_error(future, &error), 0);
     assert_int_equal(error.attempts, 2);
+    assert_int_equal(error.signal, 0); /* it has succeeded after all */
+    assert_int_equal(error.exit_status, -1);
     hk_future_free(future);
     (void)unlink(path);
     hk_executor_free(pool);
@@ -475,6 +477,81 @@ static pid_t count_files(void)
     return count;
 }
 
+static int runs_without_environment(void)
+{
+    hk_executor *pool = pool_with(1);
+
+    (void)clearenv();
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_program_may_have_no_environment(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(runs_without_environment);
+    expect_exit(&child, 0);
+}
+
+/* The kernel reaps its workers then, and nobody learns how they ended. */
+static int ignores_its_children(void)
+{
+    hk_executor *pool;
+    hk_future *future;
+    hk_job_error error;
+
+    (void)signal(SIGCHLD, SIG_IGN);
+    pool = pool_with(1);
+    future = die_by_on(pool, SIGKILL);
+    if (hk_future_await(future, NULL) != -EOWNERDEAD ||
+        hk_future_error(future, &error) < 0 || error.signal != 0 ||
+        error.exit_status != -1)
+        return 1;
+    hk_future_free(future);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_death_that_nobody_saw_has_no_exit_status(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(ignores_its_children);
+    expect_exit(&child, 0);
+}
+
+/* As one that is setuid: the rights that its workers would have are its file's, and who
+ * starts such a program, with memory of his own as its channel, must not have them. */
+static int has_rights_of_another(void)
+{
+    hk_executor *pool;
+
+    if (setresuid(65534, 0, 0) < 0)
+        return errno == EPERM ? 2 : 1;
+    pool = pool_with(1);
+    if (await_and_free(add_on(pool, 1, 2)) != -EPERM ||
+        strcmp(stats_of(pool).step, "checking its rights") != 0)
+        return 1;
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_program_with_the_rights_of_its_file_is_no_worker(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(has_rights_of_another);
+    if (WIFEXITED(child.status) && WEXITSTATUS(child.status) == 2)
+        skip(); /* only root can show it */
+    expect_exit(&child, 0);
+}
+
 static int dies_with_work(void)
 {
     hk_executor *pool = pool_with(2);
@@ -526,6 +603,9 @@ int main(void)
         forked_unit_test(a_crash_does_not_touch_jobs_behind_it),
         forked_unit_test(junk_from_a_worker_fails_its_job),
         cmocka_unit_test(nothing_is_left_when_the_program_is_killed),
+        cmocka_unit_test(a_program_may_have_no_environment),
+        cmocka_unit_test(a_death_that_nobody_saw_has_no_exit_status),
+        cmocka_unit_test(a_program_with_the_rights_of_its_file_is_no_worker),
         cmocka_unit_test(a_death_fails_its_job_and_says_how),
         cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
         cmocka_unit_test(each_job_has_one_outcome_when_a_close_races_its_submit),

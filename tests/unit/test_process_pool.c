@@ -8,7 +8,9 @@
 
 #include <hocket/shared.h>
 
-#include <linux/sockios.h>
+#include <dlfcn.h>
+#include <fenv.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -32,17 +34,31 @@ HK_FN(int, worker_pid)
     return (int)getpid();
 }
 
-static bool may_be_told_of_news(int fd, pid_t who)
+/* A child in namespaces of its own. */
+static bool can_leave_namespaces(void)
 {
-    return fcntl(fd, F_SETOWN, who) == 0 || ioctl(fd, FIOSETOWN, &who) == 0;
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, NULL, NULL, NULL, 0);
+
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+    return pid > 0;
 }
 
-/* Which of the things that a sandbox forbids can be done: bits. `path` is not there,
- * `file` is. */
-HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, file))
+/* Signals, in the program, what becomes of this pipe. */
+static bool can_make_own(pid_t pid)
 {
-    const struct rlimit little = {.rlim_cur = 1000, .rlim_max = 1000};
-    char key = '\n';
+    int fds[2];
+
+    return pipe(fds) == 0 && fcntl(fds[0], F_SETOWN, pid) == 0;
+}
+
+/* Which of the things that a sandbox forbids can be done: bits. The file at `existing`
+ * is none that the worker has made. */
+HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, existing))
+{
+    const struct rlimit limit = {1000, 1000};
     int pair[2];
     const bool can[] = {
         socket(AF_INET, SOCK_STREAM, 0) >= 0,
@@ -51,18 +67,19 @@ HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, file))
         kill(getppid(), 0) == 0,
         syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != ENOSYS,
         execl("/bin/true", "true", NULL) != -1 || errno != EPERM,
+        truncate(existing, 0) == 0,
+        open(existing, O_RDONLY | O_TRUNC) >= 0,
+        chmod(existing, 0777) == 0,
+        can_make_own(getppid()),
+        prlimit(getppid(), RLIMIT_CPU, &limit, NULL) == 0,
+        ioctl(STDERR_FILENO, TIOCSTI, "x") == 0 || errno != EPERM,
+        can_leave_namespaces(),
+        fchmod(open(existing, O_RDONLY), 0777) == 0,
+        utimensat(AT_FDCWD, existing, NULL, 0) == 0,
+        setxattr(existing, "user.a", "b", 1, 0) == 0,
+        rename(existing, path) == 0,
         socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0,
-        truncate(file, 1) == 0,
-        open(file, O_RDONLY | O_TRUNC) >= 0,
-        chmod(file, 0777) == 0,
-        fchmod(open(file, O_RDONLY), 0777) == 0,
-        utimensat(AT_FDCWD, file, NULL, 0) == 0,
-        setxattr(file, "user.a", "b", 1, 0) == 0,
-        rename(file, path) == 0,
-        may_be_told_of_news(STDIN_FILENO, getppid()),
-        prlimit(getppid(), RLIMIT_CPU, &little, NULL) == 0,
-        ioctl(STDIN_FILENO, TIOCSTI, &key) == 0 || errno != EPERM,
-        syscall(1000) >= 0 || errno != ENOSYS, /* what is newer than the sandbox */
+        syscall(1000) >= 0 || errno != ENOSYS, /* newer than the sandbox */
     };
     unsigned bits = 0;
 
@@ -248,6 +265,63 @@ static void an_initializer_makes_the_state_of_each_worker(void **state)
     hk_executor_free(pool);
 }
 
+/* Returns 0, whatever it is called with; in a library that was loaded by the path. */
+static hk_job_fn *function_of_copy(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    hk_job_fn *fn;
+
+    assert_non_null(library);
+    *(void **)&fn = dlsym(library, "fegetround");
+    assert_non_null(fn);
+    return fn;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY), out = open(to, O_CREAT | O_WRONLY | O_TRUNC, 0700);
+    char bytes[65536];
+    ssize_t got;
+
+    while ((got = read(in, bytes, sizeof(bytes))) > 0)
+        assert_int_equal(write(out, bytes, (size_t)got), got);
+    (void)close(in);
+    (void)close(out);
+}
+
+/* More than there are slots in a channel, all of which come before the function that
+ * needs the last one: a job, and an initializer. */
+static void functions_of_many_libraries_run_in_workers(void **state)
+{
+    enum { LIBRARIES = 100 };
+    char dir[] = "/tmp/hocket-libraries-XXXXXX", path[sizeof(dir) + 16];
+    hk_executor *pool = pool_with(1);
+    hk_job_fn *last = NULL;
+    Dl_info info;
+
+    (void)state;
+    assert_true(dladdr((void *)(uintptr_t)fegetround, &info));
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < LIBRARIES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d.so", dir, i);
+        copy_file(info.dli_fname, path);
+        last = function_of_copy(path);
+        assert_int_equal(await_and_free(hk_submit(pool, last, NULL, 0)), 0);
+    }
+    hk_executor_free(pool);
+    pool = pool_of(&(hk_process_options){.workers_max = 1, .init = last});
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    pool = pool_with(1);
+    assert_int_equal(await_and_free(hk_submit(pool, last, NULL, 0)), 0);
+    hk_executor_free(pool);
+    for (int i = 0; i < LIBRARIES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d.so", dir, i);
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+}
+
 static void a_worker_is_replaced_after_its_jobs(void **state)
 {
     hk_executor *pool =
@@ -283,24 +357,29 @@ static void a_worker_has_the_limits_that_were_asked_for(void **state)
 
 static void a_sandboxed_worker_can_compute_and_read(void **state)
 {
+    char existing[] = "/tmp/hocket-existing-XXXXXX";
+    int fd = mkstemp(existing), rc, got;
     hk_executor *pool =
         pool_of(&(hk_process_options){.workers_max = 1, .sandbox = true});
-    char file[] = "/tmp/hocket-victim-XXXXXX";
-    int fd = mkstemp(file);
-    hk_future *future = try_forbidden_on(pool, "/tmp/hocket-forbidden", file);
+    hk_future *future;
+    struct stat st;
     unsigned bits;
-    int rc = try_forbidden_await(future, &bits), got;
 
     (void)state;
-    (void)close(fd);
-    (void)unlink(file);
+    assert_int_equal(write(fd, "text", 4), 4);
+    future = try_forbidden_on(pool, "/tmp/hocket-forbidden", existing);
+    rc = try_forbidden_await(future, &bits);
     hk_future_free(future);
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)close(fd);
+    (void)unlink(existing);
     if (rc == -ENOSYS) {
         hk_executor_free(pool);
         skip(); /* this kernel has no Landlock */
     }
     assert_int_equal(rc, 0);
     assert_int_equal(bits, 0);
+    assert_int_equal(st.st_size, 4);
     future = read_some_on(pool, "/proc/self/status");
     assert_int_equal(read_some_await(future, &got), 0);
     assert_int_equal(got, 1);
@@ -488,6 +567,7 @@ int main(void)
         cmocka_unit_test(a_result_outlives_its_worker_and_its_pool),
         cmocka_unit_test(many_jobs_each_have_their_own_result),
         cmocka_unit_test(an_initializer_makes_the_state_of_each_worker),
+        cmocka_unit_test(functions_of_many_libraries_run_in_workers),
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
