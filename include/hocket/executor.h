@@ -62,7 +62,8 @@ HK_API hk_future *hk_submit(hk_executor *on, hk_job_fn *fn, const void *data,
                             size_t size);
 
 /* The same, of no scope: it may outlive every scope, and the program must end it (or
- * wait for it) itself; at exit it is waited for. Dumps show it under "detached". */
+ * wait for it) itself; at exit it is waited for. Dumps show it as "detached" while it
+ * is a task, and count it with the jobs without a scope wherever it is. */
 HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void *data,
                                      size_t size);
 
@@ -81,7 +82,8 @@ typedef struct hk_job_options {
      * (None of those that are made here does.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
-    bool nowait;      /* a full queue fails the future with -EAGAIN */
+    bool nowait;      /* a full queue fails the future with -EAGAIN; for jobs of the
+                       * pool itself it is never full */
     bool detached;    /* as hk_submit_detached */
     uint64_t reserved[4];
 } hk_job_options;
