@@ -64,8 +64,9 @@ int main(int argc, char **argv)
     hk_executor *pool;
     hk_future *spoiled;
 
+    (void)argv;
     if (argc > 1) {
-        fprintf(stderr, "usage: %s\n", argv[0]);
+        fprintf(stderr, "usage: forked_table (no arguments)\n");
         return 2;
     }
     make_table();

@@ -39,13 +39,14 @@ HK_FN(hk_bytes, count_words, (hk_str, path))
     return (hk_bytes){words.slots, words.used * sizeof(*words.slots)};
 }
 
+/* Pages without words do not count. */
 static void add_up(struct words *all, hk_bytes part)
 {
     const struct word *words = part.data;
 
     for (size_t i = 0; i < part.size / sizeof(*words); i++)
         words_add(all, words[i].text, words[i].count);
-    all->pages++;
+    all->pages += part.size > 0;
 }
 
 static const char *next_page(FTS *tree)
@@ -84,14 +85,21 @@ static void in_processes(FTS *tree, struct words *all)
     hk_imap it;
     hk_future *f;
     hk_bytes part;
+    int rc, failed = 0;
 
     hk_imap_begin(&it, start_next, tree, AHEAD, HK_UNORDERED);
     while (hk_imap_next(&it, &f, NULL) > 0) {
-        if (count_words_await(f, &part) >= 0)
+        rc = count_words_await(f, &part);
+        if (rc < 0)
+            failed = rc;
+        else
             add_up(all, part);
         hk_future_free(f);
     }
     hk_imap_end(&it);
+    if (failed < 0)
+        fprintf(stderr, "word_counts: some pages are left out: %s\n",
+                hk_error_text(failed));
 }
 
 /* Returns how many seconds it took. */
@@ -121,7 +129,7 @@ int main(int argc, char **argv)
     }
     slow = count(folder, one_by_one, &first);
     if (first.pages == 0) {
-        fprintf(stderr, "word_counts: no .html files in %s\n", folder);
+        fprintf(stderr, "word_counts: no .html files with words in %s\n", folder);
         return 1;
     }
     fast = count(folder, in_processes, &second);

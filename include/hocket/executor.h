@@ -21,9 +21,13 @@
 
 HK_BEGIN_DECLS
 
-/* Coroutines. Inside hk_run, tasks of that runtime, spawned as hk_spawn does: on the
+/*
+ * Coroutines. Inside hk_run, tasks of that runtime, spawned as hk_spawn does: on the
  * caller's worker, unless the scope is parallel. On a plain thread, of the background
- * runtime, which is started at need. */
+ * runtime, which is started at need. There is no queue to wait for room in: beyond
+ * 2,097,152 jobs that have not ended (about 1 GB) one fails with -EAGAIN. What may be
+ * more goes to a pool of tasks, or through a map.
+ */
 HK_API hk_executor *hk_tasks(void);
 
 /*
@@ -74,7 +78,7 @@ typedef struct hk_job_options {
      * worker that had it died. Only for what may safely happen twice. */
     uint32_t attempts_max;
     /* Names the job for ever: an executor that keeps jobs runs one of this name once.
-     * Copied. */
+     * (None of those that are made here does.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
     bool nowait;      /* a full queue fails the future with -EAGAIN */
@@ -112,9 +116,10 @@ typedef struct hk_task_pool_options {
 } hk_task_pool_options;
 
 /*
- * hk_tasks() with bounds: for a hundred downloads at once, and not a million. A job of
- * the pool that itself starts jobs of it may wait for them: those begin at once, beyond
- * both bounds. `options` may be NULL. Returns 0 or -ENOMEM. Any task or thread.
+ * hk_tasks() with bounds: for a hundred downloads at once, and not a million. Jobs of
+ * the pool, and tasks inside of them, may start jobs of it and wait for them: those
+ * begin at once, beyond both bounds; when 65,536 of them run, more fail with -EAGAIN.
+ * `options` may be NULL. Returns 0 or -ENOMEM. Any task or thread.
  */
 HK_API int hk_task_pool_new(const hk_task_pool_options *options, hk_executor **out);
 
@@ -123,7 +128,8 @@ typedef struct hk_thread_pool_options {
     uint32_t threads;   /* that compute at once; at most 256; default: one for each
                          * processor. They are started when they are needed */
     uint32_t queue_max; /* jobs that wait for a thread; beyond that a submit waits, but
-                         * not that of a job of the pool itself. Default 65,536 */
+                         * not that of a job of the pool itself. Default 65,536. (Own
+                         * jobs fail with -EAGAIN when a million wait for its thread.) */
     const char *name;   /* for dumps; lives as long as the pool */
     /* Threads that stay when there is nothing to do; others end after 5 seconds.
      * Default: `threads`. And how many there may be with those that are blocked;
@@ -151,11 +157,13 @@ HK_API void hk_blocking_end(void);
  * executors that need no making cannot be closed: panic. */
 HK_API void hk_executor_close(hk_executor *executor);
 /* Closes it, and waits until every job has ended. 0 or -ECANCELED (still closed);
- * -EBADF: in an exit handler, of jobs that cannot end any more. */
+ * -EDEADLK: a job of it waits for itself (at once on threads; elsewhere when nothing
+ * else runs); -EBADF: in an exit handler, of jobs that cannot end any more. */
 HK_API int hk_executor_join(hk_executor *executor);
 /* Closes it, and cancels every job; in worker processes, kills them. Never blocks. */
 HK_API void hk_executor_terminate(hk_executor *executor);
-/* Joins it, shielded, and frees it. NULL is fine. Not by a job of its own. */
+/* Joins it, shielded, and frees it; what shall not be waited for is terminated before.
+ * NULL is fine. By a job of its own: panic. */
 HK_API void hk_executor_free(hk_executor *executor);
 
 /* A snapshot; every number since its start unless said. */

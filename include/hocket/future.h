@@ -26,6 +26,7 @@
 
 #include <hocket/bytes.h>
 #include <hocket/select.h>
+#include <hocket/sync_stats.h>
 
 HK_BEGIN_DECLS
 
@@ -133,7 +134,8 @@ HK_API int hk_future_cancel(hk_future *future, hk_cancel_how how);
 typedef struct hk_job_error {
     int error;         /* what an await returns; 0: none */
     int signal;        /* that killed the worker process; 0: none */
-    int exit_status;   /* with which it exited; -1: it did not */
+    int exit_status;   /* with which it exited; -1: it did not, or (with signal 0)
+                        * nobody knows, as the program ignores SIGCHLD */
     uint32_t attempts; /* how often the job was started */
     const char *job;   /* its name; lives as long as the program */
     uint64_t reserved[4];
@@ -141,6 +143,11 @@ typedef struct hk_job_error {
 
 /* Returns 0, or -EAGAIN while it is pending. */
 HK_API int hk_future_error(const hk_future *future, hk_job_error *out);
+
+/* `holders`: 1 while a job runs, in this process, that sets it. `waiters`: awaits, waits
+ * for several, and futures that stand on it. `contended`: how many of those there were
+ * so far. Any task or thread. */
+HK_API void hk_future_stats(const hk_future *future, hk_sync_stats *out_stats);
 
 /* ---- promises: futures that the program sets itself ---- */
 

@@ -24,8 +24,8 @@
  *
  * Large arguments are copied once, into memory that all workers see (twice when the
  * job may be started anew). A large result is copied once, by the worker:
- * hk_result_set puts it where the future's bytes are then read. What should not be
- * copied in either direction lies in <hocket/shared.h>.
+ * hk_result_set puts it where the future's bytes are then read (an hk_str twice). What
+ * should not be copied in either direction lies in <hocket/shared.h>.
  *
  * A job may submit jobs: to hk_processes(), which in a worker is the pool that it
  * belongs to, and to hk_threads() and hk_tasks() of its own process. While jobs of the
@@ -86,7 +86,8 @@ typedef struct hk_process_options {
     uint64_t recycle_above_bytes;
     /* Called first in each worker with a copy of these bytes, for state of its own.
      * When it fails, or the worker dies in it, that is a failed start. A function of
-     * the program, as with hk_submit. */
+     * the program, as with hk_submit. Jobs that it submits to the pool are refused with
+     * -EDEADLK. */
     hk_job_fn *init;
     hk_bytes init_input; /* at most 208 bytes; copied */
     /* How long a worker that has nothing to do stays awake, nanoseconds; default: not
@@ -101,9 +102,12 @@ typedef struct hk_process_options {
     uint64_t processes_max; /* of the user on this machine, not of the worker */
     bool core_dumps;        /* a crash may leave a core file; default: none */
     /* Workers that can compute and read files, and no more: they gain no privileges,
-     * execute nothing, have no network and no io_uring, signal and trace nobody else,
-     * and write, make and remove no file by its path (no_new_privs, seccomp, Landlock).
-     * Where the kernel cannot do that, no worker starts: jobs fail with -ENOSYS. */
+     * execute nothing, have no sockets and no io_uring, signal and trace nobody else,
+     * and write, make, remove and change no file by its path (no_new_privs, seccomp,
+     * Landlock). What they can still do: use up processor time and, without
+     * memory_max_bytes, memory; write to the program's standard output and error, and
+     * into all shared memory; read every file that the program could. Where the kernel
+     * cannot do that, no worker starts: jobs fail with -ENOSYS. */
     bool sandbox;
     /* Each worker is bound to one of the processors, in turn. */
     bool bind_processors;

@@ -47,28 +47,30 @@ struct hki_crew;
 
 /* All fields are private; hk_scope_open sets them all. 176 bytes. */
 typedef struct hk_scope {
+    /* What others look at often lies in the middle, a cache line from what is around
+     * it on the stack, which its owner changes all the time. */
+    const char *hki_name;
+    hk_timer hki_deadline;
+    hk_inbox_node hki_message; /* brings a cancel to the owner's worker */
+    struct hk_scope *hki_walk; /* link of a cancel's work list */
+    uint64_t hki_reserved;
     uint32_t hki_flags;     /* bits in core/scope.h; written on the owner's worker */
     uint32_t hki_delivered; /* atomic; likewise */
     int32_t hki_error;      /* the first one; atomic */
     uint32_t hki_success;   /* a child returned >= 0; atomic */
-    struct hki_self *hki_owner;  /* NULL while not open */
-    struct hk_scope *hki_outer;  /* next scope out on the same owner */
-    struct hk_scope *hki_inner;  /* next scope in on the same owner */
-    struct hki_self *hki_local;  /* children on the owner's worker: that worker only */
-    struct hki_self *hki_remote; /* other children; guarded by hki_lock, as the next */
-    uint32_t hki_remote_count;   /* and messages on their way */
-    uint32_t hki_remote_used;
-    uint32_t hki_lock;
+    struct hki_crew *hki_crews; /* atomic; changed with hki_lock */
+    struct hki_self *hki_owner; /* NULL while not open */
+    struct hk_scope *hki_outer; /* next scope out on the same owner */
+    struct hk_scope *hki_inner; /* next scope in on the same owner */
+    hk_waiter *hki_joiner;      /* waits for the local children */
+    struct hki_self *hki_local; /* children on the owner's worker: that worker only */
     uint32_t hki_local_count;
-    hk_waiter *hki_joiner;        /* waits for the local children */
-    hk_waiter *hki_remote_joiner; /* then for the remote ones; guarded by hki_lock */
-    struct hk_scope *hki_walk;    /* link of a cancel's work list */
-    const char *hki_name;
-    hk_timer hki_deadline;
-    hk_inbox_node hki_message;    /* brings a cancel to the owner's worker */
-    struct hki_guest *hki_guests; /* jobs elsewhere; guarded by hki_lock */
-    struct hki_crew *hki_crews;   /* likewise; atomic: found without it */
-    uint64_t hki_reserved;
+    uint32_t hki_lock;            /* guards the rest */
+    struct hki_self *hki_remote;  /* other children */
+    struct hki_guest *hki_guests; /* jobs elsewhere */
+    hk_waiter *hki_remote_joiner; /* waits for the remote children, after the local */
+    uint32_t hki_remote_count;    /* and messages on their way */
+    uint32_t hki_remote_used;
 } hk_scope;
 
 /* For a scope that may be looked at before it is opened; else not needed. */

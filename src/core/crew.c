@@ -29,9 +29,10 @@ struct hki_crew {
     struct hki_guest guest;
     struct hki_crew *next;       /* of the scope; immutable */
     struct hki_runtime *runtime; /* immutable; may be gone once it has no job of ours */
+    uint64_t count;              /* atomic */
+    char apart[64];              /* for each job the owner writes into the same line: */
     uint64_t by_owner;           /* atomic; written by the owner */
     bool owner_counts;           /* MANY are in the count; owner only */
-    uint64_t count;              /* atomic */
 };
 
 #define MANY (UINT64_C(1) << 62)

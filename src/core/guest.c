@@ -100,6 +100,23 @@ int hki_scope_for_job(hk_scope **out)
     return rc;
 }
 
+/* Who is inside of a task keeps it from ending, so what it runs may be looked at. */
+bool hki_is_inside(hk_task_fn *fn, bool (*is_it)(const void *arg, const void *ctx),
+                   const void *ctx)
+{
+    struct hki_self *self = hki_self();
+
+    while (self) {
+        const struct hki_stack_top *top =
+            self->kind == HKI_SELF_TASK ? hki_task_of(self)->stack : NULL;
+
+        if (top && top->fn == fn && is_it(top->arg, ctx))
+            return true;
+        self = self->parent ? self->parent->hki_owner : NULL;
+    }
+    return false;
+}
+
 int hki_worker_here(struct hki_worker **out)
 {
     struct hki_worker *worker = hki_worker_current;

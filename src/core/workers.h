@@ -62,6 +62,11 @@ hk_scope *hki_scope_around(void);
 /* The same, unless the caller is cancelled: 0 or -ECANCELED. */
 int hki_scope_for_job(hk_scope **out);
 
+/* True: the caller, or a task that it is inside of, runs `fn` with an argument that
+ * `is_it` accepts. */
+bool hki_is_inside(hk_task_fn *fn, bool (*is_it)(const void *arg, const void *ctx),
+                   const void *ctx);
+
 /* The caller's worker, while its hk_run lasts; on a plain thread, and in a pool, which
  * may be freed at any time, that of the background runtime, started at need. 0, or why
  * that could not be started. */

@@ -6,12 +6,13 @@
  * work, which tells when it has no more, he does not stay.
  *
  * What workers write into the bell may be wrong, so while jobs are out he never sleeps
- * for longer than hki_seat_tick says.
+ * for longer than hki_seat_tick says, and else for a second.
  */
 #include "exec/process_pool.h"
 
 #include "base/spin.h"
 #include "core/log.h"
+#include "exec/letter.h"
 #include "exec/worker.h"
 #include "sys/os.h"
 #include "sys/os_thread.h"
@@ -24,50 +25,75 @@
 
 /* A submitter that finds an idle worker does not wake the courier, who yet must see
  * when that worker is stopped. So he looks up now and then, until there was no job for
- * long: then he rests, and the next submitter wakes him. */
+ * long: then he rests, and the next submitter wakes him, unless a worker has silenced
+ * the bell. */
 #define IDLE_LOOK_NS (100 * MS)
 #define REST_AFTER_NS (1000 * MS)
+#define REST_LOOK_NS (1000 * MS)
 
 /* He stays awake for so long when he is needed, though nothing changes. */
 #define STAY_NS (INT64_C(20) * 1000)
 
 /* ---- the queue ---- */
 
+/* `first` and those behind it. */
+static void end_all(struct hki_job *first, struct hki_ended_jobs *ended, int rc)
+{
+    struct hki_job *next;
+
+    for (; first; first = next) {
+        next = first->next;
+        hki_ended_jobs_add(ended, first, rc);
+    }
+}
+
+/* The queue comes last: what is taken back from a worker goes there. */
 static bool look_for_cancels(struct hki_process_pool *pool,
                              struct hki_ended_jobs *ended)
 {
-    struct hki_job *job, *next;
-
     if (!__atomic_exchange_n(&pool->has_cancels, 0, __ATOMIC_SEQ_CST))
         return false;
-    for (job = hki_job_queue_take_dropped(&pool->queue); job; job = next) {
-        next = job->next;
-        hki_ended_jobs_add(ended, job, -ECANCELED);
-    }
     for (uint32_t i = 0; i < pool->options.workers_max; i++)
         hki_seat_look_for_cancels(&pool->seats[i], ended);
+    end_all(hki_job_queue_take_dropped(&pool->queue), ended, -ECANCELED);
     return true;
 }
 
-static bool has_workers(const struct hki_process_pool *pool)
+/* One takes jobs now, or when it has done its own; or would, if it did not wait for
+ * jobs in the queue. */
+static bool has_workers(const struct hki_process_pool *pool, bool that_wait)
 {
     for (uint32_t i = 0; i < pool->options.workers_max; i++)
-        if (pool->seats[i].state == HKI_SEAT_READY)
+        if (pool->seats[i].state == HKI_SEAT_READY &&
+            (that_wait || pool->seats[i].requests_now == 0))
             return true;
     return false;
 }
 
-/* Without any worker, and with no hope for one soon, jobs must not wait for ever. */
+static bool is_request(const struct hki_job *job)
+{
+    return job->own[HKI_OWN_REQUEST] != NULL;
+}
+
+static bool is_any(const struct hki_job *job)
+{
+    (void)job;
+    return true;
+}
+
+/* Without any worker, and with no hope for one soon, jobs must not wait for ever. A
+ * worker that waits goes on when those that it waits for have failed. */
 static bool fail_queue(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    struct hki_job *job;
+    struct hki_job *failed;
 
-    if (pool->queue.count == 0 || pool->stats.degraded == 0 || has_workers(pool))
+    if (pool->queue.count == 0 || pool->stats.degraded == 0 || has_workers(pool, false))
         return false;
-    while ((job = hki_job_queue_pop(&pool->queue)))
-        hki_ended_jobs_add(ended, job, pool->stats.degraded);
-    pool->is_try_due = true;
-    return true;
+    failed =
+        hki_job_queue_take(&pool->queue, has_workers(pool, true) ? is_request : is_any);
+    end_all(failed, ended, pool->stats.degraded);
+    pool->is_try_due = pool->is_try_due || failed;
+    return failed;
 }
 
 /* ---- replacing ---- */
@@ -76,7 +102,8 @@ static bool is_worn(struct hki_seat *seat)
 {
     const hk_process_options *options = &seat->pool->options;
 
-    if (seat->state != HKI_SEAT_READY || seat->jobs_now > 0 || seat->has_ended)
+    if (seat->state != HKI_SEAT_READY || seat->jobs_now > 0 || seat->has_ended ||
+        seat->requests_now > 0) /* which would end with it */
         return false;
     if (options->jobs_per_worker && seat->jobs_done >= options->jobs_per_worker)
         return true;
@@ -124,11 +151,11 @@ static bool look(struct hki_process_pool *pool, struct hki_ended_jobs *ended, bo
 /* With the lock. When to look again, if nobody rings. */
 static int64_t tick(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    int64_t now_ns = hki_os_now_ns(), next_ns = INT64_MAX;
+    int64_t now_ns = hki_os_now_ns(), next_ns = now_ns + REST_LOOK_NS;
 
     if (pool->queue.count > 0 || pool->is_try_due) {
         hki_seats_start(pool, now_ns);
-        if (pool->next_start_ns > now_ns)
+        if (pool->next_start_ns > now_ns && pool->next_start_ns < next_ns)
             next_ns = pool->next_start_ns;
     }
     for (uint32_t i = 0; i < pool->options.workers_max; i++) {

@@ -40,9 +40,7 @@ static uint32_t slot_index(uint32_t position)
     return position % HKI_CHANNEL_SLOTS;
 }
 
-/* Libraries must be loaded before their functions are called. False: there is no room
- * for all of that. */
-static bool send_modules(struct hki_seat *seat, uint32_t wanted)
+bool hki_seat_send_modules(struct hki_seat *seat, uint32_t wanted)
 {
     struct hki_channel *channel = &seat->link->channel;
 
@@ -66,7 +64,7 @@ static bool has_jobs_left(const struct hki_seat *seat)
 
 static bool can_take(const struct hki_seat *seat)
 {
-    return seat->state == HKI_SEAT_READY && !seat->has_ended &&
+    return seat->state == HKI_SEAT_READY && !seat->has_ended && !seat->killed &&
            seat->requests_now == 0 && seat->jobs_now < seat->depth &&
            has_jobs_left(seat) && hki_channel_room(&seat->link->channel) > 1;
 }
@@ -101,7 +99,7 @@ static bool send_job(struct hki_seat *seat, struct hki_job *job)
 {
     struct hki_channel *channel = &seat->link->channel;
 
-    if (!send_modules(seat, hki_letter_job_module(job)))
+    if (!hki_seat_send_modules(seat, hki_letter_job_module(job)))
         return false;
     if (seat->jobs_now++ == 0)
         seat->progress_ns = hki_os_now_ns();
@@ -146,11 +144,9 @@ bool hki_dispatch_at_once(struct hki_process_pool *pool, struct hki_job *job)
 static void wake_submitters(struct hki_process_pool *pool)
 {
     uint64_t room = pool->options.queue_max;
-    hk_waiter *waiter;
 
     room = pool->queue.count < room ? room - pool->queue.count : 0;
-    while (room-- > 0 && (waiter = hk_waiter_pop(&pool->submitters)))
-        hk_wake(waiter, 0);
+    hki_waiters_wake(&pool->submitters, room, 0);
 }
 
 void hki_dispatch(struct hki_process_pool *pool)
@@ -195,6 +191,26 @@ static void release_result(void *data, size_t size, void *ctx)
     hki_link_unref(link);
 }
 
+static bool is_text(const struct hki_job *job)
+{
+    return job->fn && job->fn->result.kind == HK_FIELD_STR;
+}
+
+/* A text says itself where it ends, and its worker could go on to write there: so it is
+ * copied. Not by what the worker says of its length, which may be more than memory. */
+static int store_text(struct hki_seat *seat, hk_future *future,
+                      const struct hki_letter *letter)
+{
+    size_t length = strnlen(letter->bytes, letter->length);
+    bool has_end = length < letter->length;
+    int rc = hki_future_store(future, letter->bytes, length + has_end);
+
+    if (rc == 0 && has_end)
+        ((char *)future->data)[length] = '\0';
+    hki_channel_give_back(&seat->link->channel, letter->bytes);
+    return rc < 0 ? rc : letter->status;
+}
+
 /* Puts a result into the job's future, which nobody reads before it is done. */
 static int store_result(struct hki_seat *seat, struct hki_job *job,
                         const struct hki_letter *letter)
@@ -208,6 +224,8 @@ static int store_result(struct hki_seat *seat, struct hki_job *job,
 
         return rc < 0 ? rc : letter->status;
     }
+    if (is_text(job))
+        return store_text(seat, future, letter);
     __atomic_fetch_add(&seat->link->refs, 1, __ATOMIC_RELAXED);
     future->data = (void *)(uintptr_t)letter->bytes;
     future->size = letter->length;
@@ -256,9 +274,7 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended)
 
         if (*job) {
             hki_ended_jobs_add(ended, *job, store_result(seat, *job, &letter));
-            if (seat->asked == *job)
-                seat->asked = NULL;
-            *job = NULL;
+            hki_seat_let_go(seat, job);
             jobs++;
         }
         is_any = true;
@@ -266,7 +282,6 @@ bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended)
     }
     if (rc < 0)
         hki_seat_kill(seat, HKI_KILL_JUNK);
-    seat->jobs_now -= jobs;
     seat->jobs_done += jobs;
     if (jobs > 0)
         measure(seat, jobs);
@@ -306,13 +321,12 @@ void hki_take_back(struct hki_seat *seat, struct hki_ended_jobs *ended)
     struct hki_channel *channel = &seat->link->channel;
 
     for (uint32_t i = channel->filled - channel->emptied; i-- > 0;) {
-        uint32_t index = slot_index(channel->emptied + i);
-        struct hki_job *job = seat->jobs[index];
+        struct hki_job **place = &seat->jobs[slot_index(channel->emptied + i)];
+        struct hki_job *job = *place;
 
         if (!job || !hki_channel_revoke(channel, i))
             continue;
-        seat->jobs[index] = NULL;
-        seat->jobs_now--;
+        hki_seat_let_go(seat, place);
         if (hki_job_queue_push(&seat->pool->queue, job, true) < 0)
             hki_ended_jobs_add(ended, job, -ENOMEM);
     }
@@ -360,21 +374,15 @@ static void tell_all(struct hki_job *job)
 
 void hki_ended_jobs_tell(struct hki_process_pool *pool, struct hki_ended_jobs *ended)
 {
-    hk_waiter_queue joiners = {NULL, NULL};
-    hk_waiter *waiter;
-
     tell_all(ended->first);
     hk_lock_acquire(&pool->lock);
     pool->jobs -= ended->count;
     if (ended->count > 0 && pool->jobs == 0) {
         hki_outside_ends(); /* who waited for the last one has been woken */
-        joiners = pool->joiners;
-        pool->joiners = (hk_waiter_queue){NULL, NULL};
+        hki_waiters_wake_all(&pool->joiners, 0);
     }
     if (pool->has_helper) /* he may sleep, and wait for one of these */
         hki_bell_ring(&pool->desk->waiter);
     hk_lock_release(&pool->lock);
-    while ((waiter = hk_waiter_pop(&joiners)))
-        hk_wake(waiter, 0);
     *ended = (struct hki_ended_jobs){NULL, NULL, 0};
 }

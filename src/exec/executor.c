@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "exec/pack.h"
 
+#include <errno.h>
 #include <string.h>
 
 void hki_executor_init(hk_executor *executor, const struct hki_executor_ops *ops,
@@ -16,6 +17,7 @@ void hki_executor_init(hk_executor *executor, const struct hki_executor_ops *ops
 /* The executor itself, for which a view stands. */
 static hk_executor *behind(hk_executor *executor)
 {
+    hki_check_executor(executor);
     return executor->ops ? executor : ((hk_executor_view *)(void *)executor)->hki_on;
 }
 
@@ -38,8 +40,11 @@ hk_local_executor hk_in_process(hk_executor *executor)
 
 hk_future *hk_submit(hk_executor *on, hk_job_fn *fn, const void *data, size_t size)
 {
-    struct hki_job *job = hki_job_new(on, size);
+    struct hki_job *job;
 
+    if (HKI_UNLIKELY(!fn))
+        hki_panic("hk_submit of no function: it is NULL");
+    job = hki_job_new(on, size);
     if (!job)
         return hki_future_no_memory();
     job->plain = fn;
@@ -59,9 +64,12 @@ hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void *data,
 
 void hki_check_may_cross(const hk_executor *on, const hk_fn *fn)
 {
-    const hk_executor *executor = behind((hk_executor *)(uintptr_t)on);
+    const hk_executor *executor;
 
-    if (HKI_UNLIKELY(fn->is_local && executor->ops->crosses))
+    if (HKI_LIKELY(!fn->is_local))
+        return;
+    executor = behind((hk_executor *)(uintptr_t)on);
+    if (HKI_UNLIKELY(executor->ops->crosses))
         hki_panic("'%s' takes pointers: it cannot run on '%s', in another process",
                   fn->name, executor->name);
 }
@@ -83,6 +91,7 @@ hk_future *hk_fn_start(hk_executor *on, const hk_fn *fn, const void *args)
 
 static void check_own(const hk_executor *executor, const char *call)
 {
+    hki_check_executor(executor);
     if (HKI_UNLIKELY(!executor->ops || !executor->ops->close))
         hki_panic("%s of an executor that is always there", call);
 }
@@ -94,10 +103,17 @@ void hk_executor_close(hk_executor *executor)
         executor->ops->close(executor);
 }
 
+/* For pools of threads. Others come to a deadlock, which is found when nothing else
+ * runs. */
+static bool is_by_own_job(const hk_executor *executor)
+{
+    return hki_work_seat_here && hki_work_seat_here->executor == executor;
+}
+
 int hk_executor_join(hk_executor *executor)
 {
     hk_executor_close(executor);
-    return executor->ops->join(executor);
+    return is_by_own_job(executor) ? -EDEADLK : executor->ops->join(executor);
 }
 
 void hk_executor_terminate(hk_executor *executor)
@@ -113,7 +129,9 @@ void hk_executor_free(hk_executor *executor)
     if (!executor)
         return;
     hk_scope_open_with(&shield, HK_SCOPE_SHIELDED, "hk_executor_free");
-    (void)hk_executor_join(executor); /* shielded: never cancelled */
+    if (hk_executor_join(executor) == -EDEADLK) /* shielded: never cancelled */
+        hki_panic("hk_executor_free of '%s' waits for a job that waits for it",
+                  executor->name);
     (void)hk_scope_join(&shield);
     hki_executor_await_holders(executor);
     executor->ops->fini(executor);

@@ -21,6 +21,8 @@
 #ifndef HKI_EXEC_EXECUTOR_H
 #define HKI_EXEC_EXECUTOR_H
 
+#include "base/assert.h"
+#include "base/list.h"
 #include "core/workers.h"
 #include "exec/future.h"
 #include "exec/work.h"
@@ -55,47 +57,51 @@ enum hki_job_phase {
 /* How a worker process ended; for hk_job_error. */
 struct hki_job_death {
     int signal;      /* that killed it; 0: none */
-    int exit_status; /* valid without signal */
+    int exit_status; /* valid without signal; -1: not known either */
     bool died;       /* the worker did, while it had this job */
 };
 
 /*
- * The first part is all that a job of tasks or threads needs, and is kept small: it
- * goes from one processor's cache to another's. Only a *whole* job has the rest.
+ * The first part is all that a job of tasks or threads needs, and goes from one
+ * processor's cache to another's: who submits fills in two lines of it, and who runs it
+ * writes the rest, if anybody might ask for that. Only a *whole* job has the second
+ * part, and finds all of both zeroed.
  */
 struct hki_job {
-    hk_future future; /* first: an hk_future of a job is its job */
-
     /* ---- what to run: set by the front, immutable ---- */
-    struct hki_work work;  /* for pools of threads; always: its name, never NULL, and
-                            * the scope it belongs to; NULL: the background, detached */
+    struct hki_work work;  /* first. For pools of threads; always: its name, never NULL,
+                            * and the scope it belongs to; NULL: the background,
+                            * detached */
     hk_executor *executor; /* atomic: hk_then has one before */
-    uint32_t phase;        /* atomic: hki_job_phase */
-    uint32_t cancelled;    /* atomic: 1 + hk_cancel_how that was asked for */
     const hk_fn *fn;       /* of HK_FN; NULL: */
     hk_job_fn *plain;      /* of hk_submit */
-    hk_holder runner;      /* atomic: the task that runs it here; NULL: none */
-    uint64_t task;         /* atomic: of jobs that are tasks, the hk_task_id; or 0 */
     size_t image_size;
-    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
-    int32_t priority;                  /* higher ones first */
-    uint8_t attempt;                   /* 1: the first; the executor counts */
-    uint8_t attempts_max;              /* > 1: it is idempotent, and may be retried */
-    uint8_t is_task_cancelled;         /* atomic: cancel_of_task was used */
-    bool nowait      : 1;              /* as in hk_job_options */
+    /* ---- */
+    uint32_t phase;            /* atomic: hki_job_phase */
+    uint32_t cancelled;        /* atomic: 1 + hk_cancel_how that was asked for */
+    int32_t priority;          /* higher ones first */
+    uint8_t attempt;           /* 1: the first; the executor counts */
+    uint8_t attempts_max;      /* > 1: it is idempotent, and may be retried */
+    uint8_t is_task_cancelled; /* atomic: cancel_of_task was used */
+    bool nowait      : 1;      /* as in hk_job_options */
     bool is_detached : 1;
     bool is_counted  : 1; /* among those that an exit waits for */
     bool is_whole    : 1;
     bool has_image   : 1; /* the arguments lie in memory of its executor */
+    hk_future future;     /* its result comes with its end */
+    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
+    /* Once it has started, unless nobody has its future: */
+    hk_holder runner; /* atomic: the task that runs it here; NULL: none */
+    uint64_t task;    /* atomic: of jobs that are tasks, the hk_task_id; or 0 */
     union {
         hk_inbox_node message;                 /* until it starts */
         struct hki_task_cancel cancel_of_task; /* then; used once */
     };
-    _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
 
     /* ---- of a whole job ---- */
-    uint64_t id; /* unique in this process */
-    void *image; /* if has_image; NULL: no longer */
+    uint64_t id;                       /* unique in this process */
+    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
+    void *image;                       /* if has_image; NULL: no longer */
     void (*image_free)(void *image);
     char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
     struct hki_guest guest;       /* of its scope, unless ops->has_tasks */
@@ -104,6 +110,14 @@ struct hki_job {
     struct hki_job *next; /* in its queue */
     void *own[5];
 };
+
+/* Who runs it, in this process; NULL: nobody yet. The caller has a reference. */
+static inline hk_holder hki_job_runner(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->phase, __ATOMIC_ACQUIRE) == HKI_JOB_STARTED
+               ? __atomic_load_n(&job->runner, __ATOMIC_RELAXED)
+               : NULL;
+}
 
 /* False: it is not queued any more. */
 static inline bool hki_job_leave_queue(struct hki_job *job, enum hki_job_phase to)
@@ -225,11 +239,18 @@ void hki_job_help(hk_future *future);
 
 /* Asks for its end. As hk_future_cancel. */
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how);
-/* job->executor is another since a moment ago, and has the job: who has cancelled it
- * meanwhile may have asked the one before. The caller has a reference. */
-void hki_job_moved(struct hki_job *job);
+/* job->executor has the job since a moment ago: who has cancelled it before that has
+ * asked in vain, or another executor. The caller has a reference. */
+void hki_job_arrived(struct hki_job *job);
 
 /* ---- for the front ---- */
+
+/* What is left when nobody has looked whether a pool was made. */
+static inline void hki_check_executor(const hk_executor *on)
+{
+    if (HKI_UNLIKELY(!on))
+        hki_panic("an executor is NULL, where one is used");
+}
 
 /* A job for `on`, which may be a view; the image is to be filled. NULL: no memory. */
 struct hki_job *hki_job_new(hk_executor *on, size_t image_size);
@@ -247,9 +268,13 @@ bool hki_job_joins_scope(struct hki_job *job);
 
 extern const struct hki_future_kind hki_job_kind;
 
-static inline bool hki_future_is_job(const hk_future *future)
+/* The job whose future it is; NULL: of none. */
+static inline struct hki_job *hki_future_job(const hk_future *future)
 {
-    return future->kind == &hki_job_kind;
+    return future->kind == &hki_job_kind
+               ? hki_container_of((hk_future *)(uintptr_t)future, struct hki_job,
+                                  future)
+               : NULL;
 }
 
 /* Of background jobs, for which an exit waits (exec/background.c). */

@@ -91,9 +91,9 @@ const hk_fn *hki_fn_find(const char *module, const char *name)
 /* The function of which it is a job; NULL: it is none of HK_FN, and has no type. */
 static const hk_fn *fn_of(const hk_future *future)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    const struct hki_job *job = hki_future_job(future);
 
-    return hki_future_is_job(future) ? job->fn : NULL;
+    return job ? job->fn : NULL;
 }
 
 static void check_type(const hk_future *future, const hk_fn *fn)

@@ -96,14 +96,25 @@ void hki_future_finish(hk_future *future, int rc)
 /* With the lock. False: it is done, nobody will tell. */
 static bool watch(hk_future *future)
 {
-    return !(__atomic_fetch_or(&future->state, HKI_FUTURE_WATCHED, __ATOMIC_ACQ_REL) &
-             HKI_FUTURE_DONE);
+    if (__atomic_fetch_or(&future->state, HKI_FUTURE_WATCHED, __ATOMIC_ACQ_REL) &
+        HKI_FUTURE_DONE)
+        return false;
+    __atomic_fetch_add(&future->state, HKI_FUTURE_ONE_WAIT, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* No call that makes a future gives NULL: it is a place that was never filled. */
+static inline void check_there(const hk_future *future)
+{
+    if (HKI_UNLIKELY(!future))
+        hki_panic("a future is NULL, where one is awaited, cancelled or stood on");
 }
 
 bool hki_future_observe(hk_future *future, struct hki_observer *observer)
 {
     bool pending;
 
+    check_there(future);
     hk_lock_acquire(&future->lock);
     observer->link = NULL;
     pending = watch(future);
@@ -209,8 +220,10 @@ static bool is_own(const hk_future *future)
 
 int hk_future_await(hk_future *future, hk_bytes *out)
 {
-    int rc = hk_cancelled();
+    int rc;
 
+    check_there(future);
+    rc = hk_cancelled();
     if (rc < 0)
         return rc;
     if (!hki_future_is_done(future))
@@ -223,6 +236,34 @@ int hk_future_await(hk_future *future, hk_bytes *out)
             return rc; /* cancelled, or nothing can ever set it */
     }
     return hk_future_try(future, out);
+}
+
+/* With the lock. */
+static uint32_t count_waiters(const hk_future *future)
+{
+    uint32_t count = 0;
+
+    for (const hk_waiter *w = future->waiters.head; w; w = w->next)
+        count++;
+    for (const struct hki_observer *o = future->observers; o; o = o->next)
+        count++;
+    return count;
+}
+
+void hk_future_stats(const hk_future *future, hk_sync_stats *out_stats)
+{
+    hk_lock *lock = (hk_lock *)(uintptr_t)&future->lock;
+    hk_holder runner;
+
+    check_there(future);
+    hk_lock_acquire(lock);
+    *out_stats = (hk_sync_stats){
+        .holders = hki_future_holders(future, &runner, 1) > 0,
+        .waiters = count_waiters(future),
+        .contended =
+            __atomic_load_n(&future->state, __ATOMIC_RELAXED) / HKI_FUTURE_ONE_WAIT,
+    };
+    hk_lock_release(lock);
 }
 
 bool hk_future_is_done(const hk_future *future)
@@ -272,6 +313,7 @@ const hk_waitable hk_future_waiting = {
 
 hk_future *hk_future_ref(hk_future *future)
 {
+    check_there(future);
     if (__atomic_load_n(&future->refs, __ATOMIC_RELAXED))
         __atomic_add_fetch(&future->refs, 1, __ATOMIC_RELAXED);
     return future;
@@ -367,6 +409,7 @@ int hk_future_fail(hk_future *future, int error)
 
 int hk_future_cancel(hk_future *future, hk_cancel_how how)
 {
+    check_there(future);
     if (hki_future_is_done(future))
         return -EALREADY;
     if (future->kind->cancel)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a future. The state word changes by atomic or, and says:
+ * The inside of a future. The state word is atomic, and says:
  *
  *     SETTING  somebody has won the right to set it; only he writes rc and the result
  *     DONE     rc and result are there, for ever (release; pairs with the acquire of
  *              whoever reads them)
  *     WATCHED  somebody waits: whoever sets DONE holds the lock and tells them. Set
  *              with the lock held, before the waiter is queued; never cleared
+ *
+ * and, in the bits above, how many have waited so far, for statistics.
  *
  * Without WATCHED, DONE is set by compare-and-swap, which is then the last access; with
  * it, with the lock held. Who sets WATCHED holds the lock and, when he finds DONE, does
@@ -23,6 +25,7 @@ enum hki_future_state {
     HKI_FUTURE_SETTING = 1 << 0,
     HKI_FUTURE_DONE = 1 << 1,
     HKI_FUTURE_WATCHED = 1 << 2,
+    HKI_FUTURE_ONE_WAIT = 1 << 3, /* added for each */
 };
 
 enum { HKI_FUTURE_INLINE = 32 }; /* bytes of a result that need no own memory */
@@ -56,16 +59,38 @@ struct hk_future {
     hk_waiter_queue waiters;
     struct hki_observer *observers;
     const struct hki_future_kind *kind; /* immutable */
-    void *data;                         /* the result */
+    void *data;                         /* the result; these are set before DONE */
     size_t size;
     void (*release)(void *data, size_t size, void *ctx); /* NULL: nothing to do */
     void *release_ctx;
 };
 
+static inline void hki_future_no_result(hk_future *future)
+{
+    future->data = NULL;
+    future->size = 0;
+    future->release = NULL;
+    future->release_ctx = NULL;
+}
+
+/* All but the result. */
+static inline void hki_future_begin(hk_future *future, uint32_t state, uint32_t refs,
+                                    const struct hki_future_kind *kind)
+{
+    future->state = state;
+    future->refs = refs;
+    future->lock = (hk_lock){0};
+    future->rc = 0;
+    future->waiters = (hk_waiter_queue){NULL, NULL};
+    future->observers = NULL;
+    future->kind = kind;
+}
+
 static inline void hki_future_init(hk_future *future,
                                    const struct hki_future_kind *kind, uint32_t refs)
 {
-    *future = (hk_future){.refs = refs, .kind = kind};
+    hki_future_begin(future, 0, refs, kind);
+    hki_future_no_result(future);
 }
 
 /* Frees the result. The record may be freed then. */

@@ -16,10 +16,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static struct hki_job *job_of(hk_future *future)
-{
-    return (struct hki_job *)(void *)future;
-}
+/* What who submits writes, and who runs it reads. */
+_Static_assert(offsetof(struct hki_job, future.data) == 128, "two cache lines");
 
 /* ---- the record ---- */
 
@@ -29,28 +27,32 @@ static size_t size_of_job(bool is_whole, size_t image_size)
            image_size;
 }
 
-static void job_free(hk_future *future)
+static void free_record(struct hki_job *job)
 {
-    struct hki_job *job = job_of(future);
     size_t size = size_of_job(job->is_whole, job->has_image ? 0 : job->image_size);
 
-    hki_future_fini(future);
-    if (job->fini)
+    if (HKI_UNLIKELY(job->is_whole && job->fini))
         job->fini(job);
-    if (job->has_image && job->image)
+    if (HKI_UNLIKELY(job->has_image && job->image))
         job->image_free(job->image);
     hki_job_memory_give(job, size);
 }
 
+static void job_free(hk_future *future)
+{
+    hki_future_fini(future);
+    free_record(hki_future_job(future));
+}
+
 static int cancel_future(hk_future *future, hk_cancel_how how)
 {
-    return hki_job_cancel(job_of(future), how);
+    return hki_job_cancel(hki_future_job(future), how);
 }
 
 static size_t holders(const hk_future *future, hk_holder *out, size_t max)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
-    hk_holder runner = __atomic_load_n(&job->runner, __ATOMIC_ACQUIRE);
+    const struct hki_job *job = hki_future_job(future);
+    hk_holder runner = hki_job_runner(job);
 
     if (!runner)
         return 0;
@@ -64,13 +66,8 @@ const struct hki_future_kind hki_job_kind = {
     .holders = holders,
     .cancel = cancel_future,
     .free = job_free,
-    .small = offsetof(struct hki_job, small),
+    .small = offsetof(struct hki_job, small) - offsetof(struct hki_job, future),
 };
-
-static hk_executor *executor_of(const struct hki_job *job)
-{
-    return __atomic_load_n(&job->executor, __ATOMIC_SEQ_CST);
-}
 
 /* A task, which it may be by now, is reached by the scope. Without memory for the
  * cancel the job runs to its end, and the join waits for it. */
@@ -78,7 +75,7 @@ static void guest_cancelled(struct hki_guest *guest)
 {
     struct hki_job *job = hki_container_of(guest, struct hki_job, guest);
 
-    if (!executor_of(job)->ops->has_tasks)
+    if (!__atomic_load_n(&job->executor, __ATOMIC_SEQ_CST)->ops->has_tasks)
         (void)hki_job_cancel(job, HK_CANCEL);
 }
 
@@ -118,8 +115,8 @@ static uint64_t next_id(void)
 /* Each by itself: a compiler would zero so many bytes by a loop that takes longer. */
 static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
-    hki_future_init(&job->future, &hki_job_kind, 2);
-    job->future.state = HKI_FUTURE_SETTING; /* by its executor, and by nobody else */
+    /* It is set by its executor, and by nobody else. */
+    hki_future_begin(&job->future, HKI_FUTURE_SETTING, 2, &hki_job_kind);
     job->work.run = NULL;
     job->work.scope = NULL;
     job->work.name = NULL;
@@ -128,10 +125,7 @@ static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_si
     job->cancelled = 0;
     job->fn = NULL;
     job->plain = NULL;
-    job->runner = NULL;
-    job->task = 0;
     job->image_size = image_size;
-    job->fini = NULL;
     job->priority = 0;
     job->attempt = 0;
     job->attempts_max = 1;
@@ -142,9 +136,9 @@ static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_si
 
 static void fill_in_rest(struct hki_job *job)
 {
-    size_t size = sizeof(*job) - offsetof(struct hki_job, id);
+    size_t begin = offsetof(struct hki_job, future.data);
 
-    memset((char *)job + offsetof(struct hki_job, id), 0, size);
+    memset((char *)job + begin, 0, sizeof(*job) - begin);
     job->is_whole = true;
     job->id = next_id();
     job->guest.cancel = guest_cancelled;
@@ -172,6 +166,7 @@ static struct hki_job *job_new(hk_executor *on, size_t image_size, bool is_whole
     struct hki_job *job;
     void *image;
 
+    hki_check_executor(on);
     if (image_size > SIZE_MAX / 2)
         return NULL;
     if (!on->ops) {
@@ -203,7 +198,8 @@ struct hki_job *hki_job_new(hk_executor *on, size_t image_size)
 {
     struct hki_job *job;
 
-    if (HKI_UNLIKELY(!on->ops || !on->ops->has_tasks || image_size > SIZE_MAX / 2))
+    if (HKI_UNLIKELY(!on || !on->ops || !on->ops->has_tasks ||
+                     image_size > SIZE_MAX / 2))
         return job_new(on, image_size, false);
     job = hki_job_memory_take(size_of_job(false, image_size));
     if (HKI_LIKELY(job))
@@ -253,6 +249,7 @@ static int submit(struct hki_job *job)
 {
     hk_executor *executor = job->executor;
     hk_scope *around;
+    bool is_guest;
     int rc = hki_scope_for_job(&around);
 
     if (HKI_UNLIKELY(rc < 0))
@@ -260,10 +257,14 @@ static int submit(struct hki_job *job)
     if (HKI_UNLIKELY(__atomic_load_n(&executor->is_closed, __ATOMIC_ACQUIRE)))
         return -EPIPE;
     job->work.scope = job->is_detached ? NULL : around;
-    if ((!job->work.scope || !executor->ops->has_tasks) && !hki_job_joins_scope(job))
+    is_guest = !job->work.scope || !executor->ops->has_tasks;
+    if (is_guest && !hki_job_joins_scope(job))
         return -ECANCELED;
-    return executor->ops->submit(executor, job,
-                                 job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
+    rc = executor->ops->submit(executor, job,
+                               job->nowait ? HKI_SUBMIT_NOWAIT : HKI_SUBMIT_WAIT);
+    if (is_guest && rc == 0)
+        hki_job_arrived(job);
+    return rc;
 }
 
 void hki_job_counts(struct hki_job *job)
@@ -345,6 +346,18 @@ static void finish(struct hki_job *job, int rc)
         hki_background_job_ends();
 }
 
+/* As finish, when nobody can see what has become of it. */
+static void forget(struct hki_job *job, int rc)
+{
+    bool is_counted = job->is_counted;
+
+    count_end(job, rc == -ECANCELED ? -EIDRM : rc);
+    HKI_HB_ACQUIRE(&job->future.refs);
+    free_record(job);
+    if (is_counted)
+        hki_background_job_ends();
+}
+
 static void check_first(struct hki_job *job)
 {
     HKI_ASSERT(!hki_future_is_done(&job->future), "a job is done once");
@@ -353,6 +366,7 @@ static void check_first(struct hki_job *job)
 void hki_job_done(struct hki_job *job, int rc, const void *result, size_t size)
 {
     check_first(job);
+    hki_future_no_result(&job->future);
     if (rc >= 0) {
         int stored = hki_future_store(&job->future, result, size);
 
@@ -365,6 +379,12 @@ void hki_job_done_in_place(struct hki_job *job, int rc, void *data, size_t size,
                            hki_release_fn *release, void *ctx)
 {
     check_first(job);
+    if (is_forgotten(job)) {
+        if (release)
+            release(data, size, ctx);
+        forget(job, rc);
+        return;
+    }
     job->future.data = data;
     job->future.size = size;
     job->future.release = release;
@@ -377,7 +397,6 @@ void hki_job_run(struct hki_job *job)
     hk_result result = {.small = job->small};
     int rc;
 
-    __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELEASE);
     rc =
         hki_job_call(job->fn, job->plain, hki_job_image(job), job->image_size, &result);
     hki_job_done_in_place(job, rc, result.data, result.size, result.release, NULL);
@@ -387,9 +406,11 @@ int hki_task_job_run(void *arg)
 {
     struct hki_job *job = arg;
 
-    /* Before the start: who comes too late to drop it finds the id. */
-    if (!is_forgotten(job))
-        __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELEASE);
+    /* Before the start: who comes too late to drop it finds them. */
+    if (!is_forgotten(job)) {
+        __atomic_store_n(&job->task, hk_task_self().value, __ATOMIC_RELAXED);
+        __atomic_store_n(&job->runner, hki_holder_here(), __ATOMIC_RELAXED);
+    }
     if (HKI_UNLIKELY(hk_cancelled() < 0 || !hki_job_start(job)))
         hki_job_done(job, -ECANCELED, NULL, 0);
     else

@@ -49,10 +49,10 @@ void hki_executor_await_holders(const hk_executor *executor)
 
 void hki_job_help(hk_future *future)
 {
-    const struct hki_job *job = (struct hki_job *)(void *)future;
+    const struct hki_job *job = hki_future_job(future);
     hk_executor *executor;
 
-    if (!hki_future_is_job(future) || !job->is_whole || hk_worker_count() > 0)
+    if (!job || !job->is_whole || hk_worker_count() > 0)
         return; /* a loop has better things to do, and threads need no help */
     executor = hki_job_hold_executor(job);
     if (!executor)
@@ -90,7 +90,7 @@ static int cancel_where_it_is(struct hki_job *job, hk_cancel_how how)
     return rc;
 }
 
-/* First the mark, then a look where it is: pairs with hki_job_moved. */
+/* First the mark, then a look where it is: pairs with hki_job_arrived. */
 int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
 {
     if (raise_cancel(job, 1 + (uint32_t)how))
@@ -98,7 +98,7 @@ int hki_job_cancel(struct hki_job *job, hk_cancel_how how)
     return hki_future_is_done(&job->future) ? -EALREADY : 0;
 }
 
-void hki_job_moved(struct hki_job *job)
+void hki_job_arrived(struct hki_job *job)
 {
     uint32_t cancelled = __atomic_load_n(&job->cancelled, __ATOMIC_SEQ_CST);
 
@@ -137,7 +137,7 @@ int hki_job_drop_later(struct hki_job *job)
 
 int hk_future_error(const hk_future *future, hk_job_error *out)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    const struct hki_job *job = hki_future_job(future);
 
     if (!hki_future_is_done(future))
         return -EAGAIN;
@@ -145,7 +145,7 @@ int hk_future_error(const hk_future *future, hk_job_error *out)
     *out = (hk_job_error){.error = future->rc < 0 ? future->rc : 0,
                           .exit_status = -1,
                           .job = future->kind->name};
-    if (!hki_future_is_job(future))
+    if (!job)
         return 0;
     out->attempts = job->attempt;
     out->job = job->work.name;

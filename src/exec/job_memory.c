@@ -27,7 +27,7 @@ enum {
     SIZES = 2,
     MAGAZINE = 62,
     DEPOT_MAX = 1024, /* full magazines of one size: 20 or 32 MB */
-    HOT_LINES = 3,    /* of a block are written by who takes it */
+    HOT_LINES = 2,    /* of a block are written by who takes it */
     AHEAD = 4,        /* blocks that are asked for in advance */
 };
 

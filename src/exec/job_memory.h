@@ -9,7 +9,8 @@
 
 #include <stddef.h>
 
-/* Not zeroed, aligned to 16 bytes. NULL: no memory. */
+/* Not zeroed, aligned to 16 bytes, and to a cache line if it is of a usual size. NULL:
+ * no memory. */
 void *hki_job_memory_take(size_t bytes);
 /* `bytes` as it was taken. */
 void hki_job_memory_give(void *block, size_t bytes);

@@ -73,21 +73,16 @@ struct hki_job *hki_job_queue_pop(struct hki_job_queue *queue)
     return job;
 }
 
-/* Also one that had been started, and came back. */
-static bool is_dropped(const struct hki_job *job)
-{
-    return __atomic_load_n(&job->cancelled, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* Moves what was dropped in one band to the list that ends at `tail`. */
+/* Moves what is meant in one band to the list that ends at `tail`. */
 static struct hki_job **sift(struct hki_job_queue *queue, struct hki_job_band *band,
+                             bool (*is_meant)(const struct hki_job *job),
                              struct hki_job **tail)
 {
     struct hki_job **link = &band->first, *job;
 
     band->last = NULL;
     while ((job = *link)) {
-        if (!is_dropped(job)) {
+        if (!is_meant(job)) {
             band->last = job;
             link = &job->next;
             continue;
@@ -100,20 +95,32 @@ static struct hki_job **sift(struct hki_job_queue *queue, struct hki_job_band *b
     return tail;
 }
 
-struct hki_job *hki_job_queue_take_dropped(struct hki_job_queue *queue)
+struct hki_job *hki_job_queue_take(struct hki_job_queue *queue,
+                                   bool (*is_meant)(const struct hki_job *job))
 {
     struct hki_job_band **place = &queue->bands;
-    struct hki_job *dropped = NULL, **tail = &dropped;
+    struct hki_job *taken = NULL, **tail = &taken;
 
     while (*place) {
-        tail = sift(queue, *place, tail);
+        tail = sift(queue, *place, is_meant, tail);
         if ((*place)->first)
             place = &(*place)->next;
         else
             remove_band(queue, place);
     }
     *tail = NULL;
-    return dropped;
+    return taken;
+}
+
+/* Also one that had been started, and came back. */
+static bool is_dropped(const struct hki_job *job)
+{
+    return __atomic_load_n(&job->cancelled, __ATOMIC_ACQUIRE) != 0;
+}
+
+struct hki_job *hki_job_queue_take_dropped(struct hki_job_queue *queue)
+{
+    return hki_job_queue_take(queue, is_dropped);
 }
 
 void hki_job_queue_cancel_all(struct hki_job_queue *queue)

@@ -27,7 +27,10 @@ struct hki_job_queue {
 int hki_job_queue_push(struct hki_job_queue *queue, struct hki_job *job, bool in_front);
 /* NULL when empty. */
 struct hki_job *hki_job_queue_pop(struct hki_job_queue *queue);
-/* Takes out the jobs that were cancelled: the first of them, linked by `next`. */
+/* Takes out the jobs that are meant: the first of them, linked by `next`. */
+struct hki_job *hki_job_queue_take(struct hki_job_queue *queue,
+                                   bool (*is_meant)(const struct hki_job *job));
+/* The same of those that were cancelled. */
 struct hki_job *hki_job_queue_take_dropped(struct hki_job_queue *queue);
 /* As hki_job_cancel with HK_KILL, of each; they stay. */
 void hki_job_queue_cancel_all(struct hki_job_queue *queue);

@@ -35,18 +35,20 @@ static struct hki_child *child_of(struct hki_list *node)
 
 /* ---- starting a child ---- */
 
-/* Our environment, and the variable that makes a worker. NULL: no memory. */
+/* Our environment, if there is one (clearenv), and the variable that makes a worker.
+ * NULL: no memory. */
 static const char **worker_environment(void)
 {
     size_t count = 0;
     const char **copy;
 
-    while (environ[count])
+    while (environ && environ[count])
         count++;
     copy = hki_alloc((count + 2) * sizeof(*copy));
     if (!copy)
         return NULL;
-    memcpy(copy, environ, count * sizeof(*copy));
+    if (count > 0)
+        memcpy(copy, environ, count * sizeof(*copy));
     copy[count] = HKI_WORKER_VARIABLE "=1";
     return copy;
 }
@@ -307,9 +309,11 @@ void hki_keeper_kill(struct hki_child *child)
 {
     hki_lock_acquire(&keeper.lock);
     child->is_killed = true;
-    /* By its group, if it has led one long enough; -ESRCH: dead, which will do. */
-    if (child->pid && hki_os_group_signal(child->pid, SIGKILL) < 0)
+    if (child->pid) {
+        /* It may not lead its group yet, and it may have left it. */
+        (void)hki_os_group_signal(child->pid, SIGKILL);
         hki_os_child_kill(child->pid, child->pidfd);
+    }
     hki_lock_release(&keeper.lock);
 }
 

@@ -33,28 +33,11 @@ static const hk_wait_kind room_kind = {
     .external = true,
 };
 
-static hk_verdict abort_submit(hk_waiter *waiter)
-{
-    struct hki_process_pool *pool = (struct hki_process_pool *)waiter->data;
-    bool is_removed;
-
-    hk_lock_acquire(&pool->lock);
-    is_removed = hk_waiter_remove(&pool->submitters, waiter);
-    hk_lock_release(&pool->lock);
-    return is_removed ? HK_ABORTED : HK_PENDING;
-}
-
 /* With the lock, which it gives up while it waits. */
 static int await_room(struct hki_process_pool *pool)
 {
-    hk_waiter waiter;
-    int rc;
+    int rc = hki_waiters_wait(&pool->submitters, &room_kind, pool);
 
-    hk_waiter_init(&waiter, &room_kind, pool);
-    waiter.data = pool;
-    hk_waiter_push(&pool->submitters, &waiter);
-    hk_lock_release(&pool->lock);
-    rc = hk_park(&waiter, abort_submit);
     hk_lock_acquire(&pool->lock);
     return rc;
 }
@@ -124,15 +107,10 @@ static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 static void close_pool(hk_executor *executor)
 {
     struct hki_process_pool *pool = pool_of(executor);
-    hk_waiter_queue submitters;
-    hk_waiter *waiter;
 
     hk_lock_acquire(&pool->lock);
-    submitters = pool->submitters;
-    pool->submitters = (hk_waiter_queue){NULL, NULL};
+    hki_waiters_wake_all(&pool->submitters, -EPIPE);
     hk_lock_release(&pool->lock);
-    while ((waiter = hk_waiter_pop(&submitters)))
-        hk_wake(waiter, -EPIPE);
 }
 
 static const hk_wait_kind join_kind = {
@@ -140,21 +118,9 @@ static const hk_wait_kind join_kind = {
     .external = true,
 };
 
-static hk_verdict abort_join(hk_waiter *waiter)
-{
-    struct hki_process_pool *pool = (struct hki_process_pool *)waiter->data;
-    bool is_removed;
-
-    hk_lock_acquire(&pool->lock);
-    is_removed = hk_waiter_remove(&pool->joiners, waiter);
-    hk_lock_release(&pool->lock);
-    return is_removed ? HK_ABORTED : HK_PENDING;
-}
-
 static int join(hk_executor *executor)
 {
     struct hki_process_pool *pool = pool_of(executor);
-    hk_waiter waiter;
     int rc = hk_cancelled();
 
     if (rc < 0)
@@ -164,11 +130,7 @@ static int join(hk_executor *executor)
         hk_lock_release(&pool->lock);
         return hk_budget();
     }
-    hk_waiter_init(&waiter, &join_kind, pool);
-    waiter.data = pool;
-    hk_waiter_push(&pool->joiners, &waiter);
-    hk_lock_release(&pool->lock);
-    return hk_park(&waiter, abort_join);
+    return hki_waiters_wait(&pool->joiners, &join_kind, pool);
 }
 
 /* Each job is cancelled, one by one; the courier ends them. */
@@ -348,6 +310,7 @@ static int pool_init(struct hki_process_pool *pool, const hk_process_options *op
     *pool->desk = (struct hki_desk){.is_attended = 0};
     for (uint32_t i = 0; i < pool->options.workers_max; i++)
         pool->seats[i].pool = pool;
+    pool->submitters.lock = pool->joiners.lock = &pool->lock;
     hki_os_signal_mask(&pool->mask);
     fill_handshake(pool);
     if (pool->options.start != HK_START_FORK)
@@ -463,12 +426,12 @@ static pid_t worker_of(struct hki_process_pool *pool, const struct hki_job *job)
 
 pid_t hk_future_worker(const hk_future *future)
 {
-    const struct hki_job *job = (const struct hki_job *)(const void *)future;
+    const struct hki_job *job = hki_future_job(future);
     struct hki_process_pool *pool;
     hk_executor *executor;
     pid_t pid = 0;
 
-    if (!hki_future_is_job(future) || !(executor = hki_job_hold_executor(job)))
+    if (!job || !(executor = hki_job_hold_executor(job)))
         return 0;
     pool = process_pool_of(executor);
     if (pool) {

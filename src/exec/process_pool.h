@@ -25,6 +25,7 @@
 #include "exec/job_queue.h"
 #include "exec/keeper.h"
 #include "exec/template.h"
+#include "exec/waiters.h"
 
 #include <hocket/processes.h>
 
@@ -72,8 +73,9 @@ struct hki_seat {
     struct hki_link *link;         /* NULL: no worker */
     enum hki_seat_state state;
     enum hki_seat_kill killed;
-    bool is_initializing; /* STARTING, and the initializer was sent */
-    bool has_ended;       /* the keeper said so, with these: */
+    bool is_initializing;     /* STARTING, and letters were sent: libraries, and last */
+    bool has_its_initializer; /* the initializer, when this is set */
+    bool has_ended;           /* the keeper said so, with these: */
     int end_error, end_status;
     int start_error;             /* why it could not start, if it said so itself */
     uint32_t modules;            /* libraries that it was told to load */
@@ -105,11 +107,11 @@ struct hki_process_pool {
 
     hk_lock lock;
     struct hki_job_queue queue;
-    struct hki_seat *seats;     /* options.workers_max; immutable */
-    uint64_t jobs;              /* submitted and not done */
-    hk_waiter_queue submitters; /* wait for room in the queue */
-    hk_waiter_queue joiners;    /* wait for `jobs` to be 0 */
-    hk_waiter *finisher;        /* waits for the courier's end */
+    struct hki_seat *seats;        /* options.workers_max; immutable */
+    uint64_t jobs;                 /* submitted and not done */
+    struct hki_waiters submitters; /* wait for room in the queue */
+    struct hki_waiters joiners;    /* wait for `jobs` to be 0 */
+    hk_waiter *finisher;           /* waits for the courier's end */
     bool has_courier;
     bool has_helper;                /* a thread looks for results: see help.c */
     uint32_t submits, submits_seen; /* so far; and when the courier last looked */
@@ -144,6 +146,9 @@ struct hki_ended_jobs {
 void hki_dispatch(struct hki_process_pool *pool);
 /* Puts a new job into a worker, when nothing waits in the queue. False: not now. */
 bool hki_dispatch_at_once(struct hki_process_pool *pool, struct hki_job *job);
+/* Has the worker load libraries, up to this one: before it calls a function of it. Then
+ * there is room for one more letter. False: there is none, call again later. */
+bool hki_seat_send_modules(struct hki_seat *seat, uint32_t wanted);
 /* What the worker has done. True: there was something. */
 bool hki_collect(struct hki_seat *seat, struct hki_ended_jobs *ended);
 /* The same if that is worth the transfer of cache lines which the worker may need: it
@@ -194,6 +199,14 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
 int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
                       int64_t now_ns);
 void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why);
+/* The job at this place among its jobs is its worker's no more. */
+static inline void hki_seat_let_go(struct hki_seat *seat, struct hki_job **place)
+{
+    if (seat->asked == *place)
+        seat->asked = NULL;
+    *place = NULL;
+    seat->jobs_now--;
+}
 /* Asks a worker that has no job to end. */
 void hki_seat_dismiss(struct hki_seat *seat);
 

@@ -29,23 +29,22 @@ static struct hki_slot *slot_of(const struct hki_request *request)
 
 /* ---- back to the worker ---- */
 
+/* What is written into the slot is not read again. */
 static void reply(struct hki_request *request, int status, const void *bytes,
                   size_t size)
 {
     struct hki_slot *slot = slot_of(request);
+    bool is_large = status >= 0 && size > HKI_SLOT_INLINE_BYTES;
 
-    slot->place = HKI_PLACE_SLOT;
-    slot->length = status < 0 ? 0 : size;
-    if (slot->length > HKI_SLOT_INLINE_BYTES) {
+    if (is_large) {
         request->block = hki_heap_alloc(size);
-        slot->place = HKI_PLACE_HEAP;
-        if (request->block)
-            slot->offset = hki_heap_offset(request->block);
-        else
-            status = -ENOMEM;
+        status = request->block ? status : -ENOMEM;
     }
     if (status >= 0 && size > 0)
-        memcpy(request->block ? request->block : slot->bytes, bytes, size);
+        memcpy(is_large ? request->block : slot->bytes, bytes, size);
+    slot->place = is_large ? HKI_PLACE_HEAP : HKI_PLACE_SLOT;
+    slot->offset = is_large && status >= 0 ? hki_heap_offset(request->block) : 0;
+    slot->length = status < 0 ? 0 : size;
     slot->status = status;
     __atomic_exchange_n(&slot->state, HKI_SLOT_DONE, __ATOMIC_SEQ_CST);
     hki_bell_ring(&request->link->channel.memory->clerk_bell);
@@ -54,13 +53,16 @@ static void reply(struct hki_request *request, int status, const void *bytes,
 void hki_request_ended(const struct hki_job *job)
 {
     struct hki_request *request = job->own[HKI_OWN_REQUEST];
+    struct hki_seat *seat;
 
     if (!request)
         return;
     request->job = NULL;
-    if (!request->link->seat)
+    seat = request->link->seat;
+    if (!seat)
         return; /* its worker has died */
-    request->link->seat->requests_now--;
+    if (--seat->requests_now == 0)
+        seat->pool->must_ring = true; /* perhaps it is to be replaced */
     slot_of(request)->death[0] = job->death.signal;
     slot_of(request)->death[1] = job->death.exit_status;
     reply(request, hki_letter_outcome(job), job->future.data, job->future.size);
@@ -125,9 +127,10 @@ static int begin(struct hki_seat *seat, struct hki_request *request,
 {
     struct hki_process_pool *pool = seat->pool;
     struct hki_job *job = NULL;
-    int rc = pool->is_ending           ? -EPIPE
-             : is_one_free(pool, seat) ? make_job(pool, letter, &job)
-                                       : -EDEADLK;
+    bool may_wait = seat->state != HKI_SEAT_STARTING && is_one_free(pool, seat);
+    int rc = pool->is_ending ? -EPIPE
+             : may_wait      ? make_job(pool, letter, &job)
+                             : -EDEADLK;
 
     if (rc < 0)
         return rc;

@@ -7,7 +7,6 @@
 #include "exec/heap.h"
 #include "exec/letter.h"
 #include "sys/os.h"
-#include "sys/os_module.h"
 #include "sys/os_shm.h"
 
 #include <errno.h>
@@ -190,17 +189,16 @@ static void become_ready(struct hki_seat *seat)
     pool->stats.step[0] = '\0';
 }
 
+/* Or some of the libraries that it needs. */
 static void send_initializer(struct hki_seat *seat)
 {
     struct hki_process_pool *pool = seat->pool;
     struct hki_channel *channel = &seat->link->channel;
     struct hki_slot *slot;
 
-    while (seat->modules < hki_letter_module(pool->init_function)) {
-        hki_letter_write_load(hki_channel_slot(channel),
-                              hki_os_module_path(++seat->modules));
-        hki_channel_send(channel);
-    }
+    seat->is_initializing = true;
+    if (!hki_seat_send_modules(seat, hki_letter_module(pool->init_function)))
+        return;
     slot = hki_channel_slot(channel);
     slot->what = HKI_LETTER_PLAIN;
     slot->function = pool->init_function;
@@ -208,11 +206,11 @@ static void send_initializer(struct hki_seat *seat)
     slot->length = pool->options.init_input.size;
     memcpy(slot->bytes, pool->init_input, pool->options.init_input.size);
     hki_channel_send(channel);
-    seat->is_initializing = true;
+    seat->has_its_initializer = true;
 }
 
 /* The last letter but those that load libraries is the initializer. */
-static bool look_at_initializer(struct hki_seat *seat)
+static bool look_at_initializer(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_channel *channel = &seat->link->channel;
     struct hki_letter letter;
@@ -225,9 +223,12 @@ static bool look_at_initializer(struct hki_seat *seat)
         return false;
     }
     hki_channel_release(channel);
+    if (!seat->has_its_initializer)
+        send_initializer(seat);
     if (channel->emptied != channel->filled)
         return true;
     if (letter.status >= 0) {
+        (void)hki_requests_look(seat, ended); /* those of the initializer */
         become_ready(seat);
         return true;
     }
@@ -236,14 +237,14 @@ static bool look_at_initializer(struct hki_seat *seat)
     return false;
 }
 
-static bool look_at_start(struct hki_seat *seat)
+static bool look_at_start(struct hki_seat *seat, struct hki_ended_jobs *ended)
 {
     struct hki_handshake *hands = hki_handshake_of(&seat->link->channel);
 
     if (seat->killed)
         return false;
     if (seat->is_initializing)
-        return look_at_initializer(seat);
+        return look_at_initializer(seat, ended);
     if (__atomic_load_n(&hands->answer, __ATOMIC_SEQ_CST) != HKI_ANSWER_READY)
         return false;
     if (seat->pool->options.init)
@@ -281,7 +282,7 @@ void hki_seat_dismiss(struct hki_seat *seat)
 
 static struct hki_job_death death_of(const struct hki_seat *seat)
 {
-    struct hki_job_death death = {.died = true};
+    struct hki_job_death death = {.died = true, .exit_status = -1};
 
     if (seat->killed == HKI_KILL_STOPPED)
         death.signal = SIGSTOP;
@@ -374,10 +375,10 @@ bool hki_seat_look(struct hki_seat *seat, struct hki_ended_jobs *ended, bool all
 
     if (seat->state == HKI_SEAT_EMPTY)
         return false;
-    is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat)
+    is_changed = seat->state == HKI_SEAT_STARTING ? look_at_start(seat, ended)
                  : all                            ? hki_collect(seat, ended)
                                                   : hki_collect_many(seat, ended);
-    if (seat->state != HKI_SEAT_STARTING)
+    if (seat->state != HKI_SEAT_STARTING || seat->is_initializing)
         is_changed |= hki_requests_look(seat, ended);
     if (!seat->has_ended)
         return is_changed;
@@ -410,16 +411,23 @@ static void ask_to_cancel(struct hki_seat *seat, const struct hki_job *victim,
     hki_channel_ask_to_cancel(&seat->link->channel, index);
 }
 
-/* The victim is the job that it has now; nothing else can begin, for all else was taken
- * back. */
+/* True: the victim is the job that it has now, and a kill hits nothing else: all that
+ * has not begun was taken back, all that is done was collected. What the worker says of
+ * the victim does not count, or it could hide from the kill. */
+static bool has_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                      const struct hki_job *victim, uint32_t *out_index)
+{
+    hki_take_back(seat, ended);
+    (void)hki_collect(seat, ended);
+    return hki_seat_of(seat->pool, victim, out_index) == seat;
+}
+
 static void end_if_begun(struct hki_seat *seat, struct hki_ended_jobs *ended,
                          const struct hki_job *victim)
 {
     uint32_t index;
 
-    hki_take_back(seat, ended);
-    if (hki_seat_of(seat->pool, victim, &index) != seat ||
-        !hki_channel_is_running(&seat->link->channel, index))
+    if (!has_begun(seat, ended, victim, &index))
         return;
     if (seat->pool->options.cancel_grace_ns > 0 &&
         how_cancelled(victim) == 1 + HK_CANCEL)
@@ -436,14 +444,12 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
         return;
     channel = &seat->link->channel;
     for (uint32_t i = channel->emptied; i != channel->filled; i++) {
-        uint32_t index = i % HKI_CHANNEL_SLOTS;
-        struct hki_job *job = seat->jobs[index];
+        struct hki_job **place = &seat->jobs[i % HKI_CHANNEL_SLOTS], *job = *place;
 
         if (how_cancelled(job) == 0)
             continue;
         if (hki_channel_revoke(channel, i - channel->emptied)) {
-            seat->jobs[index] = NULL;
-            seat->jobs_now--;
+            hki_seat_let_go(seat, place);
             hki_ended_jobs_add(ended, job, -ECANCELED);
         } else if (how_cancelled(job) > HK_CANCEL) {
             end_if_begun(seat, ended, job);
@@ -455,6 +461,7 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
                             int64_t now_ns)
 {
     int64_t next_ns;
+    uint32_t index;
 
     if (now_ns - seat->looked_ns >= LOOK_NS) {
         seat->looked_ns = now_ns;
@@ -467,7 +474,8 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
         seat->depth = 1;
         hki_take_back(seat, ended);
     }
-    if (seat->asked && now_ns >= seat->asked_until_ns)
+    if (seat->asked && now_ns >= seat->asked_until_ns &&
+        has_begun(seat, ended, seat->asked, &index))
         hki_seat_kill(seat, HKI_KILL_CANCEL);
     next_ns = seat->jobs_now > 1 ? now_ns + HOLD_NS : seat->looked_ns + LOOK_NS;
     if (seat->asked && !seat->killed && seat->asked_until_ns < next_ns)

@@ -12,6 +12,11 @@
 /* What the task runs: `job` is gone afterwards. Returns 0. */
 int hki_task_job_run(void *job);
 
+/* Jobs of hk_tasks() that have not ended, and in a pool of tasks those that run without
+ * a turn: at most so many. Tests make it less. */
+extern uint64_t hki_tasks_max;
+extern uint32_t hki_without_turn_max;
+
 /* Their ops->cancel. */
 int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how);
 

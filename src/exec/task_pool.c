@@ -9,6 +9,7 @@
  */
 #include "exec/job_queue.h"
 #include "exec/task_job.h"
+#include "exec/waiters.h"
 
 #include "base/alloc.h"
 #include "base/annotate.h"
@@ -17,6 +18,8 @@
 #include <errno.h>
 
 enum { RUNNING_MAX = 100, QUEUE_MAX = 65536 };
+
+uint32_t hki_without_turn_max = 65536;
 
 /* job->own */
 enum {
@@ -35,9 +38,10 @@ struct pool {
     struct hki_job_queue queue;
     struct hki_job *running; /* linked by next */
     uint32_t turns;          /* that are taken */
+    uint32_t without_turn;   /* that run all the same */
     bool is_sweep_posted;    /* counts as a job */
     uint64_t jobs;           /* submitted and not ended */
-    hk_waiter_queue submitters, joiners;
+    struct hki_waiters submitters, joiners;
 };
 
 static struct pool *pool_of(hk_executor *executor)
@@ -52,6 +56,7 @@ static void give_turn(struct pool *pool, struct hki_job *job, bool is_counted)
     job->own[OWN_QUEUED] = NULL;
     job->own[OWN_TURN] = is_counted ? job : NULL;
     pool->turns += is_counted;
+    pool->without_turn += !is_counted;
     job->next = pool->running;
     if (job->next)
         job->next->own[OWN_LINK] = &job->next;
@@ -66,17 +71,18 @@ static void take_turn_back(struct pool *pool, struct hki_job *job)
     *link = job->next;
     if (job->next)
         job->next->own[OWN_LINK] = link;
-    pool->turns -= job->own[OWN_TURN] != NULL;
+    if (job->own[OWN_TURN])
+        pool->turns--;
+    else
+        pool->without_turn--;
 }
 
 static void wake_submitters(struct pool *pool)
 {
-    uint64_t room = pool->options.queue_max - pool->queue.count;
-    hk_waiter *w;
+    uint64_t room = pool->options.queue_max;
 
-    while (pool->queue.count < pool->options.queue_max && room-- > 0 &&
-           (w = hk_waiter_pop(&pool->submitters)))
-        hk_wake(w, 0);
+    room = pool->queue.count < room ? room - pool->queue.count : 0;
+    hki_waiters_wake(&pool->submitters, room, 0);
 }
 
 /* The next one whose turn it is; NULL: none. */
@@ -95,22 +101,9 @@ static struct hki_job *next_job(struct pool *pool)
 
 static void forget_jobs(struct pool *pool, uint64_t count)
 {
-    hk_waiter *w;
-
     pool->jobs -= count;
     if (pool->jobs == 0)
-        while ((w = hk_waiter_pop(&pool->joiners)))
-            hk_wake(w, 0);
-}
-
-static bool is_caller_a_job(const struct pool *pool)
-{
-    hk_holder here = hki_holder_here();
-
-    for (const struct hki_job *job = pool->running; job; job = job->next)
-        if (__atomic_load_n(&job->runner, __ATOMIC_ACQUIRE) == here)
-            return true;
-    return false;
+        hki_waiters_wake_all(&pool->joiners, 0);
 }
 
 /* ---- running ---- */
@@ -169,36 +162,28 @@ static void begin(hk_inbox_node *node, struct hki_worker *worker)
 static const hk_wait_kind room_kind = {.name = "room in the queue of a pool of tasks"};
 static const hk_wait_kind join_kind = {.name = "the jobs of a pool of tasks"};
 
-static hk_verdict abort_submit(hk_waiter *w)
-{
-    struct pool *pool = (struct pool *)w->data;
-    bool is_removed;
-
-    hk_lock_acquire(&pool->lock);
-    is_removed = hk_waiter_remove(&pool->submitters, w);
-    hk_lock_release(&pool->lock);
-    return is_removed ? HK_ABORTED : HK_PENDING;
-}
-
 /* With the lock, which it gives up meanwhile. Who is woken and was cancelled as well
  * leaves the room to the next. */
 static int await_room(struct pool *pool)
 {
-    hk_waiter w;
-    int rc;
+    int rc = hki_waiters_wait(&pool->submitters, &room_kind, pool);
 
-    hk_waiter_init(&w, &room_kind, pool);
-    w.data = pool;
-    hk_waiter_push(&pool->submitters, &w);
-    hk_lock_release(&pool->lock);
-    rc = hk_park(&w, abort_submit);
     hk_lock_acquire(&pool->lock);
     return rc;
 }
 
-/* With the lock. 1: it begins now; 0: it is in the queue. */
+static bool is_ours(const void *arg, const void *pool)
+{
+    const struct hki_job *job = arg;
+
+    return job->executor == pool;
+}
+
+/* With the lock. 1: it begins now; 0: it is in the queue. A job of the pool must not
+ * wait for room: it would keep its turn meanwhile. */
 static int admit(struct pool *pool, struct hki_job *job, enum hki_submit_how how)
 {
+    bool is_inside = hki_is_inside(run, is_ours, pool);
     int rc;
 
     for (;;) {
@@ -207,7 +192,9 @@ static int admit(struct pool *pool, struct hki_job *job, enum hki_submit_how how
 
         if (__atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED))
             return -EPIPE;
-        if (has_turn || is_caller_a_job(pool)) {
+        if (!has_turn && is_inside && pool->without_turn >= hki_without_turn_max)
+            return -EAGAIN;
+        if (has_turn || is_inside) {
             give_turn(pool, job, has_turn);
             return 1;
         }
@@ -295,30 +282,16 @@ static int cancel(hk_executor *executor, struct hki_job *job, hk_cancel_how how)
 static void close_pool(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
-    hk_waiter *w;
 
     hk_lock_acquire(&pool->lock);
-    while ((w = hk_waiter_pop(&pool->submitters)))
-        hk_wake(w, -EPIPE);
+    hki_waiters_wake_all(&pool->submitters, -EPIPE);
     hk_lock_release(&pool->lock);
-}
-
-static hk_verdict abort_join(hk_waiter *w)
-{
-    struct pool *pool = (struct pool *)w->data;
-    bool is_removed;
-
-    hk_lock_acquire(&pool->lock);
-    is_removed = hk_waiter_remove(&pool->joiners, w);
-    hk_lock_release(&pool->lock);
-    return is_removed ? HK_ABORTED : HK_PENDING;
 }
 
 static int join(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
     int rc = hk_cancelled();
-    hk_waiter w;
 
     if (rc < 0)
         return rc;
@@ -327,11 +300,7 @@ static int join(hk_executor *executor)
         hk_lock_release(&pool->lock);
         return hk_budget();
     }
-    hk_waiter_init(&w, &join_kind, pool);
-    w.data = pool;
-    hk_waiter_push(&pool->joiners, &w);
-    hk_lock_release(&pool->lock);
-    return hk_park(&w, abort_join);
+    return hki_waiters_wait(&pool->joiners, &join_kind, pool);
 }
 
 /* One that runs and was not told yet, with a reference; NULL: there is none. */
@@ -407,6 +376,7 @@ int hk_task_pool_new(const hk_task_pool_options *options, hk_executor **out)
         pool->options.running_max = RUNNING_MAX;
     if (!pool->options.queue_max)
         pool->options.queue_max = QUEUE_MAX;
+    pool->submitters.lock = pool->joiners.lock = &pool->lock;
     hki_executor_init(&pool->head, &pool_ops,
                       pool->options.name ? pool->options.name : "tasks");
     *out = &pool->head;

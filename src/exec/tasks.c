@@ -24,8 +24,8 @@ int hki_task_job_cancel(hk_executor *executor, struct hki_job *job, hk_cancel_ho
     hk_task_id id = {0};
 
     (void)executor;
-    if (how != HK_CANCEL_QUEUED)
-        id.value = __atomic_load_n(&job->task, __ATOMIC_ACQUIRE);
+    if (how != HK_CANCEL_QUEUED && hki_job_runner(job))
+        id.value = __atomic_load_n(&job->task, __ATOMIC_RELAXED);
     if (!id.value || __atomic_exchange_n(&job->is_task_cancelled, 1, __ATOMIC_ACQ_REL))
         return 0;
     (void)hk_future_ref(&job->future);
@@ -46,13 +46,29 @@ static void arrive(hk_inbox_node *node, struct hki_worker *worker)
         hki_job_done(job, rc, NULL, 0);
 }
 
+uint64_t hki_tasks_max = UINT64_C(1) << 21;
+
+static uint64_t read_counter(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/* Counted at submit, and at the end. */
+static bool has_room(const struct hki_job_counts *counts)
+{
+    uint64_t ended = read_counter(&counts->done) + read_counter(&counts->failed) +
+                     read_counter(&counts->cancelled);
+
+    return read_counter(&counts->submitted) - ended <= hki_tasks_max;
+}
+
 static int submit(hk_executor *executor, struct hki_job *job, enum hki_submit_how how)
 {
     struct hki_worker *worker;
     int rc;
 
-    (void)executor;
-    (void)how; /* there is no bound */
+    if (HKI_UNLIKELY(how != HKI_SUBMIT_BEYOND && !has_room(&executor->counts)))
+        return -EAGAIN;
     if (job->work.scope)
         return hki_spawn(job->work.scope, job->work.name, hki_task_job_run, job);
     rc = hki_background_worker(&worker);

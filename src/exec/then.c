@@ -71,7 +71,7 @@ static int go_on(struct hki_job *job, struct then *then)
     hki_job_counts(job);
     rc = then->on->ops->submit(then->on, job, HKI_SUBMIT_BEYOND);
     if (rc == 0)
-        hki_job_moved(job);
+        hki_job_arrived(job);
     return rc;
 }
 

@@ -158,10 +158,12 @@ static inline int hki_work_push(struct hki_work_pool *pool, struct hki_work *wor
 }
 
 /*
- * The same, but what comes from outside meets the bound of the queue. Those of the
- * highest priority are found first. Also -EAGAIN; -EPIPE: it is closed; -EBADF: the
- * process exits; -ECANCELED: cancelled while it waited.
+ * The same, but what comes from outside meets the bound of the queue, and what comes
+ * from a thread of the pool the bound of its deque. Those of the highest priority are
+ * found first. Also -EAGAIN; -EPIPE: it is closed; -EBADF: the process exits;
+ * -ECANCELED: cancelled while it waited.
  */
+extern uint32_t hki_work_own_max; /* of the deque; tests make it less */
 int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
                     enum hki_submit_how how);
 

@@ -5,6 +5,7 @@
 enum {
     GRAB_MAX = 32,          /* pieces from the queue at once */
     QUEUE_FIRST_EVERY = 61, /* finds, so that what comes from outside comes in */
+    AHEAD = 3,              /* pieces whose memory is asked for before their turn */
 };
 
 /* ---- is there work ---- */
@@ -25,6 +26,16 @@ bool hki_work_exists(const struct hki_source *source)
 }
 
 /* ---- finding ---- */
+
+/* Asks for the memory of a piece that is found soon: it was written on another
+ * processor. Of a job these are the two lines that count. */
+static inline void ask_for(const void *work)
+{
+    enum { LINE = 64 };
+
+    __builtin_prefetch(work, 1);
+    __builtin_prefetch((const char *)work + LINE, 1);
+}
 
 /* A fourth of an even share, so that a long job does not sit on many short ones; as
  * many as surely go into the deque; and one by one what comes before all else. */
@@ -53,11 +64,35 @@ static struct hki_work *grab(struct hki_work_pool *pool, struct hki_work_seat *s
     n = hki_work_queue_take(&pool->queue, taken, grab_at_most(pool, seat));
     has_waiters = pool->queue.waiters.head;
     hki_spin_release(&pool->queue.lock);
+    for (size_t i = 0; i < n && i <= AHEAD; i++)
+        ask_for(taken[i]);
     if (HKI_UNLIKELY(has_waiters))
         hki_work_make_room(pool);
     for (size_t i = n; i-- > 1;)
         (void)hki_deque_push(&seat->deque, taken[i]); /* it has room */
     return n ? taken[0] : NULL;
+}
+
+/*
+ * While somebody pushes faster than we come: each look takes the lines of the queue
+ * away from him, and what he has just pushed lies in his cache, with what he does to it
+ * next. So we look seldom, and come when there is a lot, or no more.
+ */
+static void let_it_grow(const struct hki_work_pool *pool)
+{
+    enum {
+        LOT = 64,
+        LOOKS = 6,
+        PAUSES = 25, /* of 20 ns, between two looks */
+    };
+    size_t before = 0, now = hki_work_queue_count(&pool->queue);
+
+    for (int look = 0; look < LOOKS && before < now && now < LOT; look++) {
+        for (int k = 0; k < PAUSES; k++)
+            hki_spin_pause(0);
+        before = now;
+        now = hki_work_queue_count(&pool->queue);
+    }
 }
 
 static struct hki_work *steal_from(struct hki_work_seat *victim)
@@ -94,20 +129,8 @@ static struct hki_work *steal(struct hki_work_pool *pool, struct hki_work_seat *
     return NULL;
 }
 
-/* Asks for the memory of a piece that is found soon: it was written on another
- * processor, and a job lies on both sides of its work. */
-static inline void ask_for(const char *work)
-{
-    enum { LINE = 64 };
-
-    __builtin_prefetch(work - LINE, 1);
-    __builtin_prefetch(work, 1);
-    __builtin_prefetch(work + LINE, 1);
-}
-
 static struct hki_work *take(struct hki_deque *deque)
 {
-    enum { AHEAD = 3 };
     int64_t next = __atomic_load_n(&deque->bottom, __ATOMIC_RELAXED) - 1 - AHEAD;
 
     if (next >= __atomic_load_n(&deque->top, __ATOMIC_RELAXED))
@@ -131,8 +154,10 @@ static struct hki_work *find_work(struct hki_work_pool *pool,
 
     if (!work)
         work = take(&seat->deque);
-    if (!work)
+    if (!work) {
+        let_it_grow(pool);
         work = grab(pool, seat);
+    }
     return work ? work : steal(pool, seat);
 }
 

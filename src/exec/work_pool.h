@@ -33,9 +33,9 @@ struct hki_work_pool {
     /* Counted work: what came through the queue, guarded by its lock; and what came
      * from the pool's own threads less what has ended, atomic. */
     uint64_t outside;
-    hk_waiter_queue joiners; /* wait for the sum to be 0; likewise guarded */
-    uint32_t closed;         /* atomic: hki_work_closed; written with that lock */
     _Alignas(64) uint64_t inside;
+    hk_waiter_queue joiners; /* wait for the sum to be 0; guarded by the queue's lock */
+    uint32_t closed;         /* atomic: hki_work_closed; written with that lock */
 };
 
 static inline struct hki_work_pool *hki_work_pool_of(const struct hki_source *source)

@@ -23,13 +23,14 @@ struct hki_work_band {
     size_t mask, first, count;
 };
 
+/* What is looked at often and seldom changes lies apart from what each push changes. */
 struct hki_work_queue {
-    struct hki_spin lock;        /* guards all that follows */
-    size_t count;                /* atomic: a look without the lock */
-    size_t above;                /* atomic: of those, with a priority above 0 */
-    struct hki_work_band *bands; /* the highest first; they stay */
-    struct hki_work_band middle; /* of priority 0 */
-    hk_waiter_queue waiters;     /* for room */
+    _Alignas(64) size_t above;         /* atomic: of `count`, with a priority above 0 */
+    struct hki_work_band *bands;       /* the highest first; they stay */
+    hk_waiter_queue waiters;           /* for room */
+    _Alignas(64) struct hki_spin lock; /* guards all of this */
+    size_t count;                      /* atomic: a look without the lock */
+    struct hki_work_band middle;       /* of priority 0 */
 };
 
 int hki_work_queue_init(struct hki_work_queue *queue);

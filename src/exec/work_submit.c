@@ -135,12 +135,24 @@ static int add_here(struct hki_work_pool *pool, struct hki_work *work)
     return rc;
 }
 
+uint32_t hki_work_own_max = UINT32_C(1) << 20;
+
+/* Who might wait for room would keep its stack meanwhile, of which there could be none
+ * for those that would make room. */
+static inline bool is_too_much(enum hki_submit_how how)
+{
+    return hki_deque_count(&hki_work_seat_here->deque) >= hki_work_own_max &&
+           how != HKI_SUBMIT_BEYOND;
+}
+
 int hki_work_submit(struct hki_work_pool *pool, struct hki_work *work, int32_t priority,
                     enum hki_submit_how how)
 {
     int rc;
 
     if (hki_work_is_here(pool)) {
+        if (HKI_UNLIKELY(is_too_much(how)))
+            return -EAGAIN;
         if (HKI_LIKELY(priority == 0))
             return add_here(pool, work);
         how = HKI_SUBMIT_BEYOND;

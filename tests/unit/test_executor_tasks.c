@@ -7,6 +7,7 @@
 #include "support/job_test.h"
 
 #include "core/self_inline.h"
+#include "exec/task_job.h"
 
 /* ---- jobs ---- */
 
@@ -322,6 +323,27 @@ TASK_TEST(the_numbers_of_an_executor)
     return 0;
 }
 
+TASK_TEST(jobs_that_have_not_ended_are_bounded)
+{
+    enum { MAX = 100, MORE = 3 };
+    uint64_t max = hki_tasks_max;
+    int refused = 0;
+    hk_scope s;
+
+    hki_tasks_max = MAX;
+    hk_scope_open(&s);
+    for (int i = 0; i < MAX + MORE; i++) {
+        hk_future *f = sleeps_on(hk_tasks(), 1);
+
+        refused += hk_future_is_done(f) && hk_future_try(f, NULL) == -EAGAIN;
+        hk_future_free(f);
+    }
+    CHECK_EQ(hk_scope_join(&s), 0);
+    hki_tasks_max = max;
+    CHECK_EQ(refused, MORE);
+    return 0;
+}
+
 /* What a deadlock's cycle is made of: who could end the wait for a job is who runs it.
  * A gather of several may fail by another. */
 HK_FN(hk_rc, names_itself)
@@ -390,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_job_that_finishes_all_the_same_has_its_result),
         cmocka_unit_test(a_view_gives_options_to_typed_starters),
         cmocka_unit_test(the_numbers_of_an_executor),
+        cmocka_unit_test(jobs_that_have_not_ended_are_bounded),
         cmocka_unit_test(who_runs_a_job_could_end_the_wait_for_it),
     };
 

@@ -5,7 +5,8 @@
  * Their executor hangs or is broken for good when something goes wrong at the wrong
  * moment: while arguments are packed or unpacked, in the function, while the result is
  * packed or unpacked, in a shutdown, with large data, with many wake-ups. Shown each
- * time: the job has one outcome, and the pool works afterwards.
+ * time, with workers that were executed and with forked ones: the job has one outcome,
+ * and the pool works afterwards.
  *
  * Unpacking runs no code of the program here. So what "crashes" there is a worker whose
  * own description of the function was spoiled by the job before.
@@ -357,6 +358,23 @@ static void a_burst_of_submits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* first: what forks must not have threads */
+        forked_unit_test(arguments_that_cannot_be_packed),
+        forked_unit_test(an_error_while_arguments_are_unpacked),
+        forked_unit_test(an_exit_while_arguments_are_unpacked),
+        forked_unit_test(a_crash_while_arguments_are_unpacked),
+        forked_unit_test(a_crash_in_the_function),
+        forked_unit_test(an_exit_in_the_function),
+        forked_unit_test(an_error_of_the_function),
+        forked_unit_test(a_crash_while_the_result_is_packed),
+        forked_unit_test(an_exit_before_the_result_is_sent),
+        forked_unit_test(an_error_while_the_result_is_packed),
+        forked_unit_test(an_error_while_the_result_is_unpacked),
+        forked_unit_test(a_death_after_the_result_was_sent),
+        forked_unit_test(a_crash_during_the_shutdown),
+        forked_unit_test(a_shutdown_after_arguments_that_could_not_be_packed),
+        forked_unit_test(crashes_with_large_arguments),
+        forked_unit_test(a_burst_of_submits),
         cmocka_unit_test(arguments_that_cannot_be_packed),
         cmocka_unit_test(an_error_while_arguments_are_unpacked),
         cmocka_unit_test(an_exit_while_arguments_are_unpacked),

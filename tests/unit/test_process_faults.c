@@ -473,6 +473,54 @@ static pid_t count_files(void)
     return count;
 }
 
+static int runs_without_environment(void)
+{
+    hk_executor *pool = pool_with(1);
+
+    (void)clearenv();
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_program_may_have_no_environment(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(runs_without_environment);
+    expect_exit(&child, 0);
+}
+
+/* The kernel reaps its workers then, and nobody learns how they ended. */
+static int ignores_its_children(void)
+{
+    hk_executor *pool;
+    hk_future *future;
+    hk_job_error error;
+
+    (void)signal(SIGCHLD, SIG_IGN);
+    pool = pool_with(1);
+    future = die_by_on(pool, SIGKILL);
+    if (hk_future_await(future, NULL) != -EOWNERDEAD ||
+        hk_future_error(future, &error) < 0 || error.signal != 0 ||
+        error.exit_status != -1)
+        return 1;
+    hk_future_free(future);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    return 0;
+}
+
+static void a_death_that_nobody_saw_has_no_exit_status(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(ignores_its_children);
+    expect_exit(&child, 0);
+}
+
 static int dies_with_work(void)
 {
     hk_executor *pool = pool_with(2);
@@ -521,6 +569,8 @@ int main(void)
         forked_unit_test(a_crash_does_not_touch_jobs_behind_it),
         forked_unit_test(junk_from_a_worker_fails_its_job),
         cmocka_unit_test(nothing_is_left_when_the_program_is_killed),
+        cmocka_unit_test(a_program_may_have_no_environment),
+        cmocka_unit_test(a_death_that_nobody_saw_has_no_exit_status),
         cmocka_unit_test(a_death_fails_its_job_and_says_how),
         cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
         cmocka_unit_test(each_job_has_one_outcome_when_a_close_races_its_submit),

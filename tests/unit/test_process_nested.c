@@ -185,6 +185,38 @@ HK_FN(long, use_runtime)
     return rc < 0 ? rc : sum;
 }
 
+/* Counts up when it is told to. */
+HK_FN(void, count_when_told, (hk_shared, shared))
+{
+    int *board = hk_shared_data(shared);
+
+    while (__atomic_load_n(&board[1], __ATOMIC_ACQUIRE) == 0)
+        (void)usleep(100);
+    __atomic_add_fetch(&board[0], 1, __ATOMIC_RELEASE);
+}
+
+HK_FN(void, start_one_and_forget, (hk_shared, shared))
+{
+    hk_future_free(count_when_told_on(hk_processes(), shared));
+}
+
+/* Initializers. */
+static int init_as_told(hk_bytes input, hk_result *result)
+{
+    hk_shared told;
+
+    (void)result;
+    memcpy(&told, input.data, sizeof(told));
+    return __atomic_load_n((int *)hk_shared_data(told), __ATOMIC_ACQUIRE);
+}
+
+static int init_by_a_job(hk_bytes input, hk_result *result)
+{
+    (void)input;
+    (void)result;
+    return await_and_free(add_on(hk_processes(), 1, 2));
+}
+
 HK_FN(hk_rc, make_pool)
 {
     hk_executor *pool;
@@ -324,6 +356,56 @@ static void what_a_dead_worker_has_started_ends_with_it(void **state)
     hk_executor_free(pool);
 }
 
+/* Longer than a worker is waited for that was asked to end. */
+static void a_worker_is_not_replaced_while_its_jobs_are_on_their_way(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .jobs_per_worker = 1});
+    hk_shared shared;
+    int *board;
+
+    (void)state;
+    assert_int_equal(hk_shared_alloc(2 * sizeof(int), &shared), 0);
+    board = hk_shared_data(shared);
+    memset(board, 0, shared.size);
+    expect_rc(start_one_and_forget_on(pool, shared), 0);
+    (void)usleep(1200 * 1000);
+    __atomic_store_n(&board[1], 1, __ATOMIC_RELEASE);
+    assert_int_equal(hk_executor_join(pool), 0);
+    assert_int_equal(__atomic_load_n(&board[0], __ATOMIC_ACQUIRE), 1);
+    hk_executor_free(pool);
+    hk_shared_free(shared);
+}
+
+/* One worker there is, but that waits for the job. */
+static void a_job_that_no_other_worker_can_be_started_for_fails(void **state)
+{
+    hk_executor *pool;
+    hk_shared told;
+
+    (void)state;
+    assert_int_equal(hk_shared_alloc(sizeof(int), &told), 0);
+    *(int *)hk_shared_data(told) = 0;
+    pool = pool_of(&(hk_process_options){
+        .workers_max = 2, .init = init_as_told, .init_input = {&told, sizeof(told)}});
+    expect_add(pool, 1, 2);
+    __atomic_store_n((int *)hk_shared_data(told), -ENXIO, __ATOMIC_RELEASE);
+    expect_rc(sum_down_on(pool, 1), -ENXIO);
+    expect_add(pool, 1, 2); /* the first one is there as before */
+    hk_executor_free(pool);
+    hk_shared_free(told);
+}
+
+static void a_submit_in_an_initializer_is_refused(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .init = init_by_a_job});
+
+    (void)state;
+    expect_rc(add_on(pool, 1, 2), -EDEADLK);
+    hk_executor_free(pool);
+}
+
 static void a_job_may_use_threads_and_tasks(void **state)
 {
     hk_executor *pool = pool_with(2);
@@ -370,6 +452,9 @@ int main(void)
         cmocka_unit_test(a_death_and_a_cancel_come_back),
         cmocka_unit_test(jobs_that_nobody_awaits_run_as_well),
         cmocka_unit_test(what_a_dead_worker_has_started_ends_with_it),
+        cmocka_unit_test(a_worker_is_not_replaced_while_its_jobs_are_on_their_way),
+        cmocka_unit_test(a_job_that_no_other_worker_can_be_started_for_fails),
+        cmocka_unit_test(a_submit_in_an_initializer_is_refused),
         cmocka_unit_test(a_job_may_use_threads_and_tasks),
         cmocka_unit_test(a_worker_has_no_pools_of_its_own),
     };

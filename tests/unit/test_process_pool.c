@@ -8,8 +8,16 @@
 
 #include <hocket/shared.h>
 
+#include <dlfcn.h>
+#include <fenv.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 /* ---- what runs in workers ---- */
 
@@ -27,9 +35,30 @@ HK_FN(int, worker_pid)
     return (int)getpid();
 }
 
-/* Which of the things that a sandbox forbids can be done: bits. */
-HK_FN(unsigned, try_forbidden, (hk_str, path))
+/* A child in namespaces of its own. */
+static bool can_leave_namespaces(void)
 {
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, NULL, NULL, NULL, 0);
+
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+    return pid > 0;
+}
+
+static bool may_be_told_of_news(int fd, pid_t who)
+{
+    return fcntl(fd, F_SETOWN, who) == 0 || ioctl(fd, FIOSETOWN, &who) == 0;
+}
+
+/* Which of the things that a sandbox forbids can be done: bits. `path` is not there,
+ * `file` is. */
+HK_FN(unsigned, try_forbidden, (hk_str, path), (hk_str, file))
+{
+    const struct rlimit little = {.rlim_cur = 1000, .rlim_max = 1000};
+    char key = '\n';
+    int pair[2];
     const bool can[] = {
         socket(AF_INET, SOCK_STREAM, 0) >= 0,
         open(path, O_CREAT | O_WRONLY, 0600) >= 0,
@@ -37,12 +66,37 @@ HK_FN(unsigned, try_forbidden, (hk_str, path))
         kill(getppid(), 0) == 0,
         syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != ENOSYS,
         execl("/bin/true", "true", NULL) != -1 || errno != EPERM,
+        socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0,
+        truncate(file, 1) == 0,
+        open(file, O_RDONLY | O_TRUNC) >= 0,
+        chmod(file, 0777) == 0,
+        fchmod(open(file, O_RDONLY), 0777) == 0,
+        utimensat(AT_FDCWD, file, NULL, 0) == 0,
+        setxattr(file, "user.a", "b", 1, 0) == 0,
+        rename(file, path) == 0,
+        may_be_told_of_news(STDIN_FILENO, getppid()),
+        prlimit(getppid(), RLIMIT_CPU, &little, NULL) == 0,
+        ioctl(STDIN_FILENO, TIOCSTI, &key) == 0 || errno != EPERM,
+        can_leave_namespaces(),
+        syscall(1000) >= 0 || errno != ENOSYS, /* what is newer than the sandbox */
     };
     unsigned bits = 0;
 
     for (unsigned i = 0; i < sizeof(can) / sizeof(can[0]); i++)
         bits |= (unsigned)can[i] << i;
     return bits;
+}
+
+/* The kinds of executors that a worker has. */
+HK_FN(hk_rc, add_elsewhere, (int, kind))
+{
+    hk_executor *const on[] = {hk_tasks(), hk_threads(), hk_processes()};
+    hk_future *future = add_on(on[kind], 40, 2);
+    long sum = 0;
+    int rc = add_await(future, &sum);
+
+    hk_future_free(future);
+    return rc < 0 ? rc : (int)sum;
 }
 
 HK_FN(int, read_some, (hk_str, path))
@@ -210,6 +264,63 @@ static void an_initializer_makes_the_state_of_each_worker(void **state)
     hk_executor_free(pool);
 }
 
+/* Returns 0, whatever it is called with; in a library that was loaded by the path. */
+static hk_job_fn *function_of_copy(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    hk_job_fn *fn;
+
+    assert_non_null(library);
+    *(void **)&fn = dlsym(library, "fegetround");
+    assert_non_null(fn);
+    return fn;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY), out = open(to, O_CREAT | O_WRONLY | O_TRUNC, 0700);
+    char bytes[65536];
+    ssize_t got;
+
+    while ((got = read(in, bytes, sizeof(bytes))) > 0)
+        assert_int_equal(write(out, bytes, (size_t)got), got);
+    (void)close(in);
+    (void)close(out);
+}
+
+/* More than there are slots in a channel, all of which come before the function that
+ * needs the last one: a job, and an initializer. */
+static void functions_of_many_libraries_run_in_workers(void **state)
+{
+    enum { LIBRARIES = 100 };
+    char dir[] = "/tmp/hocket-libraries-XXXXXX", path[sizeof(dir) + 16];
+    hk_executor *pool = pool_with(1);
+    hk_job_fn *last = NULL;
+    Dl_info info;
+
+    (void)state;
+    assert_true(dladdr((void *)(uintptr_t)fegetround, &info));
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < LIBRARIES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d.so", dir, i);
+        copy_file(info.dli_fname, path);
+        last = function_of_copy(path);
+        assert_int_equal(await_and_free(hk_submit(pool, last, NULL, 0)), 0);
+    }
+    hk_executor_free(pool);
+    pool = pool_of(&(hk_process_options){.workers_max = 1, .init = last});
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+    pool = pool_with(1);
+    assert_int_equal(await_and_free(hk_submit(pool, last, NULL, 0)), 0);
+    hk_executor_free(pool);
+    for (int i = 0; i < LIBRARIES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%d.so", dir, i);
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+}
+
 static void a_worker_is_replaced_after_its_jobs(void **state)
 {
     hk_executor *pool =
@@ -247,18 +358,27 @@ static void a_sandboxed_worker_can_compute_and_read(void **state)
 {
     hk_executor *pool =
         pool_of(&(hk_process_options){.workers_max = 1, .sandbox = true});
-    hk_future *future = try_forbidden_on(pool, "/tmp/hocket-forbidden");
+    char file[] = "/tmp/hocket-victim-XXXXXX";
+    int fd = mkstemp(file), rc, got;
+    hk_future *future;
+    struct stat st;
     unsigned bits;
-    int rc = try_forbidden_await(future, &bits), got;
 
     (void)state;
+    assert_int_equal(write(fd, "text", 4), 4);
+    future = try_forbidden_on(pool, "/tmp/hocket-forbidden", file);
+    rc = try_forbidden_await(future, &bits);
     hk_future_free(future);
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)close(fd);
+    (void)unlink(file);
     if (rc == -ENOSYS) {
         hk_executor_free(pool);
         skip(); /* this kernel has no Landlock */
     }
     assert_int_equal(rc, 0);
     assert_int_equal(bits, 0);
+    assert_int_equal(st.st_size, 4);
     future = read_some_on(pool, "/proc/self/status");
     assert_int_equal(read_some_await(future, &got), 0);
     assert_int_equal(got, 1);
@@ -266,6 +386,22 @@ static void a_sandboxed_worker_can_compute_and_read(void **state)
     expect_add(pool, 1, 2);
     assert_int_equal(await_and_free(die_by_on(pool, SIGSEGV)), -EOWNERDEAD);
     expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
+/* Without a ring, also where the environment asks for one. */
+static void a_sandboxed_worker_has_every_executor(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 2, .sandbox = true});
+
+    (void)state;
+    if (await_and_free(add_on(pool, 1, 2)) == -ENOSYS) {
+        hk_executor_free(pool);
+        skip(); /* this kernel has no Landlock */
+    }
+    for (int kind = 0; kind < 3; kind++)
+        assert_int_equal(await_and_free(add_elsewhere_on(pool, kind)), 42);
     hk_executor_free(pool);
 }
 
@@ -395,6 +531,7 @@ int main(void)
         forked_unit_test(a_worker_is_replaced_after_its_jobs),
         forked_unit_test(a_worker_has_the_limits_that_were_asked_for),
         forked_unit_test(a_sandboxed_worker_can_compute_and_read),
+        forked_unit_test(a_sandboxed_worker_has_every_executor),
         forked_unit_test(jobs_of_a_higher_priority_start_first),
         forked_unit_test(a_full_queue_refuses_or_holds_back),
         forked_unit_test(terminate_ends_what_runs_and_what_waits),
@@ -406,9 +543,11 @@ int main(void)
         cmocka_unit_test(a_result_outlives_its_worker_and_its_pool),
         cmocka_unit_test(many_jobs_each_have_their_own_result),
         cmocka_unit_test(an_initializer_makes_the_state_of_each_worker),
+        cmocka_unit_test(functions_of_many_libraries_run_in_workers),
         cmocka_unit_test(a_worker_is_replaced_after_its_jobs),
         cmocka_unit_test(a_worker_has_the_limits_that_were_asked_for),
         cmocka_unit_test(a_sandboxed_worker_can_compute_and_read),
+        cmocka_unit_test(a_sandboxed_worker_has_every_executor),
         cmocka_unit_test(jobs_of_a_higher_priority_start_first),
         cmocka_unit_test(a_full_queue_refuses_or_holds_back),
         cmocka_unit_test(terminate_ends_what_runs_and_what_waits),

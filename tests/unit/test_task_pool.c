@@ -6,6 +6,8 @@
  */
 #include "support/job_test.h"
 
+#include "exec/task_job.h"
+
 static hk_executor *pool_of_tasks(uint32_t running_max, uint32_t queue_max)
 {
     const hk_task_pool_options options = {.running_max = running_max,
@@ -105,6 +107,38 @@ TASK_TEST(a_submit_that_waits_for_room_is_cancelled)
     return 0;
 }
 
+static int naps_in(void *pool)
+{
+    hk_future *f = naps_on(pool, 0);
+
+    CHECK_EQ(naps_await(f), -ECANCELED);
+    hk_future_free(f);
+    return 0;
+}
+
+/* The job comes into the queue after it was cancelled, and nobody might look there. */
+TASK_TEST(a_submit_that_was_given_room_is_cancelled)
+{
+    hk_executor *pool = pool_of_tasks(1, 1);
+    hk_future *running = naps_on(pool, HK_SECOND), *queued = naps_on(pool, 0);
+    int64_t begun_ns = hk_now();
+    hk_scope s;
+
+    hk_scope_open(&s);
+    CHECK_EQ(hk_spawn(&s, naps_in, pool), 0);
+    CHECK_EQ(hk_yield(), 0);
+    CHECK_EQ(hk_future_cancel(queued, HK_CANCEL), 0);
+    while (hk_future_try(queued, NULL) == -EAGAIN)
+        CHECK_EQ(hk_yield(), 0);
+    hk_scope_cancel(&s);
+    CHECK_EQ(hk_scope_join(&s), 0);
+    CHECK(hk_now() - begun_ns < HK_SECOND);
+    hk_future_free(queued);
+    hk_future_free(running);
+    hk_executor_free(pool);
+    return 0;
+}
+
 /* ---- order ---- */
 
 enum { ORDERED = 5 };
@@ -180,6 +214,66 @@ static void jobs_may_wait_for_jobs(void **state)
     assert_int_equal(run_virtual(nest, NULL), 0);
     assert_int_equal(run_workers(2, nest, NULL), 0);
     assert_int_equal(nest(NULL), 0); /* from a plain thread */
+}
+
+/* A task inside of a job is as the job. */
+static int sub_job(void *pool)
+{
+    hk_future *f = naps_on(pool, 0);
+    int rc = naps_await(f);
+
+    hk_future_free(f);
+    return rc;
+}
+
+HK_FN_LOCAL(hk_rc, waits_by_a_task, (hk_executor *, pool))
+{
+    hk_scope s;
+
+    hk_scope_open(&s);
+    CHECK_EQ(hk_spawn(&s, sub_job, pool), 0);
+    return hk_scope_join(&s);
+}
+
+TASK_TEST(tasks_of_a_job_may_wait_for_jobs)
+{
+    hk_executor *pool = pool_of_tasks(1, 1);
+    hk_future *f = waits_by_a_task_on(hk_in_process(pool), pool);
+
+    CHECK_EQ(waits_by_a_task_await(f), 0);
+    hk_future_free(f);
+    hk_executor_free(pool);
+    return 0;
+}
+
+HK_FN_LOCAL(hk_rc, starts_many, (hk_executor *, pool))
+{
+    enum { MORE = 3 };
+    int refused = 0;
+
+    for (uint32_t i = 0; i < hki_without_turn_max + MORE; i++) {
+        hk_future *f = naps_on(pool, HK_SECOND);
+
+        refused += hk_future_try(f, NULL) == -EAGAIN && hk_future_is_done(f);
+        hk_future_free(f);
+    }
+    return refused == MORE ? 0 : -EINVAL;
+}
+
+TASK_TEST(what_jobs_start_is_bounded)
+{
+    hk_executor *pool = pool_of_tasks(1, 1);
+    uint32_t max = hki_without_turn_max;
+    hk_future *f;
+
+    hki_without_turn_max = 100;
+    f = starts_many_on(hk_in_process(pool), pool);
+    CHECK_EQ(starts_many_await(f), 0);
+    CHECK_EQ(hk_executor_join(pool), 0);
+    hki_without_turn_max = max;
+    hk_future_free(f);
+    hk_executor_free(pool);
+    return 0;
 }
 
 /* ---- cancelling ---- */
@@ -345,12 +439,15 @@ int main(void)
         cmocka_unit_test(no_more_run_at_once_than_may),
         cmocka_unit_test(a_submit_waits_for_room_or_says_that_there_is_none),
         cmocka_unit_test(a_submit_that_waits_for_room_is_cancelled),
+        cmocka_unit_test(a_submit_that_was_given_room_is_cancelled),
         cmocka_unit_test(jobs_begin_by_priority),
         cmocka_unit_test(queued_jobs_of_a_cancelled_scope_never_run),
         cmocka_unit_test(one_job_is_cancelled_queued_or_running),
         cmocka_unit_test(a_closed_pool_ends_what_it_has),
         cmocka_unit_test(a_terminated_pool_cancels_what_it_has),
         cmocka_unit_test(jobs_may_wait_for_jobs),
+        cmocka_unit_test(tasks_of_a_job_may_wait_for_jobs),
+        cmocka_unit_test(what_jobs_start_is_bounded),
         cmocka_unit_test(every_job_ends_once),
     };
 

@@ -175,7 +175,7 @@ TASK_TEST(a_continuation_that_runs_is_cancelled_as_a_job)
 TASK_TEST(a_continuation_that_goes_on_sees_who_is_about_to_cancel_it)
 {
     hk_future *f = hk_future_new(), *g = hk_then(f, hk_tasks(), sleep_then, NULL);
-    struct hki_job *job = (struct hki_job *)(void *)g;
+    struct hki_job *job = hki_future_job(g);
     hk_executor *before = job->executor;
 
     job->cancelled = 1 + HK_CANCEL;

@@ -6,6 +6,8 @@
  */
 #include "thread_pool_test.h"
 
+#include "exec/work.h"
+
 #include <semaphore.h>
 
 /* ---- priorities ---- */
@@ -226,6 +228,42 @@ static void a_running_job_is_cancelled_without_memory(void **state)
     }
 }
 
+HK_FN_LOCAL(int, submits_beyond, (hk_executor *, pool), (int, jobs))
+{
+    int refused = 0;
+
+    for (int i = 0; i < jobs; i++) {
+        hk_future *f = counts_on(pool);
+
+        refused += hk_future_is_done(f) && hk_future_try(f, NULL) == -EAGAIN;
+        hk_future_free(f);
+    }
+    return refused;
+}
+
+/* One thread, which is busy meanwhile. */
+static void what_a_job_submits_is_bounded(void **state)
+{
+    enum { MAX = 100, MORE = 3 };
+    const hk_thread_pool_options options = {.threads = 1, .queue_max = 1};
+    uint32_t max = hki_work_own_max;
+    int refused = 0;
+    hk_executor *pool;
+    hk_future *f;
+
+    (void)state;
+    __atomic_store_n(&ran, 0, __ATOMIC_SEQ_CST);
+    hki_work_own_max = MAX;
+    assert_int_equal(hk_thread_pool_new(&options, &pool), 0);
+    f = submits_beyond_on(hk_in_process(pool), pool, MAX + MORE);
+    assert_int_equal(submits_beyond_await(f, &refused), 0);
+    hk_future_free(f);
+    hk_executor_free(pool);
+    hki_work_own_max = max;
+    assert_int_equal(refused, MORE);
+    assert_int_equal(__atomic_load_n(&ran, __ATOMIC_SEQ_CST), MAX);
+}
+
 /* ---- scopes ---- */
 
 HK_FN(hk_rc, submits_to_its_scope, (int, depth))
@@ -355,6 +393,7 @@ int main(void)
         cmocka_unit_test(queued_jobs_of_a_cancelled_scope_never_run),
         cmocka_unit_test(a_scope_is_cancelled_after_the_pool_of_its_jobs_is_freed),
         cmocka_unit_test(a_running_job_is_cancelled_without_memory),
+        cmocka_unit_test(what_a_job_submits_is_bounded),
         cmocka_unit_test(a_scope_joins_what_its_jobs_submit),
         cmocka_unit_test(the_end_of_a_job_is_told_before_a_task_starts),
         cmocka_unit_test(tasks_submit_while_their_scope_is_joined),
