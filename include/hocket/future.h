@@ -141,7 +141,8 @@ typedef struct hk_job_error {
     uint64_t reserved[4];
 } hk_job_error;
 
-/* Returns 0, or -EAGAIN while it is pending. */
+/* Of a shield, and of a gather that failed, that of the future which it is done as.
+ * Returns 0, or -EAGAIN while it is pending. */
 HK_API int hk_future_error(const hk_future *future, hk_job_error *out);
 
 /* `holders`: 1 while a job runs, in this process, that sets it. `waiters`: awaits, waits

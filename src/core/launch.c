@@ -6,6 +6,7 @@
  */
 #include "core/launch.h"
 
+#include "base/spin.h"
 #include "sys/futex.h"
 #include "sys/os.h"
 
@@ -105,10 +106,11 @@ void hki_runtime_bring_back(struct hki_worker *worker)
         join_worker(worker);
         __atomic_store_n(&worker->sleeping, HKI_AWAKE, __ATOMIC_SEQ_CST);
         /* Whoever called it cannot do its work: so until the system has a thread. */
-        while ((rc = hki_worker_launch(worker)) < 0) {
-            hki_log(HK_LOG_ERROR, "no thread for worker %u, which is called: %s",
-                    worker->index, hk_error_text(rc));
-            hki_os_yield();
+        for (unsigned turn = 0; (rc = hki_worker_launch(worker)) < 0; turn++) {
+            if (turn == 0)
+                hki_log(HK_LOG_ERROR, "no thread for worker %u, which is called: %s",
+                        worker->index, hk_error_text(rc));
+            hki_spin_pause(turn);
         }
     }
     hki_lock_release(&runtime->return_lock);

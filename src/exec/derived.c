@@ -16,8 +16,9 @@ struct member {
 };
 
 struct derived {
-    hk_future future; /* first */
-    uint32_t pending; /* atomic: members that are not done, and who makes it */
+    hk_future future;  /* first */
+    hk_future *origin; /* the member that it is done as; NULL: as none of them */
+    uint32_t pending;  /* atomic: members that are not done, and who makes it */
     uint32_t count;
     struct member members[];
 };
@@ -31,6 +32,17 @@ static void set(struct derived *derived, int rc)
 {
     if (hki_future_claim(&derived->future))
         hki_future_finish(&derived->future, rc);
+}
+
+/* As `member` is done. */
+static void set_as(struct derived *derived, hk_future *member)
+{
+    if (!hki_future_claim(&derived->future))
+        return;
+    derived->origin = member;
+    derived->future.data = member->data;
+    derived->future.size = member->size;
+    hki_future_finish(&derived->future, member->rc);
 }
 
 static void derived_free(hk_future *future)
@@ -105,7 +117,7 @@ static void gathered_one(struct hki_observer *observer, hk_future *future)
     struct derived *derived = ((struct member *)(void *)observer)->derived;
 
     if (future->rc < 0)
-        set(derived, future->rc);
+        set_as(derived, future);
     else
         one_less(derived);
 }
@@ -155,13 +167,7 @@ hk_future *hk_gather(hk_future *const *futures, size_t count)
 
 static void shielded_is_done(struct hki_observer *observer, hk_future *future)
 {
-    struct derived *derived = ((struct member *)(void *)observer)->derived;
-
-    if (!hki_future_claim(&derived->future))
-        return;
-    derived->future.data = future->data;
-    derived->future.size = future->size;
-    hki_future_finish(&derived->future, future->rc);
+    set_as(((struct member *)(void *)observer)->derived, future);
 }
 
 static int shield_cancel(hk_future *future, hk_cancel_how how)
@@ -186,4 +192,19 @@ hk_future *hk_shield_future(hk_future *future)
         return hki_future_no_memory();
     observe_all(derived, shielded_is_done);
     return &derived->future;
+}
+
+/* ---- where an error comes from ---- */
+
+const hk_future *hki_future_origin(const hk_future *future)
+{
+    while (future->kind == &shield_kind || future->kind == &gather_kind) {
+        const hk_future *origin =
+            ((const struct derived *)(const void *)future)->origin;
+
+        if (!origin)
+            break;
+        future = origin;
+    }
+    return future;
 }

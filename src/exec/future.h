@@ -119,6 +119,10 @@ bool hki_future_observe(hk_future *future, struct hki_observer *observer);
 /* `done` has been called, or never will be; true: never will be. */
 bool hki_future_unobserve(hk_future *future, struct hki_observer *observer);
 
+/* The one that it is done as, if it stands on others: the shielded one, the one that
+ * made a gather fail; else itself. It is done, and stays as long as this one. */
+const hk_future *hki_future_origin(const hk_future *future);
+
 /* The future that stands for "no memory": done, and never freed. */
 hk_future *hki_future_no_memory(void);
 

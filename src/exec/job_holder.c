@@ -137,11 +137,13 @@ int hki_job_drop_later(struct hki_job *job)
 
 int hk_future_error(const hk_future *future, hk_job_error *out)
 {
-    const struct hki_job *job = hki_future_job(future);
+    const struct hki_job *job;
 
     if (!hki_future_is_done(future))
         return -EAGAIN;
     HKI_HB_ACQUIRE(future);
+    future = hki_future_origin(future);
+    job = hki_future_job(future);
     *out = (hk_job_error){.error = future->rc < 0 ? future->rc : 0,
                           .exit_status = -1,
                           .job = future->kind->name};
