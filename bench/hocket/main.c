@@ -31,10 +31,6 @@ static const struct bench table[] = {
     {"pfor", hocket_pfor},
     {"region", hocket_region},
     {"footprint", hocket_footprint},
-    {"forkjoin", hocket_forkjoin},
-    {"fib", hocket_fib},
-    {"pfor", hocket_pfor},
-    {"region", hocket_region},
     {"echo-server", hocket_echo_server},
     {NULL, NULL},
 };

@@ -131,7 +131,7 @@ typedef struct hk_thread_pool_options {
                          * processor. They are started when they are needed */
     uint32_t queue_max; /* jobs that wait for a thread; beyond that a submit waits, but
                          * not that of a job of the pool itself. Default 65,536. (Own
-                         * jobs fail with -EAGAIN when a million wait for its thread.) */
+                         * jobs fail with -EAGAIN when a million wait for a thread.) */
     const char *name;   /* for dumps; lives as long as the pool */
     /* Threads that stay when there is nothing to do; others end after 5 seconds.
      * Default: `threads`. And how many there may be with those that are blocked;

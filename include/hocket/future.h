@@ -145,9 +145,9 @@ typedef struct hk_job_error {
  * Returns 0, or -EAGAIN while it is pending. */
 HK_API int hk_future_error(const hk_future *future, hk_job_error *out);
 
-/* `holders`: 1 while a job runs, in this process, that sets it. `waiters`: awaits, waits
- * for several, and futures that stand on it. `contended`: how many of those there were
- * so far. Any task or thread. */
+/* `holders`: 1 while a job runs, in this process, that sets it. `waiters`: awaits,
+ * waits for several, and futures that stand on it. `contended`: how many of those there
+ * were so far. Any task or thread. */
 HK_API void hk_future_stats(const hk_future *future, hk_sync_stats *out_stats);
 
 /* ---- promises: futures that the program sets itself ---- */

@@ -37,10 +37,6 @@
 
 #include "sync/queue.h"
 
-#include <hocket/task.h>
-
-#include <stdio.h>
-
 enum {
     HELD = HKI_MUTEX_HELD,
     WAITERS = 1 << 1,
@@ -75,59 +71,6 @@ static inline bool change_state(hk_mutex *mutex, uint32_t *state, uint32_t wante
 {
     return __atomic_compare_exchange_n(&mutex->hki_state, state, wanted, false, order,
                                        __ATOMIC_RELAXED);
-}
-
-static void describe(const void *object, char *text, size_t size)
-{
-    const hk_mutex *mutex = object;
-
-    (void)snprintf(text, size, "'%s', %s", hki_mutex_name(mutex),
-                   state_of(mutex) & HELD ? "held" : "free");
-}
-
-static size_t holders(const void *object, hk_holder *out, size_t max)
-{
-    return hki_mutex_holders(object, out, max);
-}
-
-static const hk_wait_kind lock_kind = {
-    .name = "mutex",
-    .describe = describe,
-    .holders = holders,
-    .name_offset = offsetof(hk_mutex, name),
-    .check_offset = offsetof(hk_mutex, hki_check),
-};
-
-/* ---- misuse ---- */
-
-static _Noreturn __attribute__((cold, noinline)) void panic_relock(
-    const hk_mutex *mutex)
-{
-    /* The second: its record was that of one that ended with the lock. */
-    hki_panic(
-        "hk_mutex_lock: '%s' locks mutex '%s' (%p) that it already holds, or that "
-        "one which has ended left locked",
-        hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
-}
-
-static _Noreturn __attribute__((cold, noinline)) void panic_too_deep(
-    const hk_mutex *mutex)
-{
-    hki_panic("hk_mutex_lock: '%s' locks mutex '%s' (%p) more than 65,536 times",
-              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
-}
-
-static _Noreturn __attribute__((cold, noinline)) void panic_unlock(
-    const hk_mutex *mutex)
-{
-    const struct hki_self *holder = holder_of(mutex);
-
-    if (!holder)
-        hki_panic("hk_mutex_unlock: '%s' unlocks mutex '%s' (%p) that nobody holds",
-                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
-    hki_panic("hk_mutex_unlock: '%s' unlocks mutex '%s' (%p) that '%s' holds",
-              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
-              hki_self_name(holder));
 }
 
 /* ---- lock ---- */
@@ -304,9 +247,9 @@ static int relock(hk_mutex *mutex)
     if (state & HK_MUTEX_ERROR_CHECKING)
         return -EDEADLK;
     if (!(state & HK_MUTEX_RECURSIVE))
-        panic_relock(mutex);
+        hki_mutex_panic_relock(mutex);
     if (++mutex->hki_depth == 0)
-        panic_too_deep(mutex);
+        hki_mutex_panic_too_deep(mutex);
     return 0;
 }
 
@@ -315,7 +258,7 @@ static __attribute__((noinline)) int lock_slow(hk_mutex *mutex, struct hki_self 
 {
     if (HKI_UNLIKELY(holder_of(mutex) == self))
         return relock(mutex);
-    return hki_mutex_enter(mutex, self, &lock_kind, mutex, shielded);
+    return hki_mutex_enter(mutex, self, &hki_mutex_kind, mutex, shielded);
 }
 
 /* The rest of a call that has to look up, and may have to yield. The budget is spent
@@ -333,10 +276,10 @@ static __attribute__((noinline)) int lock_attentive(hk_mutex *mutex, bool shield
         return rc;
     hki_spend(self);
     if (!again && hki_is_checking())
-        hki_check_order(self, mutex, &lock_kind, HKI_HELD_ALONE);
+        hki_check_order(self, mutex, &hki_mutex_kind, HKI_HELD_ALONE);
     rc = lock_slow(mutex, self, shielded);
     if (rc == 0 && hki_is_checking())
-        hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
+        hki_check_took(self, mutex, &hki_mutex_kind, HKI_HELD_ALONE);
     return rc;
 }
 
@@ -359,8 +302,9 @@ int hk_mutex_lock(hk_mutex *mutex)
 
 void hk_mutex_lock_shielded(hk_mutex *mutex)
 {
+    /* One that is error-checking fails, and has no other way to say so. */
     if (lock_attentive(mutex, true) < 0)
-        panic_relock(mutex); /* it is error-checking, and has no other way to say so */
+        hki_mutex_panic_relock(mutex);
 }
 
 int hk_mutex_try_lock(hk_mutex *mutex)
@@ -377,7 +321,7 @@ int hk_mutex_try_lock(hk_mutex *mutex)
             return rc;
     }
     if (hki_is_checking())
-        hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
+        hki_check_took(self, mutex, &hki_mutex_kind, HKI_HELD_ALONE);
     return 0;
 }
 
@@ -465,7 +409,7 @@ static __attribute__((noinline)) void unlock_checked(hk_mutex *mutex)
     struct hki_self *self = hki_self_current;
 
     if (!self || holder_of(mutex) != self)
-        panic_unlock(mutex);
+        hki_mutex_panic_unlock(mutex);
     hki_check_gave(self, mutex);
     leave(mutex, self);
 }
@@ -524,15 +468,15 @@ void hki_mutex_resume(struct hki_mutex_place *place, int wake)
     hk_mutex *mutex = place->mutex;
 
     if (hki_is_checking())
-        hki_check_order(self, mutex, &lock_kind, HKI_HELD_ALONE);
+        hki_check_order(self, mutex, &hki_mutex_kind, HKI_HELD_ALONE);
     if (wake == HKI_MUTEX_AGAIN && !try_take(mutex, self)) {
-        (void)hki_mutex_enter(mutex, self, &lock_kind, mutex, true);
+        (void)hki_mutex_enter(mutex, self, &hki_mutex_kind, mutex, true);
     } else if (wake == HKI_MUTEX_TRY) {
-        place->kind = &lock_kind; /* now it waits for the mutex and nothing else */
+        place->kind = &hki_mutex_kind; /* now it waits for the mutex and nothing else */
         place->object = mutex;
         place->passed++;
         (void)wait_for_turn(place, NULL);
     }
     if (hki_is_checking())
-        hki_check_took(self, mutex, &lock_kind, HKI_HELD_ALONE);
+        hki_check_took(self, mutex, &hki_mutex_kind, HKI_HELD_ALONE);
 }

@@ -145,5 +145,12 @@ static inline bool hki_mutex_is_in_order(const hk_mutex *mutex)
 /* For messages and the kind `holders`. */
 const char *hki_mutex_name(const hk_mutex *mutex);
 size_t hki_mutex_holders(const hk_mutex *mutex, hk_holder *out, size_t max);
+extern const hk_wait_kind hki_mutex_kind;
+
+/* The caller locks what it holds; has locked it too often; unlocks what it does not
+ * hold. */
+_Noreturn void hki_mutex_panic_relock(const hk_mutex *mutex) __attribute__((cold));
+_Noreturn void hki_mutex_panic_too_deep(const hk_mutex *mutex) __attribute__((cold));
+_Noreturn void hki_mutex_panic_unlock(const hk_mutex *mutex) __attribute__((cold));
 
 #endif

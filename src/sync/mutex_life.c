@@ -4,6 +4,10 @@
 
 #include <hocket/task.h>
 
+#include <stdio.h>
+
+/* ---- in words ---- */
+
 const char *hki_mutex_name(const hk_mutex *mutex)
 {
     return mutex->name ? mutex->name : "unnamed";
@@ -19,6 +23,59 @@ size_t hki_mutex_holders(const hk_mutex *mutex, hk_holder *out, size_t max)
     out[0] = holder;
     return 1;
 }
+
+static void describe(const void *object, char *text, size_t size)
+{
+    const hk_mutex *mutex = object;
+
+    (void)snprintf(text, size, "'%s', %s", hki_mutex_name(mutex),
+                   __atomic_load_n(&mutex->hki_state, __ATOMIC_RELAXED) & HKI_MUTEX_HELD
+                       ? "held"
+                       : "free");
+}
+
+static size_t holders(const void *object, hk_holder *out, size_t max)
+{
+    return hki_mutex_holders(object, out, max);
+}
+
+const hk_wait_kind hki_mutex_kind = {
+    .name = "mutex",
+    .describe = describe,
+    .holders = holders,
+    .name_offset = offsetof(hk_mutex, name),
+    .check_offset = offsetof(hk_mutex, hki_check),
+};
+
+void hki_mutex_panic_relock(const hk_mutex *mutex)
+{
+    /* The second: its record was that of one that ended with the lock. */
+    hki_panic(
+        "hk_mutex_lock: '%s' locks mutex '%s' (%p) that it already holds, or that "
+        "one which has ended left locked",
+        hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
+}
+
+void hki_mutex_panic_too_deep(const hk_mutex *mutex)
+{
+    hki_panic("hk_mutex_lock: '%s' locks mutex '%s' (%p) more than 65,536 times",
+              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
+}
+
+void hki_mutex_panic_unlock(const hk_mutex *mutex)
+{
+    const struct hki_self *holder =
+        __atomic_load_n(&mutex->hki_holder, __ATOMIC_RELAXED);
+
+    if (!holder)
+        hki_panic("hk_mutex_unlock: '%s' unlocks mutex '%s' (%p) that nobody holds",
+                  hk_task_name(), hki_mutex_name(mutex), (const void *)mutex);
+    hki_panic("hk_mutex_unlock: '%s' unlocks mutex '%s' (%p) that '%s' holds",
+              hk_task_name(), hki_mutex_name(mutex), (const void *)mutex,
+              hki_self_name(holder));
+}
+
+/* ---- beginning and end ---- */
 
 void hk_mutex_init(hk_mutex *mutex, uint32_t flags)
 {

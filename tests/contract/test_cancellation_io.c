@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cancellation checklist of docs/rules.md: what concerns I/O, C6 to C14 and C16,
- * each as tests named after its line; and a cancel at every suspension point of a
+ * The cancellation checklist of docs/rules.md: what concerns I/O, C6 to C14, each as
+ * tests named after its line; and a cancel at every suspension point of a
  * scenario with all of it. The driver runs them on both pollers. Where a race is the
  * subject both orders are tried many times; where an order is, the kit's
  * wait-until-all-wait makes it, never a sleep.
@@ -11,8 +11,6 @@
 #include "support/core_test.h"
 #include "support/torture.h"
 
-#include <fcntl.h>
-#include <semaphore.h>
 #include <sys/socket.h>
 
 /* ---- C6: partial I/O reports its count ---- */
@@ -444,136 +442,6 @@ static void c14_a_runtime_ends_with_operations_in_flight(void **state)
     }
 }
 
-/* ---- C16: cancel during connect, DNS, spawn, submit ---- */
-
-static int connect_into_the_void(void *arg)
-{
-    hk_addr *address = arg;
-    hk_fd conn;
-    int rc = hk_connect(address, &conn);
-
-    CHECK(rc < 0); /* cancelled, or no such network here */
-    return rc == -ECANCELED ? rc : 0;
-}
-
-TASK_TEST(c16_cancel_during_connect)
-{
-    hk_scope s = HK_SCOPE_INIT;
-    hk_addr address;
-
-    CHECK_EQ(hk_addr_parse("192.0.2.1:9", &address), 0); /* TEST-NET-1: answers never */
-    hk_scope_open(&s);
-    hk_spawn(&s, connect_into_the_void, &address);
-    CHECK_EQ(hk_test_wait_all_blocked(), 0);
-    hk_scope_cancel(&s);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    return 0;
-}
-
-static int look_up(void *arg)
-{
-    hk_addr found[2];
-    int rc;
-
-    (void)arg;
-    rc = hk_resolve("a-name-that-nobody-has.invalid", 80, found, 2);
-    CHECK(rc < 0);
-    return rc == -ECANCELED ? rc : 0;
-}
-
-TASK_TEST(c16_cancel_during_a_name_lookup)
-{
-    hk_scope s = HK_SCOPE_INIT;
-
-    for (int i = 0; i < 5; i++) {
-        hk_scope_open(&s);
-        hk_spawn(&s, look_up, NULL);
-        for (int k = 0; k < i; k++)
-            CHECK_EQ(hk_yield(), 0);
-        hk_scope_cancel(&s);
-        CHECK_EQ(hk_scope_join(&s), 0);
-    }
-    return 0;
-}
-
-static int spawn_more(void *arg)
-{
-    hk_scope s = HK_SCOPE_INIT;
-
-    hk_scope_open(&s);
-    for (int i = 0; i < 10; i++)
-        CHECK_EQ(hk_spawn(&s, count_me, arg), 0);
-    return hk_scope_join(&s);
-}
-
-TASK_TEST(c16_cancel_during_spawn_runs_them_all)
-{
-    hk_scope s = HK_SCOPE_INIT;
-    int count = 0;
-
-    hk_scope_open(&s);
-    for (int i = 0; i < 10; i++) {
-        CHECK_EQ(hk_spawn(&s, spawn_more, &count), 0);
-        if (i == 5)
-            hk_scope_cancel(&s);
-    }
-    CHECK_EQ(hk_scope_join(&s), 0);
-    CHECK_EQ(peek(&count), 100);
-    return 0;
-}
-
-struct work {
-    sem_t *gate; /* posted for each, after the cancel */
-    int done;
-};
-
-static int work_behind_a_gate(void *arg)
-{
-    struct work *work = arg;
-
-    while (sem_wait(work->gate) != 0)
-        ;
-    poke(&work->done, 1);
-    return 5;
-}
-
-static int submit_work(void *arg)
-{
-    struct work *work = arg;
-    hk_op op;
-    int rc;
-
-    hk_op_work(&op, work_behind_a_gate, work);
-    rc = hk_op_run(&op);
-    CHECK(rc == -ECANCELED || rc == 5);
-    CHECK_EQ(peek(&work->done), rc == 5);
-    return 0;
-}
-
-/* A blocking call that was submitted is given up while it is queued, else waited for;
- * either way nobody uses the argument after the return. */
-TASK_TEST(c16_cancel_during_submit_of_blocking_work)
-{
-    enum { MANY = 100 };
-    struct work works[MANY] = {0};
-    hk_scope s = HK_SCOPE_INIT;
-    sem_t gate;
-
-    CHECK_EQ(sem_init(&gate, 0, 0), 0);
-    hk_scope_open(&s);
-    for (int i = 0; i < MANY; i++) {
-        works[i].gate = &gate;
-        hk_spawn(&s, submit_work, &works[i]);
-    }
-    CHECK_EQ(hk_yield(), 0);
-    hk_scope_cancel(&s);
-    for (int i = 0; i < MANY; i++)
-        sem_post(&gate);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    CHECK_EQ(sem_destroy(&gate), 0);
-    return 0;
-}
-
 /* ---- torture: a cancel at every suspension point of a scenario with all of it ---- */
 
 static int serve_one(void *arg)
@@ -675,10 +543,6 @@ int main(void)
         cmocka_unit_test(c12_cancel_and_data_at_once_complete_once),
         cmocka_unit_test(c13_no_raw_eintr_escapes),
         cmocka_unit_test(c14_a_runtime_ends_with_operations_in_flight),
-        cmocka_unit_test(c16_cancel_during_connect),
-        cmocka_unit_test(c16_cancel_during_a_name_lookup),
-        cmocka_unit_test(c16_cancel_during_spawn_runs_them_all),
-        cmocka_unit_test(c16_cancel_during_submit_of_blocking_work),
         cmocka_unit_test(torture_cancel_at_every_suspension_point),
     };
 

@@ -16,4 +16,20 @@ static inline void check_no_child(void)
     CHECK_EQ(errno, ECHILD);
 }
 
+enum { BIG = 8 << 20, CROWD = 100 };
+
+static inline void check_output(const hk_command *c, const char *want)
+{
+    hk_output out;
+
+    CHECK_EQ(hk_command_run(c, NULL, 0, 1 << 16, &out), 0);
+    CHECK_EQ(out.status, 0);
+    if (strcmp(out.out, want) != 0)
+        printf("# got '%s', not '%s'\n", out.out, want);
+    CHECK_EQ(strcmp(out.out, want), 0);
+    CHECK_EQ(out.out_len, strlen(want));
+    CHECK(!out.err);
+    free(out.out);
+}
+
 #endif

@@ -32,4 +32,11 @@ static inline int fail_after_5(void *arg)
     return -EIO;
 }
 
+static inline int spawn_counter(void *arg)
+{
+    void **args = arg;
+
+    return hk_spawn(args[0], count_me, args[1]);
+}
+
 #endif

@@ -2,7 +2,7 @@
 /*
  * How a cancel spreads: through scopes in scopes, over tasks and workers, around
  * shields; deadlines in all orders; and a scope that is looked at from other workers
- * and threads. Rules as such are in test_rules_scope.c; here are the shapes that the
+ * and threads. Rules as such are in test_rules_*.c; here are the shapes that the
  * code can take.
  */
 #include "support/core_test.h"

@@ -1,74 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocking calls on a pool's thread (docs/rules.md, rules 11, 13, 32, 35): their
- * result, and what becomes of a call, and of its argument, whose caller is cancelled.
+ * results, their misuse, and failing starts; cancels are in test_to_thread_abandoned.c.
  * Calls wait at gates of libc (a semaphore), as a library that knows nothing of hocket
  * would.
  */
-#include "homes_test.h"
+#include "to_thread_test.h"
 
-#include "support/emulator.h"
 #include "support/torture.h"
+#include "support/emulator.h"
 #include "sys/offload.h"
-
-#include <semaphore.h>
-
-static uint64_t calls_alive(void)
-{
-    hk_ledger ledger;
-
-    hk_ledger_read(&ledger);
-    return ledger.calls;
-}
-
-/* A call that waits for the test. */
-struct gate {
-    sem_t begun, open;
-    int destroyed; /* atomic */
-    sem_t is_destroyed;
-};
-
-static struct gate *gate_new(void)
-{
-    struct gate *gate = calloc(1, sizeof(*gate));
-
-    CHECK(gate);
-    CHECK_EQ(sem_init(&gate->begun, 0, 0), 0);
-    CHECK_EQ(sem_init(&gate->open, 0, 0), 0);
-    CHECK_EQ(sem_init(&gate->is_destroyed, 0, 0), 0);
-    return gate;
-}
-
-static int wait_at_gate(void *arg)
-{
-    struct gate *gate = arg;
-
-    sem_post(&gate->begun);
-    while (sem_wait(&gate->open) < 0)
-        ;
-    return 42;
-}
-
-static void gate_destroy(void *arg)
-{
-    struct gate *gate = arg;
-
-    CHECK_EQ(__atomic_add_fetch(&gate->destroyed, 1, __ATOMIC_RELAXED), 1);
-    sem_post(&gate->is_destroyed);
-}
-
-static void await(sem_t *sem)
-{
-    while (sem_wait(sem) < 0)
-        ;
-}
-
-/* Until abandoned calls have returned, too. */
-static void await_no_calls(void)
-{
-    while (calls_alive())
-        usleep(100);
-}
 
 /* ---- misuse ---- */
 
@@ -176,12 +117,6 @@ static int open_gate(void *arg)
     return 0;
 }
 
-static int blocks_in_a_thread(void *arg)
-{
-    CHECK_EQ(hk_to_thread(wait_at_gate, arg), 42);
-    return 0;
-}
-
 static int two_tasks(void *arg)
 {
     hk_scope s = HK_SCOPE_INIT;
@@ -221,16 +156,6 @@ HOMES_TEST(call_may_use_hocket_as_a_plain_thread)
     CHECK_EQ(hk_to_thread(uses_hocket, NULL), 3);
     return 0;
 }
-
-static int destroyed_values; /* atomic */
-
-static void destroy_value(void *value)
-{
-    (void)value;
-    __atomic_add_fetch(&destroyed_values, 1, __ATOMIC_RELAXED);
-}
-
-static hk_local local = HK_LOCAL_INIT(destroy_value);
 
 static int set_local(void *arg)
 {
@@ -274,247 +199,6 @@ HOMES_TEST(calls_of_many_tasks_and_threads_all_return)
     CHECK_EQ(hk_scope_join(&s), 0);
     CHECK_EQ(count, 20);
     return 0;
-}
-
-/* ---- 32: abandoned ---- */
-
-HOMES_TEST(rule_32_a_cancelled_caller_is_back_at_once_and_the_call_goes_on)
-{
-    struct gate *gate = gate_new();
-    hk_scope s = HK_SCOPE_INIT;
-    hk_stats stats;
-
-    hk_scope_open(&s);
-    hk_scope_deadline(&s, hk_now() + 5 * HK_MILLISECOND);
-    CHECK_EQ(hk_scope_end(&s, hk_to_thread(wait_at_gate, gate)), -ETIMEDOUT);
-    if (calls_alive()) { /* else it was given up while queued */
-        CHECK_EQ(calls_alive(), 1);
-        hk_stats_read(&stats);
-        CHECK_EQ(stats.calls_alive, 1);
-        CHECK_EQ(stats.calls_abandoned, 1);
-        sem_post(&gate->open);
-    }
-    await_no_calls();
-    hk_stats_read(&stats);
-    CHECK_EQ(stats.calls_abandoned, 0);
-    free(gate);
-    return 0;
-}
-
-static int cancel_when_begun(void *arg)
-{
-    void **args = arg;
-
-    await(&((struct gate *)args[0])->begun);
-    hk_scope_cancel(args[1]);
-    return 0;
-}
-
-HOMES_TEST(rule_32_an_abandoned_call_takes_its_argument_and_destroys_it_once)
-{
-    struct gate *gate = gate_new();
-    hk_scope s = HK_SCOPE_INIT;
-    void *arg = gate, *args[] = {gate, &s};
-
-    hk_scope_open(&s);
-    hk_spawn_thread(&s, cancel_when_begun, args);
-    CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy), -ECANCELED);
-    CHECK(!arg);
-    CHECK_EQ(peek(&gate->destroyed), 0);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    sem_post(&gate->open);
-    await(&gate->is_destroyed);
-    await_no_calls();
-    CHECK_EQ(peek(&gate->destroyed), 1);
-    free(gate);
-    return 0;
-}
-
-static void gate_destroy_with_a_value(void *gate)
-{
-    CHECK_EQ(hk_local_set(&local, gate), 0);
-    gate_destroy(gate);
-}
-
-HOMES_TEST(an_abandoned_argument_leaves_no_local_values_either)
-{
-    struct gate *gate = gate_new();
-    hk_scope s = HK_SCOPE_INIT;
-    void *arg = gate, *args[] = {gate, &s};
-    hk_stats stats;
-
-    __atomic_store_n(&destroyed_values, 0, __ATOMIC_RELAXED);
-    hk_scope_open(&s);
-    hk_spawn_thread(&s, cancel_when_begun, args);
-    CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy_with_a_value),
-             -ECANCELED);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    sem_post(&gate->open);
-    await(&gate->is_destroyed);
-    for (hk_stats_read(&stats); stats.calls_abandoned; hk_stats_read(&stats))
-        usleep(100);
-    CHECK_EQ(peek(&destroyed_values), 1);
-    free(gate);
-    return 0;
-}
-
-HOMES_TEST(rule_32_a_call_that_returned_gives_its_argument_back)
-{
-    struct gate *gate = gate_new();
-    void *arg = gate;
-
-    sem_post(&gate->open);
-    CHECK_EQ(hk_to_thread_owned(wait_at_gate, &arg, gate_destroy), 42);
-    CHECK(arg == gate);
-    CHECK_EQ(peek(&gate->destroyed), 0);
-    free(gate);
-    return 0;
-}
-
-static int cancelled_result(void *arg)
-{
-    (void)arg;
-    return -ECANCELED;
-}
-
-HOMES_TEST(rule_32_a_call_that_returns_ecanceled_itself_is_not_abandoned)
-{
-    int any;
-    void *arg = &any;
-
-    CHECK_EQ(hk_to_thread_owned(cancelled_result, &arg, gate_destroy), -ECANCELED);
-    CHECK(arg == &any);
-    return 0;
-}
-
-HOMES_TEST(call_in_a_cancelled_scope_is_not_made)
-{
-    hk_scope s = HK_SCOPE_INIT;
-    int count = 0;
-    void *arg = &count;
-
-    hk_scope_open(&s);
-    hk_scope_cancel(&s);
-    CHECK_EQ(hk_to_thread_owned(count_me, &arg, gate_destroy), -ECANCELED);
-    CHECK(arg == &count);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    CHECK_EQ(count, 0);
-    return 0;
-}
-
-static int owned_call(void *arg)
-{
-    void *own = arg;
-    int rc = hk_to_thread_owned(count_me, &own, gate_destroy);
-
-    if (rc == -ECANCELED)
-        CHECK(own == arg); /* it never began */
-    return rc;
-}
-
-/* With one thread for calls, the second waits in the queue when the cancel comes. */
-HOMES_TEST(rule_11_a_queued_call_that_is_cancelled_never_runs)
-{
-    uint32_t before = hk_to_thread_limit(1);
-    struct gate *gate = gate_new();
-    hk_scope s = HK_SCOPE_INIT, inner = HK_SCOPE_INIT;
-    int count = 0;
-
-    CHECK_EQ(hk_to_thread_limit(0), 1);
-    hk_scope_open(&s);
-    hk_spawn_thread(&s, blocks_in_a_thread, gate);
-    hk_spawn_thread(&s, blocks_in_a_thread, gate); /* this one is queued as well */
-    await(&gate->begun);
-    hk_scope_open(&inner);
-    for (int i = 0; i < 10; i++)
-        hk_spawn_thread(&inner, owned_call, &count);
-    CHECK_EQ(hk_sleep(HK_MILLISECOND), 0);
-    hk_scope_cancel(&inner);
-    CHECK_EQ(hk_scope_join(&inner), 0);
-    sem_post(&gate->open);
-    sem_post(&gate->open);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    CHECK_EQ(peek(&count), 0);
-    CHECK_EQ(hk_to_thread_limit(before), 1);
-    free(gate);
-    return 0;
-}
-
-struct owned {
-    int *ran, *freed; /* atomic, both */
-};
-
-static int run_owned(void *arg)
-{
-    return count_me(((struct owned *)arg)->ran);
-}
-
-static void free_owned(void *arg)
-{
-    (void)count_me(((struct owned *)arg)->freed);
-    free(arg);
-}
-
-static int call_and_free(void *arg)
-{
-    struct owned *owned = malloc(sizeof(*owned));
-    void *own = owned;
-    int rc;
-
-    *owned = *(struct owned *)arg;
-    rc = hk_to_thread_owned(run_owned, &own, free_owned);
-    if (own)
-        free_owned(own);
-    return rc;
-}
-
-/* At every moment, by many repetitions: each argument is freed once. */
-HOMES_TEST(rule_32_an_argument_is_destroyed_once_whenever_the_cancel_comes)
-{
-    enum { CALLS = 8 };
-    int rounds = scaled(300, 100), ran = 0, freed = 0;
-
-    for (int i = 0; i < rounds; i++) {
-        hk_scope s = HK_SCOPE_INIT;
-        struct owned owned = {&ran, &freed};
-
-        hk_scope_open(&s);
-        for (int k = 0; k < CALLS; k++)
-            hk_spawn(&s, call_and_free, &owned);
-        if (i % 2 == 0)
-            CHECK_EQ(hk_sleep(i % 100 * HK_MICROSECOND), 0);
-        hk_scope_cancel(&s);
-        CHECK_EQ(hk_scope_join(&s), 0);
-    }
-    await_no_calls();
-    CHECK_EQ(peek(&freed), rounds * CALLS);
-    CHECK(peek(&ran) <= rounds * CALLS);
-    return 0;
-}
-
-static int abandon_and_end(void *arg)
-{
-    hk_scope s = HK_SCOPE_INIT;
-    void *own = arg, *args[] = {arg, &s};
-
-    hk_scope_open(&s);
-    hk_spawn_thread(&s, cancel_when_begun, args);
-    CHECK_EQ(hk_to_thread_owned(wait_at_gate, &own, gate_destroy), -ECANCELED);
-    return hk_scope_join(&s);
-}
-
-static void rule_32_a_runtime_does_not_wait_for_abandoned_calls(void **state)
-{
-    struct gate *gate = gate_new();
-
-    (void)state;
-    CHECK_EQ(run_workers(1, abandon_and_end, gate), 0); /* with its ledger balanced */
-    CHECK_EQ(calls_alive(), 1);
-    CHECK_EQ(peek(&gate->destroyed), 0);
-    sem_post(&gate->open);
-    await(&gate->is_destroyed);
-    await_no_calls();
-    free(gate);
 }
 
 /* ---- memory, torture, the virtual clock ---- */
@@ -635,18 +319,6 @@ int main(void)
         cmocka_unit_test(call_may_use_hocket_as_a_plain_thread),
         cmocka_unit_test(call_leaves_no_local_values_to_the_next),
         cmocka_unit_test(calls_of_many_tasks_and_threads_all_return),
-        cmocka_unit_test(
-            rule_32_a_cancelled_caller_is_back_at_once_and_the_call_goes_on),
-        cmocka_unit_test(
-            rule_32_an_abandoned_call_takes_its_argument_and_destroys_it_once),
-        cmocka_unit_test(an_abandoned_argument_leaves_no_local_values_either),
-        cmocka_unit_test(rule_32_a_call_that_returned_gives_its_argument_back),
-        cmocka_unit_test(rule_32_a_call_that_returns_ecanceled_itself_is_not_abandoned),
-        cmocka_unit_test(call_in_a_cancelled_scope_is_not_made),
-        cmocka_unit_test(rule_11_a_queued_call_that_is_cancelled_never_runs),
-        cmocka_unit_test(
-            rule_32_an_argument_is_destroyed_once_whenever_the_cancel_comes),
-        cmocka_unit_test(rule_32_a_runtime_does_not_wait_for_abandoned_calls),
         cmocka_unit_test(call_without_memory_is_not_made),
         cmocka_unit_test(call_is_cancelled_at_each_of_its_points),
         cmocka_unit_test(call_returns_under_a_virtual_clock),

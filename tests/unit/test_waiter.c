@@ -2,18 +2,10 @@
 /*
  * The contract of <hocket/waiter.h>, shown with a primitive of our own: the gate of its
  * first page, word for word, and one whose wake is under way when it is asked to abort.
- * Waits of tasks, of plain threads and of callbacks; wakes before the park, from the
- * same worker, from another worker, from a thread.
+ * Waits of tasks and of plain threads; wakes before the park, from the same worker,
+ * from another worker, from a thread. Callbacks are in test_waiter_callback.c.
  */
-#include "support/core_test.h"
-
-struct gate {
-    hk_lock lock;
-    bool open;
-    hk_waiter_queue queue;
-};
-
-static const hk_wait_kind gate_kind = {.name = "gate"};
+#include "waiter_test.h"
 
 static hk_verdict gate_abort(hk_waiter *w)
 {
@@ -159,6 +151,22 @@ TASK_TEST(waiter_wake_before_the_park_beats_a_cancel)
     return 0;
 }
 
+static int park_it(void *arg)
+{
+    return hk_park(arg, NULL);
+}
+
+PANIC_IN_A_TASK(waiter_parked_by_another_task_panics, "that another task armed")
+{
+    hk_scope s = HK_SCOPE_INIT;
+    hk_waiter w;
+
+    hk_waiter_init(&w, &gate_kind, NULL);
+    hk_scope_open(&s);
+    hk_spawn(&s, park_it, &w);
+    return hk_scope_join(&s);
+}
+
 /* ---- abort ---- */
 
 TASK_TEST(waiter_abort_that_undid_the_wait_ends_the_park_with_ecanceled)
@@ -173,32 +181,6 @@ TASK_TEST(waiter_abort_that_undid_the_wait_ends_the_park_with_ecanceled)
     hk_scope_cancel(&s);
     CHECK(g.queue.head == NULL); /* asked at once, on the worker */
     CHECK_EQ(hk_scope_join(&s), 0);
-    return 0;
-}
-
-struct slow {
-    hk_waiter *waiter;
-    int asked;
-    int result;
-};
-
-static hk_verdict slow_abort(hk_waiter *w)
-{
-    struct slow *slow = w->data;
-
-    slow->asked++;
-    return HK_PENDING;
-}
-
-static int slow_wait(void *arg)
-{
-    struct slow *slow = arg;
-    hk_waiter w;
-
-    hk_waiter_init(&w, &gate_kind, NULL);
-    w.data = slow;
-    slow->waiter = &w;
-    slow->result = hk_park(&w, slow_abort);
     return 0;
 }
 
@@ -378,106 +360,6 @@ TASK_TEST(waiter_that_was_woken_is_not_asked_to_abort)
     return 0;
 }
 
-/* ---- callbacks ---- */
-
-static struct {
-    hk_waiter waiter;
-    int called;
-    int result;
-    uint32_t worker;
-} callback;
-
-static void note_call(hk_waiter *w)
-{
-    CHECK(w == &callback.waiter);
-    callback.result = w->result;
-    callback.worker = hk_worker_index();
-    poke(&callback.called, callback.called + 1);
-}
-
-TASK_TEST(waiter_callback_runs_on_the_loop_never_inside_the_wake)
-{
-    memset(&callback, 0, sizeof(callback));
-    CHECK_EQ(hk_waiter_init_callback(&callback.waiter, &gate_kind, NULL, note_call), 0);
-    hk_wake(&callback.waiter, 21);
-    CHECK_EQ(peek(&callback.called), 0);
-    CHECK_EQ(hk_test_wait_all_blocked(), 0);
-    CHECK_EQ(peek(&callback.called), 1);
-    CHECK_EQ(callback.result, 21);
-    return 0;
-}
-
-static void wake_another(hk_waiter *w)
-{
-    hk_wake(w->data, 1);
-}
-
-TASK_TEST(waiter_callback_may_wake_a_task)
-{
-    struct slow slow = {0};
-    hk_scope s = HK_SCOPE_INIT;
-    hk_waiter w;
-
-    hk_scope_open(&s);
-    hk_spawn(&s, slow_wait, &slow);
-    CHECK_EQ(hk_test_wait_all_blocked(), 0);
-    CHECK_EQ(hk_waiter_init_callback(&w, &gate_kind, NULL, wake_another), 0);
-    w.data = slow.waiter;
-    hk_wake(&w, 0);
-    CHECK_EQ(hk_scope_join(&s), 0);
-    CHECK_EQ(slow.result, 1);
-    return 0;
-}
-
-static void wait_inside(hk_waiter *w)
-{
-    (void)w;
-    (void)hk_yield();
-}
-
-PANIC_IN_A_TASK(waiter_callback_that_waits_panics,
-                "inside a callback of the event loop")
-{
-    hk_waiter w;
-
-    (void)hk_waiter_init_callback(&w, &gate_kind, NULL, wait_inside);
-    hk_wake(&w, 0);
-    return hk_sleep(1);
-}
-
-static void open_inside(hk_waiter *w)
-{
-    static hk_scope s;
-
-    (void)w;
-    hk_scope_open(&s);
-}
-
-PANIC_IN_A_TASK(waiter_callback_that_opens_a_scope_panics, "event loop")
-{
-    hk_waiter w;
-
-    (void)hk_waiter_init_callback(&w, &gate_kind, NULL, open_inside);
-    hk_wake(&w, 0);
-    return hk_sleep(1);
-}
-
-static int park_it(void *arg)
-{
-    return hk_park(arg, NULL);
-}
-
-PANIC_IN_A_TASK(waiter_parked_by_another_task_panics, "that another task armed")
-{
-    hk_scope s = HK_SCOPE_INIT;
-    hk_waiter w;
-
-    hk_waiter_init(&w, &gate_kind, NULL);
-    hk_scope_open(&s);
-    hk_spawn(&s, park_it, &w);
-    return hk_scope_join(&s);
-}
-
 /* ---- wakes from elsewhere ---- */
 
 struct meeting {
@@ -586,26 +468,6 @@ static void waiter_is_ended_once_when_cancel_and_wake_race(void **state)
     assert_int_equal(run_workers(3, race_cancel_with_wake, NULL), 0);
 }
 
-/* ---- a callback armed on a plain thread ---- */
-
-static void raise_event(hk_waiter *w)
-{
-    CHECK_EQ(hk_worker_count(), 1); /* on the background runtime's loop */
-    hk_event_set(w->data);
-}
-
-static void waiter_callback_of_a_thread_runs_on_the_background_runtime(void **state)
-{
-    hk_event event = HK_EVENT_INIT;
-    hk_waiter w;
-
-    (void)state;
-    assert_int_equal(hk_waiter_init_callback(&w, &gate_kind, NULL, raise_event), 0);
-    w.data = &event;
-    hk_wake(&w, 0);
-    assert_int_equal(hk_event_wait(&event), 0);
-}
-
 /* ---- the short lock ---- */
 
 struct counted {
@@ -642,8 +504,6 @@ static void lock_excludes_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(waiter_callback_that_waits_panics),
-        cmocka_unit_test(waiter_callback_that_opens_a_scope_panics),
         cmocka_unit_test(waiter_parked_by_another_task_panics),
         cmocka_unit_test(waiter_queue_is_first_in_first_out),
         cmocka_unit_test(waiter_claim_goes_to_one_case_of_a_select),
@@ -657,12 +517,9 @@ int main(void)
         cmocka_unit_test(waiter_park_without_an_abort_is_uninterruptible),
         cmocka_unit_test(waiter_abort_may_cancel_other_scopes),
         cmocka_unit_test(waiter_that_was_woken_is_not_asked_to_abort),
-        cmocka_unit_test(waiter_callback_runs_on_the_loop_never_inside_the_wake),
-        cmocka_unit_test(waiter_callback_may_wake_a_task),
         cmocka_unit_test(waiter_is_woken_by_a_thread_before_during_and_after_the_park),
         cmocka_unit_test(waiter_is_ended_once_when_cancel_and_wake_race),
         cmocka_unit_test(lock_excludes_threads),
-        cmocka_unit_test(waiter_callback_of_a_thread_runs_on_the_background_runtime),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
