@@ -82,8 +82,7 @@ typedef struct hk_job_options {
      * (None of those that are made here does.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
-    bool nowait;      /* a full queue fails the future with -EAGAIN; for jobs of the
-                       * pool itself it is never full */
+    bool nowait;      /* a full queue fails the future with -EAGAIN */
     bool detached;    /* as hk_submit_detached */
     uint64_t reserved[4];
 } hk_job_options;
