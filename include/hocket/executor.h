@@ -62,7 +62,8 @@ HK_API hk_future *hk_submit(hk_executor *on, hk_job_fn *fn, const void *data,
                             size_t size);
 
 /* The same, of no scope: it may outlive every scope, and the program must end it (or
- * wait for it) itself; at exit it is waited for. Dumps show it under "detached". */
+ * wait for it) itself; at exit it is waited for. Dumps show it as "detached" while it
+ * is a task, and count it with the jobs without a scope wherever it is. */
 HK_API hk_future *hk_submit_detached(hk_executor *on, hk_job_fn *fn, const void *data,
                                      size_t size);
 

@@ -68,7 +68,8 @@ HK_BEGIN_DECLS
  * worker. memory_max_bytes and recycle_above_bytes count what is shared as well.
  */
 typedef enum hk_process_start {
-    HK_START_SPAWN, /* the program is executed anew */
+    HK_START_SPAWN, /* the program is executed anew. Not one that has more rights than
+                     * who has started it (setuid): then jobs fail with -EPERM */
     HK_START_FORK,  /* from the program as it was when the pool was made */
 } hk_process_start;
 
@@ -102,9 +103,9 @@ typedef struct hk_process_options {
     uint64_t processes_max; /* of the user on this machine, not of the worker */
     bool core_dumps;        /* a crash may leave a core file; default: none */
     /* Workers that can compute and read files, and no more: they gain no privileges,
-     * execute nothing, have no sockets and no io_uring, signal and trace nobody else,
-     * and write, make, remove and change no file by its path (no_new_privs, seccomp,
-     * Landlock). What they can still do: use up processor time and, without
+     * execute nothing, have no sockets and no io_uring, signal, limit and trace nobody
+     * else, and write, make, remove and change no file by its path (no_new_privs,
+     * seccomp, Landlock). What they can still do: use up processor time and, without
      * memory_max_bytes, memory; write to the program's standard output and error, and
      * into all shared memory; read every file that the program could. Where the kernel
      * cannot do that, no worker starts: jobs fail with -ENOSYS. */

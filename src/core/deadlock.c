@@ -26,6 +26,7 @@
 #include "sys/futex.h"
 #include "sys/offload.h"
 #include "sys/os.h"
+#include "sys/os_thread.h"
 
 #define AWAKE_MASK UINT64_C(0xffffffff)
 #define STIR ((UINT64_C(1) << 32) + 1)
@@ -38,6 +39,10 @@ static const int64_t patience_ns[] = {
     80 * HK_MILLISECOND,
     300 * HK_MILLISECOND,
 };
+
+/* Between looks while there is something outside: then a deadlock may take as long to
+ * be found. */
+#define PATIENCE_MAX_NS (2 * HK_SECOND)
 
 enum { LOOKS = sizeof(patience_ns) / sizeof(patience_ns[0]) };
 
@@ -55,6 +60,11 @@ void hki_outside_begins(void)
 void hki_outside_ends(void)
 {
     __atomic_sub_fetch(&outside, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool is_outside_something(void)
+{
+    return __atomic_load_n(&outside, __ATOMIC_SEQ_CST) > 0;
 }
 
 void hki_deadlock_forget(void)
@@ -131,14 +141,16 @@ static void count_thread(struct hki_thread *thread, void *ctx)
  * helpers do: so with it none of that kind is counted. */
 extern void __tsan_init(void) __attribute__((weak));
 
-/* Threads of the process that could wake somebody; -1: unknown. */
+/* Threads of the process that could wake somebody; -1: unknown. Those that look after
+ * worker processes could only while a job is there, which counts as outside. */
 static int count_foreign(const struct people *people)
 {
     bool with_deaf = !__tsan_init;
     unsigned all = hki_os_thread_count(with_deaf), ours = people->threads;
 
     if (with_deaf)
-        ours += hki_offload_threads() + (hki_watch_runs() ? 1 : 0);
+        ours +=
+            hki_offload_threads() + (hki_watch_runs() ? 1 : 0) + hki_os_helper_count();
     return all == 0 ? -1 : all == ours ? 0 : all > ours ? (int)(all - ours) : -1;
 }
 
@@ -273,8 +285,7 @@ static enum verdict judge_standing(uint64_t stirs)
     hki_threads_visit(look_at_thread, &threads_stuck);
     if (threads_stuck && are_workers_stuck(pinned) && count_thread_stirs() == stirs)
         hki_waits_visit(pinned, add_wait, &waits);
-    if (!waits.count || waits.has_external ||
-        __atomic_load_n(&outside, __ATOMIC_SEQ_CST) > 0) {
+    if (!waits.count || waits.has_external || is_outside_something()) {
         hki_halt_release(pinned);
         return NO_DEADLOCK;
     }
@@ -333,23 +344,31 @@ static bool sleep_for(uint32_t *word, uint32_t value, int64_t duration_ns)
 
 /*
  * The sleeper waits for `word` to be no longer `value`. While it looks around it counts
- * as awake, so that others who come and go meanwhile leave the next look to it.
+ * as awake, so that others who come and go meanwhile leave the next look to it. While
+ * there is something outside it goes on looking, less and less often: nobody stirs when
+ * that ends and has woken nobody.
  */
 static void fall_quiet(uint32_t *word, uint32_t value)
 {
     uint64_t stamp = go_quiet();
+    int64_t patient_ns = patience_ns[LOOKS - 1];
     int look = 0;
 
     while (look < LOOKS && !(stamp & AWAKE_MASK)) {
         uint64_t stirs;
 
-        if (!sleep_for(word, value, patience_ns[look]))
+        if (!sleep_for(word, value, look < LOOKS - 1 ? patience_ns[look] : patient_ns))
             return;
         stirs = count_thread_stirs();
         if (!claim(stamp))
             return;
         switch (judge(look == LOOKS - 1, stirs)) {
-        case NO_DEADLOCK: look++; break;
+        case NO_DEADLOCK:
+            if (++look == LOOKS && is_outside_something()) {
+                look--;
+                patient_ns = patient_ns < PATIENCE_MAX_NS ? 2 * patient_ns : patient_ns;
+            }
+            break;
         case ENDED_ONE: look = 0; break;
         case LEFT_ALONE: look = LOOKS; break;
         }

@@ -460,6 +460,24 @@ static void show_runtime(struct hki_report *report, struct hki_runtime *runtime,
 
 /* ---- all of it ---- */
 
+static const uint64_t *jobs_of_no_scope; /* atomic, and so is what it points at */
+
+void hki_dump_shows_jobs(const uint64_t *count)
+{
+    __atomic_store_n(&jobs_of_no_scope, count, __ATOMIC_RELEASE);
+}
+
+/* Those that are tasks by now are shown as such, too. */
+static void show_jobs_of_no_scope(struct hki_report *report)
+{
+    const uint64_t *count = __atomic_load_n(&jobs_of_no_scope, __ATOMIC_ACQUIRE);
+    uint64_t jobs = count ? __atomic_load_n(count, __ATOMIC_RELAXED) : 0;
+
+    if (jobs > 0)
+        hki_report_add(report, "%llu job%s without a scope or detached, wherever\n",
+                       (unsigned long long)jobs, jobs == 1 ? "" : "s");
+}
+
 void hki_dump_add(struct hki_report *report, struct hki_runtime *pinned,
                   bool threads_stand)
 {
@@ -467,6 +485,7 @@ void hki_dump_add(struct hki_report *report, struct hki_runtime *pinned,
     for (struct hki_runtime *r = pinned; r; r = r->pinned_next)
         show_runtime(report, r, threads_stand);
     hki_dump_add_threads(report, threads_stand);
+    show_jobs_of_no_scope(report);
     HKI_READS_OF_ALL_END();
 }
 

@@ -168,6 +168,10 @@ void hki_workers_cancel(struct hki_runtime *runtime);
 /* True: that was called. */
 bool hki_workers_are_cancelled(const struct hki_runtime *runtime);
 
+/* Dumps tell from now on how many jobs there are of no scope: `*count`, atomic, which
+ * stays. Once in a process. */
+void hki_dump_shows_jobs(const uint64_t *count);
+
 /*
  * For tasks that compute for long, and have pushed work that they will take back: their
  * worker looks for none meanwhile, or it would find just that. The first lets other

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 static hk_lock lock;            /* guards the next two */
-static uint64_t jobs;           /* that have not ended */
+static uint64_t jobs;           /* that have not ended; dumps read it without */
 static hk_waiter_queue waiters; /* the thread that exits */
 
 static const hk_wait_kind exit_kind = {.name = "background jobs"};
@@ -40,6 +40,7 @@ static void register_exit(void)
 {
     struct hki_worker *worker;
 
+    hki_dump_shows_jobs(&jobs);
     (void)hki_background_worker(&worker); /* if it fails, so does the submit */
     atexit(join_at_exit);
 }
@@ -50,7 +51,7 @@ void hki_background_job_begins(void)
 
     pthread_once(&once, register_exit);
     hk_lock_acquire(&lock);
-    jobs++;
+    __atomic_store_n(&jobs, jobs + 1, __ATOMIC_RELAXED);
     hk_lock_release(&lock);
 }
 
@@ -59,7 +60,8 @@ void hki_background_job_ends(void)
     hk_waiter *w = NULL;
 
     hk_lock_acquire(&lock);
-    if (--jobs == 0)
+    __atomic_store_n(&jobs, jobs - 1, __ATOMIC_RELAXED);
+    if (jobs == 0)
         w = hk_waiter_pop(&waiters);
     hk_lock_release(&lock);
     if (w)

@@ -63,7 +63,7 @@ enum hki_seat_kill {
     HKI_KILL_NOT,
     HKI_KILL_CANCEL,  /* its job was cancelled */
     HKI_KILL_STOPPED, /* it was stopped, and nobody might let it go on */
-    HKI_KILL_JUNK,    /* it wrote what no worker writes */
+    HKI_KILL_JUNK,    /* it wrote what no worker writes, or takes no jobs */
     HKI_KILL_LEAVING, /* it did not end by itself */
 };
 

@@ -25,6 +25,8 @@
 /* Between two looks whether a worker is stopped; and whatever a worker writes where the
  * others can see it, results of theirs are not seen later than this. */
 #define LOOK_NS (50 * MS)
+/* A worker that has not begun what it was sent by then never will. */
+#define BEGIN_LIMIT_NS (5000 * MS)
 /* A worker that has not answered by then never will. */
 #define START_LIMIT_NS (30000 * MS)
 /* A worker that was asked to end is killed then. */
@@ -304,7 +306,6 @@ static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
         return;
     }
     pool->stats.lost++;
-    job->death = death_of(seat);
     if (job->attempt < job->attempts_max) {
         hki_letter_renew(job);
         if (hki_job_queue_push(&pool->queue, job, true) == 0) {
@@ -313,6 +314,7 @@ static void lose(struct hki_seat *seat, struct hki_ended_jobs *ended,
             return;
         }
     }
+    job->death = death_of(seat);
     hki_ended_jobs_add(ended, job, -EOWNERDEAD);
 }
 
@@ -457,6 +459,20 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
     }
 }
 
+/* Its jobs go to another one; if it begins one this very moment all is well. */
+static void replace_if_hung(struct hki_seat *seat, struct hki_ended_jobs *ended,
+                            int64_t now_ns)
+{
+    const struct hki_channel *channel = &seat->link->channel;
+
+    if (now_ns - seat->progress_ns < BEGIN_LIMIT_NS || seat->killed ||
+        hki_channel_is_running(channel, 0) || hki_channel_has_done(channel, 1))
+        return;
+    hki_take_back(seat, ended);
+    if (seat->jobs_now == 0)
+        hki_seat_kill(seat, HKI_KILL_JUNK);
+}
+
 static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
                             int64_t now_ns)
 {
@@ -469,6 +485,7 @@ static int64_t tick_working(struct hki_seat *seat, struct hki_ended_jobs *ended,
             seat->pool->stats.stopped++;
             hki_seat_kill(seat, HKI_KILL_STOPPED);
         }
+        replace_if_hung(seat, ended, now_ns);
     }
     if (seat->jobs_now > 1 && now_ns - seat->progress_ns >= HOLD_NS) {
         seat->depth = 1;

@@ -291,16 +291,8 @@ static void close_pool(hk_executor *executor)
 static int join(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
-    int rc = hk_cancelled();
 
-    if (rc < 0)
-        return rc;
-    hk_lock_acquire(&pool->lock);
-    if (pool->jobs == 0) {
-        hk_lock_release(&pool->lock);
-        return hk_budget();
-    }
-    return hki_waiters_wait(&pool->joiners, &join_kind, pool);
+    return hki_waiters_join(&pool->joiners, &pool->jobs, &join_kind, pool);
 }
 
 /* One that runs and was not told yet, with a reference; NULL: there is none. */

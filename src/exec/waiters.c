@@ -2,6 +2,8 @@
 /* Waiting for a change of a pool. */
 #include "exec/waiters.h"
 
+#include <hocket/scope.h>
+
 static hk_verdict abort_wait(hk_waiter *w)
 {
     struct hki_waiters *waiters = w->data;
@@ -23,6 +25,20 @@ int hki_waiters_wait(struct hki_waiters *waiters, const hk_wait_kind *kind,
     hk_waiter_push(&waiters->queue, &w);
     hk_lock_release(waiters->lock);
     return hk_park(&w, abort_wait);
+}
+
+int hki_waiters_join(struct hki_waiters *waiters, const uint64_t *jobs,
+                     const hk_wait_kind *kind, const void *pool)
+{
+    int rc = hk_cancelled();
+
+    if (rc < 0)
+        return rc;
+    hk_lock_acquire(waiters->lock);
+    if (*jobs > 0)
+        return hki_waiters_wait(waiters, kind, pool);
+    hk_lock_release(waiters->lock);
+    return hk_budget();
 }
 
 void hki_waiters_wake(struct hki_waiters *waiters, uint64_t most, int rc)

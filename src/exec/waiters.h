@@ -21,6 +21,11 @@ struct hki_waiters {
 int hki_waiters_wait(struct hki_waiters *waiters, const hk_wait_kind *kind,
                      const void *pool);
 
+/* The whole of a pool's join: waits until it is told that `*jobs`, which the lock guards,
+ * is 0. Without the lock. 0 or -ECANCELED. */
+int hki_waiters_join(struct hki_waiters *waiters, const uint64_t *jobs,
+                     const hk_wait_kind *kind, const void *pool);
+
 /* With the lock. The oldest ones, `most` at most. */
 void hki_waiters_wake(struct hki_waiters *waiters, uint64_t most, int rc);
 

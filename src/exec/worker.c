@@ -6,6 +6,7 @@
 #include "exec/heap.h"
 #include "exec/zone.h"
 #include "sys/os.h"
+#include "sys/os_program.h"
 #include "sys/os_sandbox.h"
 
 #include <hocket/processes.h>
@@ -110,14 +111,19 @@ static void answer(struct hki_handshake *hands, uint32_t what, int error)
         hki_bell_ring(&self.channel.desk->courier);
 }
 
+static void say_why_not(struct hki_handshake *hands, const char *step, int error)
+{
+    snprintf(hands->step, sizeof(hands->step), "%s", step);
+    answer(hands, HKI_ANSWER_FAILED, error);
+}
+
 static bool start(struct hki_handshake *hands)
 {
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int rc = steps[i].take(hands);
 
         if (rc < 0) {
-            snprintf(hands->step, sizeof(hands->step), "%s", steps[i].name);
-            answer(hands, HKI_ANSWER_FAILED, rc);
+            say_why_not(hands, steps[i].name, rc);
             return false;
         }
     }
@@ -240,10 +246,16 @@ static int be_worker(void)
 }
 
 /* In the environment of some process that is none of our workers the variable means
- * nothing: then no channel is there either. */
+ * nothing: then no channel is there either. Where there is one, it says what this
+ * process does; so it may be obeyed only with the rights of who has made it. */
 int hki_worker_main(void)
 {
-    return hki_os_take_worker_variable() && attach_channel() ? be_worker() : -1;
+    if (!hki_os_take_worker_variable() || !attach_channel())
+        return -1;
+    if (!hki_os_has_rights_of_its_file())
+        return be_worker();
+    say_why_not(hki_handshake_of(&self.channel), "checking its rights", -EPERM);
+    return EXIT_CANNOT_START;
 }
 
 void hki_worker_forked(void)

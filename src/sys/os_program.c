@@ -7,6 +7,7 @@
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 static bool workers_call;
@@ -82,6 +83,11 @@ bool hki_os_take_worker_variable(void)
 
     unsetenv(HKI_WORKER_VARIABLE);
     return is_there;
+}
+
+bool hki_os_has_rights_of_its_file(void)
+{
+    return getauxval(AT_SECURE) != 0;
 }
 
 void hki_os_workers_will_call(void)

@@ -35,6 +35,10 @@ size_t hki_os_program_build_id(unsigned char *id);
  * own children are none. Returns whether it was there. */
 bool hki_os_take_worker_variable(void);
 
+/* True if this process has rights that who has executed it may not have: those of its
+ * file (setuid, capabilities). */
+bool hki_os_has_rights_of_its_file(void);
+
 /* True if a worker process of this program would not run its main: it takes over, or
  * has called hk_worker_main. */
 bool hki_os_workers_take_over(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 
 static int set_cpus(pthread_attr_t *attr, const uint32_t *cpus, uint32_t count)
 {
@@ -56,6 +57,75 @@ static int create_deaf(pthread_t *thread, const pthread_attr_t *attr,
     return rc;
 }
 
+/* ---- helpers ---- */
+
+static unsigned helpers; /* atomic: that run, or are about to */
+
+/* What a helper was started for. By malloc: it is given back when the helper comes to
+ * run, which no ledger waits for. */
+struct helper {
+    void *(*fn)(void *);
+    void *arg;
+};
+
+static void *helper_main(void *arg)
+{
+    const struct helper helper = *(struct helper *)arg;
+    void *result;
+
+    free(arg);
+    result = helper.fn(helper.arg);
+    __atomic_sub_fetch(&helpers, 1, __ATOMIC_SEQ_CST);
+    return result;
+}
+
+/* In a child of fork there are none. */
+static void forget_helpers(void)
+{
+    helpers = 0;
+}
+
+static void register_fork(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget_helpers);
+}
+
+static int create_helper(pthread_t *thread, const pthread_attr_t *attr,
+                         void *(*fn)(void *), void *arg)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct helper *helper = malloc(sizeof(*helper));
+    int rc;
+
+    if (!helper)
+        return ENOMEM;
+    pthread_once(&once, register_fork);
+    *helper = (struct helper){.fn = fn, .arg = arg};
+    __atomic_add_fetch(&helpers, 1, __ATOMIC_SEQ_CST);
+    rc = create_deaf(thread, attr, helper_main, helper);
+    if (rc != 0) {
+        __atomic_sub_fetch(&helpers, 1, __ATOMIC_SEQ_CST);
+        free(helper);
+    }
+    return rc;
+}
+
+unsigned hki_os_helper_count(void)
+{
+    return __atomic_load_n(&helpers, __ATOMIC_SEQ_CST);
+}
+
+/* ---- starting ---- */
+
+static int create(pthread_t *thread, const pthread_attr_t *attr,
+                  const struct hki_thread_spec *spec, void *(*fn)(void *), void *arg)
+{
+    if (spec->is_deaf && spec->is_detached)
+        return create_helper(thread, attr, fn, arg);
+    return spec->is_deaf ? create_deaf(thread, attr, fn, arg)
+                         : pthread_create(thread, attr, fn, arg);
+}
+
 int hki_os_thread_start(const struct hki_thread_spec *spec, void *(*fn)(void *),
                         void *arg, pthread_t *out)
 {
@@ -67,8 +137,7 @@ int hki_os_thread_start(const struct hki_thread_spec *spec, void *(*fn)(void *),
         return -ENOMEM;
     rc = set_attributes(&attr, spec);
     if (rc == 0)
-        rc = spec->is_deaf ? create_deaf(&thread, &attr, fn, arg)
-                           : pthread_create(&thread, &attr, fn, arg);
+        rc = create(&thread, &attr, spec, fn, arg);
     pthread_attr_destroy(&attr);
     if (rc == 0 && out)
         *out = thread;

@@ -26,6 +26,10 @@ struct hki_thread_spec {
 int hki_os_thread_start(const struct hki_thread_spec *spec, void *(*fn)(void *),
                         void *arg, pthread_t *out);
 
+/* Threads that were started deaf and detached and have not ended: those that look after
+ * worker processes. */
+unsigned hki_os_helper_count(void);
+
 /* Processors that this process may run on, at least 1. */
 unsigned hki_os_cpu_count(void);
 

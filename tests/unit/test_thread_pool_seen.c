@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs of a pool of threads are seen: a dump shows how many a scope has, and each that
- * waits with the scope that it belongs to; a deadlock of jobs is found and ended.
+ * Jobs of a pool of threads are seen: a dump shows how many a scope has, each that
+ * waits with the scope that it belongs to, and how many jobs have none; a deadlock of
+ * jobs is found and ended.
  */
 #include "dump_test.h"
 
@@ -59,6 +60,34 @@ static void a_dump_shows_the_jobs_of_a_scope(void **state)
     assert_int_equal(hk_run(dump_jobs, NULL, NULL), 0);
 }
 
+static int nap(hk_bytes input, hk_result *result)
+{
+    (void)input;
+    (void)result;
+    return hk_sleep(HK_SECOND);
+}
+
+/* Also while it is in a worker process, where no task shows it. */
+static void a_dump_shows_jobs_without_a_scope(void **state)
+{
+    hk_executor *const on[] = {hk_tasks(), hk_threads(), hk_processes()};
+    hk_future *jobs[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        jobs[i] = hk_submit_detached(on[i], nap, NULL, 0);
+    do {
+        (void)hk_sleep(HK_MILLISECOND);
+        take_dump();
+    } while (!strstr(text, "task 'detached'"));
+    expect("3 jobs without a scope or detached, wherever");
+    for (int i = 0; i < 3; i++) {
+        (void)hk_future_cancel(jobs[i], HK_KILL);
+        (void)hk_future_await(jobs[i], NULL);
+        hk_future_free(jobs[i]);
+    }
+}
+
 static void a_deadlock_of_jobs_is_found(void **state)
 {
     hk_future *promise = hk_future_new(), *jobs[3];
@@ -79,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dump_shows_the_jobs_of_a_scope),
+        cmocka_unit_test(a_dump_shows_jobs_without_a_scope),
         cmocka_unit_test(a_deadlock_of_jobs_is_found),
     };
 
