@@ -27,7 +27,7 @@ static bool any_shared(const struct hki_runtime *runtime)
 
 enum {
     SEARCH_LOOKS = 50,
-    SEARCH_PAUSES = 8, /* of 20 ns, between two looks */
+    SEARCH_PAUSES = 16, /* of 20 ns, between two looks */
 };
 
 /* Looks around for a few microseconds: waking up costs more. Not all the time, as each
