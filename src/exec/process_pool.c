@@ -70,16 +70,23 @@ static void look_again_if_cancelled(struct hki_process_pool *pool,
     pool->must_ring = true;
 }
 
+/* With the lock, which close_pool takes after it is set: who waits for room has either
+ * seen it or is found. */
+static bool is_closed(const struct hki_process_pool *pool)
+{
+    return __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED);
+}
+
 /* With the lock. To a worker, or into the queue. */
 static int take_job(struct hki_process_pool *pool, struct hki_job *job,
                     enum hki_submit_how how)
 {
     int rc = hki_courier_start(pool);
 
-    while (rc == 0 && how != HKI_SUBMIT_BEYOND &&
+    while (rc == 0 && how != HKI_SUBMIT_BEYOND && !is_closed(pool) &&
            pool->queue.count >= pool->options.queue_max)
         rc = how == HKI_SUBMIT_NOWAIT ? -EAGAIN : await_room(pool);
-    if (rc == 0 && __atomic_load_n(&pool->head.is_closed, __ATOMIC_RELAXED))
+    if (rc == 0 && is_closed(pool))
         rc = -EPIPE;
     if (rc == 0 && !hki_dispatch_at_once(pool, job))
         rc = hki_job_queue_push(&pool->queue, job, false);

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -38,9 +40,19 @@ static int create(const char *name)
     return fd < 0 ? -errno : fd;
 }
 
+/* The limit on the size of files holds for it as well, and to go beyond that would be a
+ * signal, not an error. */
+static bool is_within_limit(size_t size_bytes)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+           size_bytes <= limit.rlim_cur;
+}
+
 int hki_os_shm_new(const char *name, size_t size_bytes)
 {
-    int fd = create(name);
+    int fd = is_within_limit(size_bytes) ? create(name) : -ENOMEM;
     int rc;
 
     if (fd < 0)

@@ -14,7 +14,7 @@
 
 /* A descriptor of `size_bytes` of zeroes, sealed, close-on-exec. Pages cost memory once
  * touched, so the size may exceed what the machine has. `name` is for
- * /proc/.../maps. */
+ * /proc/.../maps. -ENOMEM also beyond the limit on the size of files; -EMFILE. */
 int hki_os_shm_new(const char *name, size_t size_bytes);
 
 /* Maps all of it, readable and writable. NULL: no address space, no such descriptor, or

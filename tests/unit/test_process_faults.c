@@ -156,6 +156,46 @@ static void each_job_has_one_outcome_when_a_close_races_its_submit(void **state)
     (void)state;
 }
 
+static void *submit_large(void *arg)
+{
+    enum { BYTES = 64 << 20 }; /* are copied for some milliseconds */
+    hk_executor_view view;
+    char *bytes = calloc(1, BYTES);
+    hk_future *future =
+        hk_submit(hk_with(&view, arg, &(hk_job_options){.attempts_max = 2}), init_fails,
+                  bytes, BYTES);
+
+    free(bytes);
+    return future;
+}
+
+/* It has seen that the pool is open, and finds the queue full and the pool closed. */
+static void a_submit_does_not_wait_for_room_in_a_closed_pool(void **state)
+{
+    hk_executor *pool =
+        pool_of(&(hk_process_options){.workers_max = 1, .queue_max = 1});
+    hk_future *busy = run_for_ever_on(pool), *queued;
+    hk_executor_stats stats;
+    pthread_t thread;
+    void *future;
+
+    (void)state;
+    (void)await_worker(busy);
+    queued = add_on(pool, 1, 2);
+    assert_int_equal(pthread_create(&thread, NULL, submit_large, pool), 0);
+    do
+        hk_executor_stats_read(pool, &stats);
+    while (stats.submitted < 3);
+    (void)usleep(1000);
+    hk_executor_close(pool);
+    assert_int_equal(pthread_join(thread, &future), 0);
+    assert_int_equal(await_and_free(future), -EPIPE);
+    assert_int_equal(hk_future_cancel(busy, HK_KILL), 0);
+    assert_int_equal(await_and_free(busy), -EIDRM);
+    assert_int_equal(await_and_free(queued), 0);
+    hk_executor_free(pool);
+}
+
 static void *await_it(void *future)
 {
     (void)hk_future_await(future, NULL);
@@ -609,6 +649,7 @@ int main(void)
         cmocka_unit_test(a_death_fails_its_job_and_says_how),
         cmocka_unit_test(a_hundredth_of_jobs_that_kill_their_worker_costs_a_hundredth),
         cmocka_unit_test(each_job_has_one_outcome_when_a_close_races_its_submit),
+        cmocka_unit_test(a_submit_does_not_wait_for_room_in_a_closed_pool),
         cmocka_unit_test(a_pool_may_be_freed_while_a_thread_awaits_its_last_job),
         cmocka_unit_test(an_idempotent_job_is_started_anew),
         cmocka_unit_test(a_poisoned_job_is_tried_three_times),

@@ -430,6 +430,29 @@ static void any_descriptor_may_be_missing(void **state)
     expect_exit(&child, 0);
 }
 
+/* In a process of its own: shared memory counts as a file, and who makes one that is too
+ * large gets a signal. */
+static int has_a_limit_on_files(void)
+{
+    const struct rlimit few = {.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
+    const struct rlimit enough = {.rlim_cur = 100 << 20, .rlim_max = RLIM_INFINITY};
+
+    (void)setrlimit(RLIMIT_FSIZE, &few);
+    if (use_pool(8) != -ENOMEM)
+        return 1;
+    (void)setrlimit(RLIMIT_FSIZE, &enough);
+    return use_pool(5000) == 0 ? 0 : 2;
+}
+
+static void a_limit_on_files_is_no_death(void **state)
+{
+    struct child child;
+
+    (void)state;
+    child = run_child(has_a_limit_on_files);
+    expect_exit(&child, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +462,7 @@ int main(void)
         forked_unit_test(capacity_is_back_in_a_tenth_of_a_second),
         forked_unit_test(a_worker_that_forks_meets_its_limit_and_leaves_nothing),
         cmocka_unit_test(any_descriptor_may_be_missing),
+        cmocka_unit_test(a_limit_on_files_is_no_death),
         cmocka_unit_test(a_kill_costs_at_most_one_job_and_none_runs_twice),
         cmocka_unit_test(jobs_that_may_be_started_anew_survive_two_kills),
         cmocka_unit_test(capacity_is_back_in_a_tenth_of_a_second),
