@@ -430,8 +430,8 @@ static void any_descriptor_may_be_missing(void **state)
     expect_exit(&child, 0);
 }
 
-/* In a process of its own: shared memory counts as a file, and who makes one that is too
- * large gets a signal. */
+/* In a process of its own: shared memory counts as a file, and who makes one that is
+ * too large gets a signal. */
 static int has_a_limit_on_files(void)
 {
     const struct rlimit few = {.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
