@@ -158,8 +158,8 @@ HK_API void hk_blocking_end(void);
  * executors that need no making cannot be closed: panic. */
 HK_API void hk_executor_close(hk_executor *executor);
 /* Closes it, and waits until every job has ended. 0 or -ECANCELED (still closed);
- * -EDEADLK: a job of it waits for itself (at once on threads; elsewhere when nothing
- * else runs); -EBADF: in an exit handler, of jobs that cannot end any more. */
+ * -EDEADLK: a job of it waits for itself (in a pool of processes: when nothing else
+ * runs); -EBADF: in an exit handler, of jobs that cannot end any more. */
 HK_API int hk_executor_join(hk_executor *executor);
 /* Closes it, and cancels every job; in worker processes, kills them. Never blocks. */
 HK_API void hk_executor_terminate(hk_executor *executor);

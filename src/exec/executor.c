@@ -103,8 +103,7 @@ void hk_executor_close(hk_executor *executor)
         executor->ops->close(executor);
 }
 
-/* For pools of threads. Others come to a deadlock, which is found when nothing else
- * runs. */
+/* For pools of threads; those of tasks look themselves. */
 static bool is_by_own_job(const hk_executor *executor)
 {
     return hki_work_seat_here && hki_work_seat_here->executor == executor;

@@ -376,6 +376,8 @@ int hk_parallel_for_with(int64_t begin, int64_t end, const hk_parallel_options *
 
     loop.schedule = start.options->schedule;
     loop.name = start.options->name ? start.options->name : "parallel loop";
+    if (HKI_UNLIKELY(!body))
+        hki_panic("hk_parallel_for without a body");
     if (start.options->grain < 0 || (unsigned)loop.schedule > HK_SCHEDULE_GUIDED)
         return -EINVAL;
     if (end <= begin)

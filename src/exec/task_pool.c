@@ -292,6 +292,8 @@ static int join(hk_executor *executor)
 {
     struct pool *pool = pool_of(executor);
 
+    if (hki_is_inside(run, is_ours, pool))
+        return -EDEADLK;
     return hki_waiters_join(&pool->joiners, &pool->jobs, &join_kind, pool);
 }
 

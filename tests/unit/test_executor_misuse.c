@@ -135,19 +135,36 @@ PANIC_TEST(a_pool_of_threads_is_not_freed_by_its_job,
     return hk_future_await(hk_submit(own, free_own, NULL, 0), NULL);
 }
 
-static void a_pool_of_threads_is_not_joined_by_its_job(void **state)
+PANIC_TEST(a_pool_of_tasks_is_not_freed_by_its_job, "waits for a job that waits for it")
 {
-    hk_future *future;
+    CHECK_EQ(hk_task_pool_new(NULL, &own), 0);
+    return hk_future_await(hk_submit(own, free_own, NULL, 0), NULL);
+}
 
-    (void)state;
-    CHECK_EQ(hk_thread_pool_new(NULL, &own), 0);
-    future = hk_submit(own, join_own, NULL, 0);
+static void own_is_not_joined_by_its_job(void)
+{
+    hk_future *future = hk_submit(own, join_own, NULL, 0);
+
     CHECK_EQ(hk_future_await(future, NULL), -EDEADLK);
     hk_future_free(future);
     future = square_on(own, 3);
     CHECK_EQ(hk_future_await(future, NULL), -EPIPE); /* it is closed */
     hk_future_free(future);
     hk_executor_free(own);
+}
+
+static void a_pool_is_not_joined_by_its_job(void **state)
+{
+    (void)state;
+    CHECK_EQ(hk_thread_pool_new(NULL, &own), 0);
+    own_is_not_joined_by_its_job();
+    CHECK_EQ(hk_task_pool_new(NULL, &own), 0);
+    own_is_not_joined_by_its_job();
+}
+
+PANIC_TEST(a_loop_without_a_body_panics, "hk_parallel_for without a body")
+{
+    return hk_parallel_for(0, 10, 0, NULL, NULL);
 }
 
 /* ---- what is allowed ---- */
@@ -224,7 +241,9 @@ int main(void)
         cmocka_unit_test(a_continuation_in_another_process_panics),
         cmocka_unit_test(a_key_that_is_too_long_panics),
         cmocka_unit_test(a_pool_of_threads_is_not_freed_by_its_job),
-        cmocka_unit_test(a_pool_of_threads_is_not_joined_by_its_job),
+        cmocka_unit_test(a_pool_of_tasks_is_not_freed_by_its_job),
+        cmocka_unit_test(a_loop_without_a_body_panics),
+        cmocka_unit_test(a_pool_is_not_joined_by_its_job),
         cmocka_unit_test(a_result_may_be_awaited_twice_and_by_nobody),
         cmocka_unit_test(nothing_at_all_is_waited_for_at_once),
         cmocka_unit_test(a_closed_pool_says_so_to_each_job),
