@@ -100,6 +100,28 @@ int hki_scope_for_job(hk_scope **out)
     return rc;
 }
 
+static bool is_first_task(const struct hki_self *self)
+{
+    return !self->parent && !(self->flags & HKI_TASK_FOUND) &&
+           !self->worker->runtime->background;
+}
+
+enum hki_caller hki_caller(void **out_arg)
+{
+    struct hki_self *self = hki_self();
+    void *arg;
+
+    if (self->kind != HKI_SELF_TASK)
+        return self->kind == HKI_SELF_THREAD ? HKI_CALLER_THREAD : HKI_CALLER_OTHER;
+    arg = hki_task_of(self)->stack->arg;
+    if (arg && (self->flags & HKI_TASK_JOB) &&
+        (!(self->flags & HKI_TASK_FOUND) || (self->flags & HKI_TASK_COUNTED))) {
+        *out_arg = arg;
+        return HKI_CALLER_JOB;
+    }
+    return is_first_task(self) ? HKI_CALLER_THREAD : HKI_CALLER_OTHER;
+}
+
 int hki_worker_here(struct hki_worker **out)
 {
     struct hki_worker *worker = hki_worker_current;
