@@ -99,7 +99,7 @@ struct hki_job {
     };
 
     /* ---- of a whole job ---- */
-    uint64_t id;                       /* unique in this process */
+    uint64_t id;                       /* exec/job_id.h */
     void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
     void *image;                       /* if has_image; NULL: no longer */
     void (*image_free)(void *image);

@@ -8,6 +8,7 @@
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/list.h"
+#include "exec/job_id.h"
 #include "exec/job_memory.h"
 #include "exec/task_job.h"
 
@@ -97,21 +98,6 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
     job->is_detached = options->detached;
 }
 
-/* Each thread takes a thousand at a time. Atomic for TSan, which knows no order between
- * the tasks of a thread. */
-static uint64_t next_id(void)
-{
-    enum { RANGE = 1024 };
-    static uint64_t taken;
-    static __thread uint64_t last;
-    uint64_t id = __atomic_load_n(&last, __ATOMIC_RELAXED);
-
-    if (id % RANGE == 0)
-        id = __atomic_fetch_add(&taken, RANGE, __ATOMIC_RELAXED);
-    __atomic_store_n(&last, ++id, __ATOMIC_RELAXED);
-    return id;
-}
-
 /* Each by itself: a compiler would zero so many bytes by a loop that takes longer. */
 static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_size)
 {
@@ -140,7 +126,7 @@ static void fill_in_rest(struct hki_job *job)
 
     memset((char *)job + begin, 0, sizeof(*job) - begin);
     job->is_whole = true;
-    job->id = next_id();
+    job->id = hki_job_id_new();
     job->guest.cancel = guest_cancelled;
 }
 

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "exec/handshake.h"
 #include "exec/heap.h"
+#include "exec/job_id.h"
 #include "exec/zone.h"
 #include "sys/os.h"
 #include "sys/os_sandbox.h"
@@ -232,6 +233,7 @@ static int be_worker(void)
     if (hands->magic != HKI_HANDSHAKE_MAGIC)
         return EXIT_CANNOT_START;
     self.is_worker = true;
+    hki_job_ids_begin(hands->first_id);
     if (!start(hands))
         return EXIT_CANNOT_START;
     self.asks_to_cancel = hands->asks_to_cancel;
