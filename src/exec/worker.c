@@ -198,7 +198,6 @@ static void run(struct hki_slot *slot)
         .length = slot->length,
         .function = slot->function,
         .what = slot->what,
-        .attempt = slot->attempt,
     };
     struct hki_reply reply = {.status = 0};
 
