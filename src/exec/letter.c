@@ -268,6 +268,25 @@ static void run_job(const struct hki_letter *letter, struct hki_reply *reply)
     reply->release = release_result;
 }
 
+int hki_letter_identity(hk_job_identity *out)
+{
+    const struct hki_slot *slot = hki_worker_slot_here();
+    const hk_fn *fn = NULL;
+
+    if (!slot || slot->id == 0)
+        return -ESRCH;
+    if (slot->what == HKI_LETTER_FN)
+        fn = address_of(slot->function);
+    *out = (hk_job_identity){
+        .id = slot->id,
+        .attempt = slot->attempts >> HKI_ATTEMPTS_BITS,
+        .attempts_max = slot->attempts & ((1u << HKI_ATTEMPTS_BITS) - 1),
+        .name = fn ? fn->name : "job",
+    };
+    (void)hki_letter_read_key(slot, out->key); /* ours is none too long */
+    return 0;
+}
+
 /* What a job has printed is seen when its result is, and not lost when the worker is
  * killed. */
 static void flush_output(void)

@@ -28,6 +28,8 @@ static struct {
     bool asks_to_cancel;
 } self;
 
+static __thread bool runs_jobs; /* the thread that is the worker */
+
 bool hki_is_worker(void)
 {
     return self.is_worker;
@@ -36,6 +38,11 @@ bool hki_is_worker(void)
 const struct hki_slot *hki_worker_asked_in(void)
 {
     return self.asks_to_cancel ? self.slot : NULL;
+}
+
+const struct hki_slot *hki_worker_slot_here(void)
+{
+    return runs_jobs ? self.slot : NULL;
 }
 
 struct hki_channel *hki_worker_channel(void)
@@ -231,7 +238,7 @@ static int be_worker(void)
 
     if (hands->magic != HKI_HANDSHAKE_MAGIC)
         return EXIT_CANNOT_START;
-    self.is_worker = true;
+    self.is_worker = runs_jobs = true;
     hki_job_ids_begin(hands->first_id);
     if (!start(hands))
         return EXIT_CANNOT_START;
