@@ -98,10 +98,10 @@ struct hki_job {
         struct hki_task_cancel cancel_of_task; /* then; used once */
     };
 
-    /* ---- of a whole job ---- */
-    uint64_t id;                       /* exec/job_id.h */
-    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
-    void *image;                       /* if has_image; NULL: no longer */
+    /* ---- of a whole job; the image of another begins here ---- */
+    /* Frees what its image has; NULL: nothing. */
+    _Alignas(16) void (*fini)(struct hki_job *job);
+    void *image; /* if has_image; NULL: no longer */
     void (*image_free)(void *image);
     char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
     struct hki_guest guest;       /* of its scope, unless ops->has_tasks */
@@ -109,6 +109,7 @@ struct hki_job {
     /* The executor's own, zero at submit. */
     struct hki_job *next; /* in its queue */
     void *own[5];
+    uint64_t id; /* exec/job_id.h; here, as an executor that sends it reads both */
 };
 
 /* Who runs it, in this process; NULL: nobody yet. The caller has a reference. */
@@ -131,7 +132,7 @@ static inline bool hki_job_leave_queue(struct hki_job *job, enum hki_job_phase t
 /* The packed arguments (exec/pack.h): this job's, as a rule behind its record. */
 static inline unsigned char *hki_job_image(const struct hki_job *job)
 {
-    size_t size = job->is_whole ? sizeof(*job) : offsetof(struct hki_job, id);
+    size_t size = job->is_whole ? sizeof(*job) : offsetof(struct hki_job, fini);
 
     return job->has_image ? job->image : (unsigned char *)(uintptr_t)job + size;
 }

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "exec/job_id.h"
 #include "exec/job_memory.h"
+#include "exec/pack.h"
 #include "exec/task_job.h"
 
 #include <hocket/run.h>
@@ -20,11 +21,15 @@
 /* What who submits writes, and who runs it reads. */
 _Static_assert(offsetof(struct hki_job, future.data) == 128, "two cache lines");
 
+_Static_assert(offsetof(struct hki_job, fini) % HKI_IMAGE_ALIGN == 0 &&
+                   sizeof(struct hki_job) % HKI_IMAGE_ALIGN == 0,
+               "an image behind the record is aligned as hk_job_fn says");
+
 /* ---- the record ---- */
 
 static size_t size_of_job(bool is_whole, size_t image_size)
 {
-    return (is_whole ? sizeof(struct hki_job) : offsetof(struct hki_job, id)) +
+    return (is_whole ? sizeof(struct hki_job) : offsetof(struct hki_job, fini)) +
            image_size;
 }
 
