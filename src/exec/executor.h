@@ -88,7 +88,8 @@ struct hki_job {
     bool is_counted  : 1; /* among those that an exit waits for */
     bool is_whole    : 1;
     bool has_image   : 1; /* the arguments lie in memory of its executor */
-    hk_future future;     /* its result comes with its end */
+    bool has_key     : 1;
+    hk_future future; /* its result comes with its end */
     _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
     /* Once it has started, unless nobody has its future: */
     hk_holder runner; /* atomic: the task that runs it here; NULL: none */
@@ -103,7 +104,7 @@ struct hki_job {
     _Alignas(16) void (*fini)(struct hki_job *job);
     void *image; /* if has_image; NULL: no longer */
     void (*image_free)(void *image);
-    char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
+    char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "" without has_key */
     struct hki_guest guest;       /* of its scope, unless ops->has_tasks */
     struct hki_job_death death;   /* valid once done */
     /* The executor's own, zero at submit. */

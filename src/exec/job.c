@@ -94,6 +94,7 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
         if (strlen(options->key) > HK_JOB_KEY_MAX)
             hki_panic("the key of a job has more than %d bytes", HK_JOB_KEY_MAX);
         strcpy(job->key, options->key);
+        job->has_key = job->key[0];
     }
     job->priority = options->priority;
     if (options->attempts_max)
@@ -122,7 +123,7 @@ static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_si
     job->attempts_max = 1;
     job->is_task_cancelled = 0;
     job->nowait = job->is_detached = job->is_counted = false;
-    job->is_whole = job->has_image = false;
+    job->is_whole = job->has_image = job->has_key = false;
 }
 
 static void fill_in_rest(struct hki_job *job)

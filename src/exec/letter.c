@@ -150,7 +150,7 @@ void hki_letter_write_exit(struct hki_slot *slot)
 
 size_t hki_letter_room(const struct hki_job *job)
 {
-    return HKI_SLOT_INLINE_BYTES - (job->key[0] ? strlen(job->key) : 0);
+    return HKI_SLOT_INLINE_BYTES - (job->has_key ? strlen(job->key) : 0);
 }
 
 static unsigned char *key_in(const struct hki_slot *slot, size_t size)
@@ -162,7 +162,7 @@ void hki_letter_write_identity(struct hki_slot *slot, const struct hki_job *job)
 {
     size_t key_size = 0;
 
-    if (HKI_UNLIKELY(job->key[0])) {
+    if (HKI_UNLIKELY(job->has_key)) {
         key_size = strlen(job->key);
         memcpy(key_in(slot, key_size), job->key, key_size);
     }
