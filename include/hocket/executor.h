@@ -79,7 +79,7 @@ typedef struct hk_job_options {
      * worker that had it died. Only for what may safely happen twice. */
     uint32_t attempts_max;
     /* Names the job for ever: an executor that keeps jobs runs one of this name once.
-     * (None of those that are made here does.) Copied. */
+     * (None of those that are made here does; but the job can: hk_job_self.) Copied. */
     const char *key;
     const char *name; /* for dumps; lives as long as the program */
     bool nowait;      /* a full queue fails the future with -EAGAIN */
@@ -104,6 +104,33 @@ typedef struct hk_executor_view {
  */
 HK_API hk_executor *hk_with(hk_executor_view *view, hk_executor *on,
                             const hk_job_options *options);
+
+/* Which job it is; for logs, and to name by it what the job writes. */
+typedef struct hk_job_identity {
+    uint64_t id;           /* of no other job of this run of the program; never 0 */
+    uint32_t attempt;      /* 1: the first; more when a worker had the job and died */
+    uint32_t attempts_max; /* that it has in all; 1: it is not started anew */
+    /* As in its options, else that of its HK_FN, else "job"; lives as long as the
+     * program. A worker process does not know the first. */
+    const char *name;
+    char key[HK_JOB_KEY_MAX + 1]; /* as in its options; "": it has none */
+    uint64_t reserved[4];
+} hk_job_identity;
+
+/*
+ * Which job the caller is: the same on every executor, and in a worker process the same
+ * as in the program, at each attempt. That is the call of the job's function, with all
+ * that it calls (in a worker process also the first task of an hk_run). What it starts
+ * is not the job but tasks and threads of their own, and so may be what it forks and
+ * the bodies of its parallel loops: ask before, and pass it on. Of a map several
+ * elements may be one job.
+ *
+ * Blocks:  never.
+ * Returns: 0; -ESRCH (the caller is no job); -ENOMEM: a job of tasks or threads without
+ *          a key, which gets its id when it asks first.
+ * Threads: any task or thread.
+ */
+HK_API int hk_job_self(hk_job_identity *out);
 
 /* ---- pools ---- */
 

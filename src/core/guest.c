@@ -110,11 +110,33 @@ bool hki_is_inside(hk_task_fn *fn, bool (*is_it)(const void *arg, const void *ct
         const struct hki_stack_top *top =
             self->kind == HKI_SELF_TASK ? hki_task_of(self)->stack : NULL;
 
-        if (top && top->fn == fn && is_it(top->arg, ctx))
+        if (top && top->fn == fn && top->arg && is_it(top->arg, ctx))
             return true;
         self = self->parent ? self->parent->hki_owner : NULL;
     }
     return false;
+}
+
+static bool is_first_task(const struct hki_self *self)
+{
+    return !self->parent && !(self->flags & HKI_TASK_FOUND) &&
+           !self->worker->runtime->background;
+}
+
+enum hki_caller hki_caller(void **out_arg)
+{
+    struct hki_self *self = hki_self();
+    void *arg;
+
+    if (self->kind != HKI_SELF_TASK)
+        return self->kind == HKI_SELF_THREAD ? HKI_CALLER_THREAD : HKI_CALLER_OTHER;
+    arg = hki_task_of(self)->stack->arg;
+    if (arg && (self->flags & HKI_TASK_JOB) &&
+        (!(self->flags & HKI_TASK_FOUND) || (self->flags & HKI_TASK_COUNTED))) {
+        *out_arg = arg;
+        return HKI_CALLER_JOB;
+    }
+    return is_first_task(self) ? HKI_CALLER_THREAD : HKI_CALLER_OTHER;
 }
 
 int hki_worker_here(struct hki_worker **out)

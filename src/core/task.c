@@ -177,6 +177,17 @@ _Noreturn static void leave_for_good(struct hki_worker *worker, struct hki_stack
     hki_switch_for_good(sp);
 }
 
+/* Code of the program may run on the task after its function: then its argument, which
+ * may be gone, does not count any more. */
+static void run_ends(struct hki_task *task)
+{
+    task->stack->arg = NULL;
+    if (task->stack->locals)
+        hki_locals_destroy(&task->stack->locals);
+    if (task->stack->holds)
+        hki_check_ends(&task->self);
+}
+
 static inline void check_end(struct hki_task *task)
 {
     if (HKI_UNLIKELY(task->self.scope == &task->self.worker->runtime->root))
@@ -188,10 +199,8 @@ static inline void check_end(struct hki_task *task)
     if (HKI_UNLIKELY(task->self.forks))
         hki_panic("task '%s' returned without joining what it forked",
                   hki_task_display_name(task));
-    if (HKI_UNLIKELY(task->stack->locals))
-        hki_locals_destroy(&task->stack->locals);
-    if (HKI_UNLIKELY(task->stack->holds))
-        hki_check_ends(&task->self);
+    if (HKI_UNLIKELY(task->stack->locals || task->stack->holds))
+        run_ends(task);
 }
 
 /* Tells its end, once. */

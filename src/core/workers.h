@@ -52,6 +52,17 @@ void hki_crew_leave(hk_scope *scope, struct hki_runtime *runtime, uint64_t jobs)
 /* Who runs this line, as hk_wait_kind.holders names it. */
 hk_holder hki_holder_here(void);
 
+/* What the caller is, for who asks which job that makes it. */
+enum hki_caller {
+    HKI_CALLER_THREAD, /* what its thread does: a plain one, or the first task of an
+                        * hk_run there, which is a call like others */
+    HKI_CALLER_JOB,    /* a task for a job (hki_spawn, counted work) in its function */
+    HKI_CALLER_OTHER,  /* another task, a callback; or such a one after its function */
+};
+
+/* *out_arg, of HKI_CALLER_JOB only: what the task was given. */
+enum hki_caller hki_caller(void **out_arg);
+
 /*
  * The scope that what the caller starts now belongs to: the innermost one around it. A
  * first task without a scope gets one here, which is joined when it returns. NULL: on a

@@ -111,7 +111,7 @@ int hki_channel_read(const struct hki_channel *channel, const struct hki_slot *s
         .bytes = bytes,
         .length = length,
         .function = __atomic_load_n(&slot->function, __ATOMIC_RELAXED),
-        .attempt = __atomic_load_n(&slot->attempt, __ATOMIC_RELAXED),
+        .attempts = __atomic_load_n(&slot->attempts, __ATOMIC_RELAXED),
         .status = __atomic_load_n(&slot->status, __ATOMIC_RELAXED),
         .what = __atomic_load_n(&slot->what, __ATOMIC_RELAXED),
         .place = place,

@@ -42,6 +42,7 @@ enum {
     HKI_SLOT_INLINE_BYTES = 208,
     HKI_HANDSHAKE_BYTES = 3072,
     HKI_CHANNEL_REQUESTS = 16,
+    HKI_ATTEMPTS_BITS = 4,
 };
 
 enum hki_slot_state {
@@ -64,14 +65,19 @@ struct hki_slot {
     _Alignas(64) uint32_t state; /* atomic; hki_slot_state */
     uint8_t what;                /* of the job: for those who use the channel */
     uint8_t place;
-    uint16_t attempt;
+    /* Of the job: how many it has in all, and above HKI_ATTEMPTS_BITS which it is. */
+    uint8_t attempts;
+    uint8_t key_size;  /* of the job's key, the last of `bytes`; 0: none */
     uint64_t function; /* of a job, for those who use the channel */
     uint64_t length;   /* of its bytes */
     uint64_t offset;   /* of its bytes, unless they are in the slot */
     int32_t status;    /* of a result; of a request its priority */
     uint32_t cancel;   /* atomic: 1 + hk_cancel_how that is wanted, of who sent it */
-    int32_t
-        death[2]; /* with -EOWNERDEAD for a request: hki_job_death's signal, status */
+    union {
+        uint64_t id;      /* of a job that goes down; 0: it is none that may ask */
+        int32_t death[2]; /* with -EOWNERDEAD for a request: hki_job_death's signal,
+                           * status */
+    };
     _Alignas(16) unsigned char bytes[HKI_SLOT_INLINE_BYTES];
 };
 
@@ -119,7 +125,7 @@ struct hki_letter {
     int32_t status;
     uint8_t what;
     uint8_t place;
-    uint16_t attempt;
+    uint8_t attempts;
 };
 
 /* ---- the program's side ---- */

@@ -203,7 +203,7 @@ static uint32_t take_index(struct hki_job *job)
 static int make_room(const struct hki_job *job, void **out)
 {
     *out = NULL;
-    if (job->image_size <= HKI_SLOT_INLINE_BYTES)
+    if (job->image_size <= hki_letter_room(job))
         return 0;
     *out = hki_worker_room(job->image_size);
     if (!*out)
@@ -219,7 +219,7 @@ static void send(struct hki_job *job, uint64_t function, uint32_t index, void *r
     clerk.sent[index].room = room;
     slot->what = job->fn ? HKI_LETTER_FN : HKI_LETTER_PLAIN;
     slot->function = function;
-    slot->attempt = (uint16_t)job->attempts_max;
+    hki_letter_write_identity(slot, job);
     slot->status = job->priority;
     slot->length = job->image_size;
     slot->place = room ? HKI_PLACE_ZONE : HKI_PLACE_SLOT;

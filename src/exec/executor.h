@@ -88,7 +88,8 @@ struct hki_job {
     bool is_counted  : 1; /* among those that an exit waits for */
     bool is_whole    : 1;
     bool has_image   : 1; /* the arguments lie in memory of its executor */
-    hk_future future;     /* its result comes with its end */
+    bool has_key     : 1;
+    hk_future future; /* its result comes with its end */
     _Alignas(16) unsigned char small[HKI_FUTURE_INLINE]; /* the result, if it fits */
     /* Once it has started, unless nobody has its future: */
     hk_holder runner; /* atomic: the task that runs it here; NULL: none */
@@ -98,17 +99,18 @@ struct hki_job {
         struct hki_task_cancel cancel_of_task; /* then; used once */
     };
 
-    /* ---- of a whole job ---- */
-    uint64_t id;                       /* unique in this process */
-    void (*fini)(struct hki_job *job); /* frees what its image has; NULL: nothing */
-    void *image;                       /* if has_image; NULL: no longer */
+    /* ---- of a whole job; the image of another begins here ---- */
+    /* Frees what its image has; NULL: nothing. */
+    _Alignas(16) void (*fini)(struct hki_job *job);
+    void *image; /* if has_image; NULL: no longer */
     void (*image_free)(void *image);
-    char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "": none was given */
+    char key[HK_JOB_KEY_MAX + 1]; /* idempotency key; "" without has_key */
     struct hki_guest guest;       /* of its scope, unless ops->has_tasks */
     struct hki_job_death death;   /* valid once done */
     /* The executor's own, zero at submit. */
     struct hki_job *next; /* in its queue */
     void *own[5];
+    uint64_t id; /* exec/job_id.h; here, as an executor that sends it reads both */
 };
 
 /* Who runs it, in this process; NULL: nobody yet. The caller has a reference. */
@@ -131,7 +133,7 @@ static inline bool hki_job_leave_queue(struct hki_job *job, enum hki_job_phase t
 /* The packed arguments (exec/pack.h): this job's, as a rule behind its record. */
 static inline unsigned char *hki_job_image(const struct hki_job *job)
 {
-    size_t size = job->is_whole ? sizeof(*job) : offsetof(struct hki_job, id);
+    size_t size = job->is_whole ? sizeof(*job) : offsetof(struct hki_job, fini);
 
     return job->has_image ? job->image : (unsigned char *)(uintptr_t)job + size;
 }

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 /* Another layout, another number: a worker of another hocket must not go on. */
-#define HKI_HANDSHAKE_MAGIC UINT64_C(0x686f636b65740001)
+#define HKI_HANDSHAKE_MAGIC UINT64_C(0x686f636b65740002)
 
 /* A worker's descriptors besides the standard ones. It closes all but the lifeline. */
 enum {
@@ -40,6 +40,7 @@ struct hki_handshake {
     uint64_t heap_bytes;
     uint64_t desk_offset; /* of the pool's desk, in the heap */
     int64_t spin_ns;
+    uint64_t first_id; /* of its own jobs: exec/job_id.h */
     uint64_t cpus[HKI_CPUS_MAX / 64];
     struct hki_os_limits limits;
     uint32_t is_sandboxed;

@@ -8,7 +8,9 @@
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/list.h"
+#include "exec/job_id.h"
 #include "exec/job_memory.h"
+#include "exec/pack.h"
 #include "exec/task_job.h"
 
 #include <hocket/run.h>
@@ -19,11 +21,15 @@
 /* What who submits writes, and who runs it reads. */
 _Static_assert(offsetof(struct hki_job, future.data) == 128, "two cache lines");
 
+_Static_assert(offsetof(struct hki_job, fini) % HKI_IMAGE_ALIGN == 0 &&
+                   sizeof(struct hki_job) % HKI_IMAGE_ALIGN == 0,
+               "an image behind the record is aligned as hk_job_fn says");
+
 /* ---- the record ---- */
 
 static size_t size_of_job(bool is_whole, size_t image_size)
 {
-    return (is_whole ? sizeof(struct hki_job) : offsetof(struct hki_job, id)) +
+    return (is_whole ? sizeof(struct hki_job) : offsetof(struct hki_job, fini)) +
            image_size;
 }
 
@@ -88,6 +94,7 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
         if (strlen(options->key) > HK_JOB_KEY_MAX)
             hki_panic("the key of a job has more than %d bytes", HK_JOB_KEY_MAX);
         strcpy(job->key, options->key);
+        job->has_key = job->key[0];
     }
     job->priority = options->priority;
     if (options->attempts_max)
@@ -95,21 +102,6 @@ static void take_options(struct hki_job *job, const hk_job_options *options)
     job->work.name = options->name;
     job->nowait = options->nowait;
     job->is_detached = options->detached;
-}
-
-/* Each thread takes a thousand at a time. Atomic for TSan, which knows no order between
- * the tasks of a thread. */
-static uint64_t next_id(void)
-{
-    enum { RANGE = 1024 };
-    static uint64_t taken;
-    static __thread uint64_t last;
-    uint64_t id = __atomic_load_n(&last, __ATOMIC_RELAXED);
-
-    if (id % RANGE == 0)
-        id = __atomic_fetch_add(&taken, RANGE, __ATOMIC_RELAXED);
-    __atomic_store_n(&last, ++id, __ATOMIC_RELAXED);
-    return id;
 }
 
 /* Each by itself: a compiler would zero so many bytes by a loop that takes longer. */
@@ -131,7 +123,7 @@ static inline void fill_in(struct hki_job *job, hk_executor *on, size_t image_si
     job->attempts_max = 1;
     job->is_task_cancelled = 0;
     job->nowait = job->is_detached = job->is_counted = false;
-    job->is_whole = job->has_image = false;
+    job->is_whole = job->has_image = job->has_key = false;
 }
 
 static void fill_in_rest(struct hki_job *job)
@@ -140,7 +132,7 @@ static void fill_in_rest(struct hki_job *job)
 
     memset((char *)job + begin, 0, sizeof(*job) - begin);
     job->is_whole = true;
-    job->id = next_id();
+    job->id = hki_job_id_new();
     job->guest.cancel = guest_cancelled;
 }
 

@@ -16,6 +16,7 @@
 enum { OFFSET_BITS = 48 };
 
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "a letter's words fit");
+_Static_assert(HKI_ATTEMPTS_MAX < 1 << HKI_ATTEMPTS_BITS, "both fit into a byte");
 
 /* ---- in the program ---- */
 
@@ -78,7 +79,7 @@ int hki_letter_prepare_for(struct hki_job *job, uint64_t function)
 {
     job->own[HKI_OWN_FUNCTION] = (void *)(uintptr_t)function;
     job->own[HKI_OWN_BLOCK] = job->has_image ? job->image : NULL;
-    if (job->own[HKI_OWN_BLOCK] || job->image_size <= HKI_SLOT_INLINE_BYTES)
+    if (job->own[HKI_OWN_BLOCK] || job->image_size <= hki_letter_room(job))
         return 0;
     job->own[HKI_OWN_BLOCK] = hki_heap_alloc(job->image_size);
     if (!job->own[HKI_OWN_BLOCK])
@@ -117,7 +118,8 @@ void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
 
     slot->what = job->fn ? HKI_LETTER_FN : HKI_LETTER_PLAIN;
     slot->function = (uint64_t)(uintptr_t)job->own[HKI_OWN_FUNCTION];
-    slot->attempt = (uint16_t)job->attempt;
+    slot->id = job->id;
+    hki_letter_write_identity(slot, job);
     slot->length = job->image_size;
     __atomic_store_n(&slot->cancel, 0, __ATOMIC_RELAXED);
     slot->place = block ? HKI_PLACE_HEAP : HKI_PLACE_SLOT;
@@ -130,6 +132,7 @@ void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job)
 void hki_letter_write_load(struct hki_slot *slot, const char *path)
 {
     slot->what = HKI_LETTER_LOAD;
+    slot->id = 0;
     slot->place = HKI_PLACE_SLOT;
     slot->length = HKI_SLOT_INLINE_BYTES;
     (void)snprintf((char *)slot->bytes, HKI_SLOT_INLINE_BYTES, "%s", path);
@@ -138,8 +141,52 @@ void hki_letter_write_load(struct hki_slot *slot, const char *path)
 void hki_letter_write_exit(struct hki_slot *slot)
 {
     slot->what = HKI_LETTER_EXIT;
+    slot->id = 0;
     slot->place = HKI_PLACE_SLOT;
     slot->length = 0;
+}
+
+/* ---- which job it is, on both sides ---- */
+
+size_t hki_letter_room(const struct hki_job *job)
+{
+    return HKI_SLOT_INLINE_BYTES - (job->has_key ? strlen(job->key) : 0);
+}
+
+static unsigned char *key_in(const struct hki_slot *slot, size_t size)
+{
+    return (unsigned char *)(uintptr_t)slot->bytes + HKI_SLOT_INLINE_BYTES - size;
+}
+
+void hki_letter_write_identity(struct hki_slot *slot, const struct hki_job *job)
+{
+    size_t key_size = 0;
+
+    if (HKI_UNLIKELY(job->has_key)) {
+        key_size = strlen(job->key);
+        memcpy(key_in(slot, key_size), job->key, key_size);
+    }
+    slot->attempts = (uint8_t)(job->attempt << HKI_ATTEMPTS_BITS | job->attempts_max);
+    slot->key_size = (uint8_t)key_size;
+}
+
+int hki_letter_read_key(const struct hki_slot *slot, char out[HK_JOB_KEY_MAX + 1])
+{
+    uint8_t size = __atomic_load_n(&slot->key_size, __ATOMIC_RELAXED);
+
+    if (size > HK_JOB_KEY_MAX)
+        return -EPROTO;
+    memcpy(out, key_in(slot, size), size);
+    out[size] = '\0';
+    return 0;
+}
+
+/* 1 for what no worker writes. */
+uint32_t hki_letter_attempts_max(const struct hki_letter *letter)
+{
+    uint32_t most = letter->attempts & ((1u << HKI_ATTEMPTS_BITS) - 1);
+
+    return most > HKI_ATTEMPTS_MAX ? 1 : most;
 }
 
 /* ---- in the worker ---- */
@@ -194,10 +241,15 @@ static int call_in_scope(const struct hki_letter *letter, void *function,
     return rc;
 }
 
+static void *address_of(uint64_t function)
+{
+    return hki_os_module_address(hki_letter_module(function),
+                                 function & ((UINT64_C(1) << OFFSET_BITS) - 1));
+}
+
 static void run_job(const struct hki_letter *letter, struct hki_reply *reply)
 {
-    uint64_t offset = letter->function & ((UINT64_C(1) << OFFSET_BITS) - 1);
-    void *function = hki_os_module_address(hki_letter_module(letter->function), offset);
+    void *function = address_of(letter->function);
     const struct hki_slot *slot = hki_worker_asked_in();
 
     if (!function) {
@@ -214,6 +266,25 @@ static void run_job(const struct hki_letter *letter, struct hki_reply *reply)
     reply->data = result.data;
     reply->size = result.size;
     reply->release = release_result;
+}
+
+int hki_letter_identity(hk_job_identity *out)
+{
+    const struct hki_slot *slot = hki_worker_slot_here();
+    const hk_fn *fn = NULL;
+
+    if (!slot || slot->id == 0)
+        return -ESRCH;
+    if (slot->what == HKI_LETTER_FN)
+        fn = address_of(slot->function);
+    *out = (hk_job_identity){
+        .id = slot->id,
+        .attempt = slot->attempts >> HKI_ATTEMPTS_BITS,
+        .attempts_max = slot->attempts & ((1u << HKI_ATTEMPTS_BITS) - 1),
+        .name = fn ? fn->name : "job",
+    };
+    (void)hki_letter_read_key(slot, out->key); /* ours is none too long */
+    return 0;
 }
 
 /* What a job has printed is seen when its result is, and not lost when the worker is

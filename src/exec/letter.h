@@ -52,6 +52,16 @@ void hki_letter_renew(struct hki_job *job);
 void hki_letter_set_outcome(struct hki_job *job, int rc);
 int hki_letter_outcome(const struct hki_job *job);
 
+/* How many bytes of arguments its slot has room for. */
+size_t hki_letter_room(const struct hki_job *job);
+/* Its key and its attempts. */
+void hki_letter_write_identity(struct hki_slot *slot, const struct hki_job *job);
+/* Those of a job that a worker has sent. The key's first: 0 or -EPROTO. */
+int hki_letter_read_key(const struct hki_slot *slot, char out[HK_JOB_KEY_MAX + 1]);
+uint32_t hki_letter_attempts_max(const struct hki_letter *letter);
+/* Of the job whose letter the caller runs: 0; -ESRCH: it runs none. */
+int hki_letter_identity(hk_job_identity *out);
+
 void hki_letter_write_job(struct hki_slot *slot, const struct hki_job *job);
 /* A path that is too long for a slot is cut, so that it does not exist. */
 void hki_letter_write_load(struct hki_slot *slot, const char *path);

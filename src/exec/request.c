@@ -85,19 +85,21 @@ static bool is_one_free(const struct hki_process_pool *pool,
     return false;
 }
 
-static int make_job(struct hki_process_pool *pool, const struct hki_letter *letter,
-                    struct hki_job **out)
+static int make_job(struct hki_process_pool *pool, const struct hki_slot *slot,
+                    const struct hki_letter *letter, struct hki_job **out)
 {
+    char key[HK_JOB_KEY_MAX + 1];
     const hk_job_options options = {
         .priority = letter->status,
-        .attempts_max = letter->attempt > HKI_ATTEMPTS_MAX ? 1 : letter->attempt,
+        .attempts_max = hki_letter_attempts_max(letter),
+        .key = key,
         .name = typed.name,
     };
     hk_executor_view view;
     struct hki_job *job;
-    int rc;
+    int rc = hki_letter_read_key(slot, key);
 
-    if (letter->what > HKI_LETTER_PLAIN)
+    if (rc < 0 || letter->what > HKI_LETTER_PLAIN)
         return -EPROTO;
     if (hki_letter_module(letter->function) != HKI_MODULE_PROGRAM &&
         !hki_os_module_path(hki_letter_module(letter->function)))
@@ -129,7 +131,7 @@ static int begin(struct hki_seat *seat, struct hki_request *request,
     struct hki_job *job = NULL;
     bool may_wait = seat->state != HKI_SEAT_STARTING && is_one_free(pool, seat);
     int rc = pool->is_ending ? -EPIPE
-             : may_wait      ? make_job(pool, letter, &job)
+             : may_wait      ? make_job(pool, slot_of(request), letter, &job)
                              : -EDEADLK;
 
     if (rc < 0)

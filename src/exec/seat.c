@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "exec/heap.h"
+#include "exec/job_id.h"
 #include "exec/letter.h"
 #include "sys/os.h"
 #include "sys/os_shm.h"
@@ -123,8 +124,11 @@ static int start(struct hki_seat *seat, int64_t now_ns)
         .pool = pool, .progress_ns = now_ns, .looked_ns = now_ns, .depth = 1};
     rc = fd = make_link(seat);
     if (fd >= 0) {
-        *hki_handshake_of(&seat->link->channel) = pool->handshake;
-        bind_processor(seat, hki_handshake_of(&seat->link->channel));
+        struct hki_handshake *hands = hki_handshake_of(&seat->link->channel);
+
+        *hands = pool->handshake;
+        hands->first_id = hki_job_ids_of_worker();
+        bind_processor(seat, hands);
         seat->child = (struct hki_child){
             .channel_fd = fd,
             .origin = pool->options.start == HK_START_FORK ? &pool->origin : NULL,

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "exec/handshake.h"
 #include "exec/heap.h"
+#include "exec/job_id.h"
 #include "exec/zone.h"
 #include "sys/os.h"
 #include "sys/os_program.h"
@@ -28,6 +29,8 @@ static struct {
     bool asks_to_cancel;
 } self;
 
+static __thread bool runs_jobs; /* the thread that is the worker */
+
 bool hki_is_worker(void)
 {
     return self.is_worker;
@@ -36,6 +39,11 @@ bool hki_is_worker(void)
 const struct hki_slot *hki_worker_asked_in(void)
 {
     return self.asks_to_cancel ? self.slot : NULL;
+}
+
+const struct hki_slot *hki_worker_slot_here(void)
+{
+    return runs_jobs ? self.slot : NULL;
 }
 
 struct hki_channel *hki_worker_channel(void)
@@ -203,7 +211,6 @@ static void run(struct hki_slot *slot)
         .length = slot->length,
         .function = slot->function,
         .what = slot->what,
-        .attempt = slot->attempt,
     };
     struct hki_reply reply = {.status = 0};
 
@@ -237,7 +244,8 @@ static int be_worker(void)
 
     if (hands->magic != HKI_HANDSHAKE_MAGIC)
         return EXIT_CANNOT_START;
-    self.is_worker = true;
+    self.is_worker = runs_jobs = true;
+    hki_job_ids_begin(hands->first_id);
     if (!start(hands))
         return EXIT_CANNOT_START;
     self.asks_to_cancel = hands->asks_to_cancel;

@@ -33,6 +33,10 @@ extern hki_run_letter_fn *hki_run_letter;
  * NULL. */
 const struct hki_slot *hki_worker_asked_in(void);
 
+/* The slot of the job that runs, when the caller is on the thread for jobs of a worker
+ * process; else NULL. */
+const struct hki_slot *hki_worker_slot_here(void);
+
 /* Room for a result in memory that the program sees: it is sent from there without a
  * copy. NULL: no memory. Given back by hki_worker_room_free, unless it was sent. */
 void *hki_worker_room(size_t size);

@@ -48,6 +48,31 @@ static void a_job_runs_on_another_thread(void **state)
     assert_int_equal(look_where_jobs_run(NULL), 0); /* also of a plain thread */
 }
 
+static int is_aligned(hk_bytes input, hk_result *result)
+{
+    (void)result;
+    return (uintptr_t)input.data % 16 == 0;
+}
+
+/* On tasks and on threads, a plain one or one with all that a job can have. */
+static void an_input_is_aligned_to_16_bytes(void **state)
+{
+    static const char bytes[600];
+    hk_executor_view tasks, threads;
+    const hk_job_options options = {.key = "k"};
+    hk_executor *on[] = {hk_tasks(), hk_threads(),
+                         hk_with(&tasks, hk_tasks(), &options),
+                         hk_with(&threads, hk_threads(), &options)};
+
+    (void)state;
+    for (size_t size = 1; size <= sizeof(bytes); size++) {
+        hk_future *future = hk_submit(on[size % 4], is_aligned, bytes, size);
+
+        assert_int_equal(hk_future_await(future, NULL), 1);
+        hk_future_free(future);
+    }
+}
+
 static int wait_for_fib(void *unused)
 {
     int n = UNDER_TSAN ? 8 : 15, want = UNDER_TSAN ? 21 : 610, got;
@@ -460,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_runs_on_another_thread),
+        cmocka_unit_test(an_input_is_aligned_to_16_bytes),
         cmocka_unit_test(jobs_that_wait_for_jobs_do_not_deadlock),
         cmocka_unit_test(a_scope_joins_its_jobs),
         cmocka_unit_test(a_cancelled_scope_cancels_its_jobs),

@@ -7,6 +7,7 @@
 #include "unit/process_test.h"
 
 #include "exec/handshake.h"
+#include "exec/letter.h"
 
 #include <hocket/shared.h>
 
@@ -71,6 +72,27 @@ HK_FN(hk_str, text_to_be_spoilt, (hk_shared, shared), (size_t, length))
     if (pthread_create(&thread, NULL, spoil_results, hk_shared_data(shared)) != 0)
         _exit(1);
     return text;
+}
+
+/* A request with a key of so many bytes, and a function that is nowhere: what the
+ * program says to it. */
+HK_FN(hk_rc, send_key_of, (int, key_size))
+{
+    struct hki_channel_memory *memory = find_channel();
+    struct hki_slot *slot = &memory->requests[HKI_CHANNEL_REQUESTS - 1];
+
+    slot->what = HKI_LETTER_PLAIN;
+    slot->place = HKI_PLACE_SLOT;
+    slot->length = 0;
+    slot->function = UINT64_MAX;
+    slot->attempts = UINT8_MAX;
+    slot->key_size = (uint8_t)key_size;
+    memset(slot->bytes, 'k', sizeof(slot->bytes));
+    __atomic_store_n(&slot->state, HKI_SLOT_READY, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&memory->requests_made, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != HKI_SLOT_DONE)
+        (void)usleep(100);
+    return slot->status;
 }
 
 /* Whoever sleeps seems to be awake. */
@@ -141,6 +163,19 @@ static void a_text_is_as_long_as_it_was(void **state)
     hk_shared_free(shared);
 }
 
+static void a_key_is_no_longer_than_a_key(void **state)
+{
+    static const int sizes[] = {HK_JOB_KEY_MAX + 1, UINT8_MAX};
+    hk_executor *pool = pool_with(2);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        assert_int_equal(await_and_free(send_key_of_on(pool, sizes[i])), -EPROTO);
+    assert_int_equal(await_and_free(send_key_of_on(pool, HK_JOB_KEY_MAX)), -ENOENT);
+    expect_add(pool, 1, 2);
+    hk_executor_free(pool);
+}
+
 /* When there was nothing to do for so long that the pool rests. */
 static void a_pool_whose_bells_do_not_ring_goes_on(void **state)
 {
@@ -169,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_is_as_long_as_it_was),
+        cmocka_unit_test(a_key_is_no_longer_than_a_key),
         cmocka_unit_test(a_pool_whose_bells_do_not_ring_goes_on),
         cmocka_unit_test(a_worker_that_begins_no_job_is_replaced),
     };

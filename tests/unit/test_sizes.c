@@ -62,6 +62,7 @@ static void sizes_are_those_of_the_headers(void **state)
     assert_int_equal(sizeof(hk_job_error), 56);
     assert_int_equal(sizeof(hk_job_options), 64);
     assert_int_equal(sizeof(hk_executor_view), 80);
+    assert_int_equal(sizeof(hk_job_identity), 96);
     assert_int_equal(sizeof(hk_thread_pool_options), 48);
     assert_int_equal(sizeof(hk_task_pool_options), 48);
     assert_int_equal(sizeof(hk_executor_stats), 152);
