@@ -30,6 +30,7 @@ fn main() {
         "mutex1k" => bench_mutex1k(),
         "rwlock" => bench_rwlock(),
         "timers" => bench_timers(),
+        "pool" => bench_pool(),
         "files" => bench_files(&args),
         "wake" => bench_wake(),
         "echo-server" => echo_server(),
@@ -140,6 +141,31 @@ fn bench_spawn1m() {
             }
         }
     });
+}
+
+/// A multi_thread runtime with two workers; as rayon, from a task of one of them.
+fn bench_pool() {
+    const JOBS: usize = 1_000_000;
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let rounds = runtime.spawn(async {
+        for timed in [false, true] {
+            let start = Instant::now();
+            let left = Arc::new((AtomicUsize::new(JOBS), Notify::new()));
+            for _ in 0..JOBS {
+                let left = left.clone();
+                tokio::spawn(async move {
+                    if left.0.fetch_sub(1, Ordering::AcqRel) == 1 {
+                        left.1.notify_one();
+                    }
+                });
+            }
+            left.1.notified().await;
+            if timed {
+                report_wall(start, JOBS);
+            }
+        }
+    });
+    runtime.block_on(rounds).unwrap();
 }
 
 fn bench_park(args: &[String]) {
