@@ -26,7 +26,7 @@ static bool any_shared(const struct hki_runtime *runtime)
 }
 
 enum {
-    SEARCH_LOOKS = 50,
+    SEARCH_LOOKS = 25,
     SEARCH_PAUSES = 16, /* of 20 ns, between two looks */
 };
 
