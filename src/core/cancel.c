@@ -215,11 +215,10 @@ static void visit_chain(hk_scope *scope, struct spread *spread)
     refresh(owner);
 }
 
-static void visit_thread(struct hki_thread *thread, struct spread *spread)
+static void look_at_thread(struct hki_thread *thread, struct spread *spread)
 {
     hk_scope *outermost;
 
-    (void)__atomic_exchange_n(&thread->cancel_posted, 0, __ATOMIC_ACQ_REL);
     hki_lock_acquire(&thread->scopes_lock);
     outermost = outermost_of(&thread->self);
     if (outermost)
@@ -227,6 +226,13 @@ static void visit_thread(struct hki_thread *thread, struct spread *spread)
     else
         refresh(&thread->self);
     hki_lock_release(&thread->scopes_lock);
+}
+
+/* Who has it in hand, and nobody else: then another may have it, and its next. */
+static void visit_thread(struct hki_thread *thread, struct spread *spread)
+{
+    (void)__atomic_exchange_n(&thread->cancel_posted, 0, __ATOMIC_ACQ_REL);
+    look_at_thread(thread, spread);
 }
 
 /* Until nobody is left. No lock held. */
@@ -279,7 +285,7 @@ void hki_cancel_spread_thread(struct hki_thread *thread)
 {
     struct spread spread = NOTHING_TO_VISIT;
 
-    visit_thread(thread, &spread);
+    look_at_thread(thread, &spread); /* it may lie in another's list */
     visit_all(&spread);
 }
 
