@@ -138,7 +138,10 @@ typedef struct hk_job_error {
                         * nobody knows, as the program ignores SIGCHLD */
     uint32_t attempts; /* how often the job was started */
     const char *job;   /* its name; lives as long as the program */
-    uint64_t reserved[4];
+    /* The signal was SIGKILL, and the kernel has killed some process for want of memory
+     * since the death before (it does not tell which): most likely this one. */
+    bool out_of_memory;
+    uint64_t reserved[3];
 } hk_job_error;
 
 /* Of a shield, and of a gather that failed, that of the future which it is done as.

@@ -59,6 +59,7 @@ struct hki_job_death {
     int signal;      /* that killed it; 0: none */
     int exit_status; /* valid without signal; -1: not known either */
     bool died;       /* the worker did, while it had this job */
+    bool for_memory; /* killed, and the kernel has killed for want of memory */
 };
 
 /*

@@ -153,6 +153,7 @@ int hk_future_error(const hk_future *future, hk_job_error *out)
     out->job = job->work.name;
     if (job->is_whole && job->death.died) {
         out->signal = job->death.signal;
+        out->out_of_memory = job->death.for_memory;
         out->exit_status = job->death.signal ? -1 : job->death.exit_status;
     }
     return 0;

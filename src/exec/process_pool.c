@@ -311,6 +311,7 @@ static int pool_init(struct hki_process_pool *pool, const hk_process_options *op
         pool->seats[i].pool = pool;
     pool->submitters.lock = pool->joiners.lock = &pool->lock;
     hki_os_signal_mask(&pool->mask);
+    pool->kills_for_memory = hki_os_kills_for_memory();
     fill_handshake(pool);
     if (pool->options.start != HK_START_FORK)
         return 0;

@@ -11,7 +11,8 @@
  *
  *     process_pool.c     the executor: its operations, its beginning and end
  *     courier.c          the thread
- *     seat.c             one worker: start, handshake, death, replacement
+ *     seat.c             one worker: start, handshake, what it is looked at for
+ *     seat_end.c         its end, and what becomes of its jobs
  *     dispatch.c         which job to which seat; results
  *     request.c          jobs that jobs of its workers submit
  *     help.c             what a thread does that waits for a job
@@ -109,6 +110,7 @@ struct hki_process_pool {
     struct hki_job_queue queue;
     struct hki_seat *seats;        /* options.workers_max; immutable */
     uint64_t jobs;                 /* submitted and not done */
+    uint64_t kills_for_memory;     /* by the kernel so far, as seen last */
     struct hki_waiters submitters; /* wait for room in the queue */
     struct hki_waiters joiners;    /* wait for `jobs` to be 0 */
     hk_waiter *finisher;           /* waits for the courier's end */
@@ -198,7 +200,6 @@ void hki_seat_look_for_cancels(struct hki_seat *seat, struct hki_ended_jobs *end
 /* Once in a while: is it stopped, does it hold jobs back? Returns when to ask again. */
 int64_t hki_seat_tick(struct hki_seat *seat, struct hki_ended_jobs *ended,
                       int64_t now_ns);
-void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why);
 /* The job at this place among its jobs is its worker's no more. */
 static inline void hki_seat_let_go(struct hki_seat *seat, struct hki_job **place)
 {
@@ -207,8 +208,14 @@ static inline void hki_seat_let_go(struct hki_seat *seat, struct hki_job **place
     *place = NULL;
     seat->jobs_now--;
 }
+
+/* ---- seat_end.c ---- */
+
+void hki_seat_kill(struct hki_seat *seat, enum hki_seat_kill why);
 /* Asks a worker that has no job to end. */
 void hki_seat_dismiss(struct hki_seat *seat);
+/* It has ended: its jobs, and why it did. The seat is empty then. */
+void hki_seat_bury(struct hki_seat *seat, struct hki_ended_jobs *ended);
 
 /* ---- help.c ---- */
 

@@ -169,6 +169,23 @@ uint64_t hki_os_process_memory(pid_t pid)
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+const char *hki_os_vmstat = "/proc/vmstat";
+
+uint64_t hki_os_kills_for_memory(void)
+{
+    unsigned long long kills = 0;
+    FILE *file = fopen(hki_os_vmstat, "re");
+    char line[128];
+
+    if (!file)
+        return 0;
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "oom_kill %llu", &kills) == 1)
+            break;
+    (void)fclose(file);
+    return kills;
+}
+
 int hki_os_poll_many(struct pollfd *fds, size_t count, int timeout_ms)
 {
     int rc = poll(fds, (nfds_t)count, timeout_ms);

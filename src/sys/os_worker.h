@@ -71,6 +71,12 @@ void hki_os_child_kill(pid_t pid, int pidfd);
 /* True if it has been stopped since the last time it was asked. */
 bool hki_os_child_has_stopped(pid_t pid, int pidfd);
 
+/* How many processes the kernel has killed for want of memory since it runs, in all; 0:
+ * it does not tell. */
+uint64_t hki_os_kills_for_memory(void);
+/* Where it tells; tests put their own file there. */
+extern const char *hki_os_vmstat;
+
 /* Its resident memory; 0: unknown. */
 uint64_t hki_os_process_memory(pid_t pid);
 

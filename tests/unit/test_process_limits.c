@@ -7,6 +7,8 @@
  */
 #include "unit/process_test.h"
 
+#include "sys/os_worker.h"
+
 #include <hocket/shared.h>
 
 #include <sched.h>
@@ -268,6 +270,50 @@ static void options_out_of_range_are_refused(void **state)
     assert_null(pool);
 }
 
+/* What the kernel says, in a file of ours. */
+static void say_kills(const char *path, int kills)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_true(fprintf(file, "pgfault 1\noom_kill %d\n", kills) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool was_out_of_memory(hk_executor *pool, int signo)
+{
+    hk_future *future = die_by_on(pool, signo);
+    hk_job_error error;
+
+    assert_int_equal(hk_future_await(future, NULL), -EOWNERDEAD);
+    assert_int_equal(hk_future_error(future, &error), 0);
+    assert_int_equal(error.signal, signo);
+    hk_future_free(future);
+    return error.out_of_memory;
+}
+
+static void a_kill_for_want_of_memory_is_told(void **state)
+{
+    const char *vmstat = hki_os_vmstat;
+    char path[] = "/tmp/hocket-vmstat-XXXXXX";
+    int fd = mkstemp(path);
+    hk_executor *pool;
+
+    (void)state;
+    say_kills(path, 3);
+    hki_os_vmstat = path;
+    pool = pool_with(1);
+    assert_false(was_out_of_memory(pool, SIGKILL));
+    say_kills(path, 4);
+    assert_false(was_out_of_memory(pool, SIGSEGV));
+    assert_true(was_out_of_memory(pool, SIGKILL));
+    assert_false(was_out_of_memory(pool, SIGKILL));
+    hk_executor_free(pool);
+    hki_os_vmstat = vmstat;
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_job_that_computes_too_long_is_ended),
         cmocka_unit_test(a_worker_that_stays_awake_works_as_others_do),
         cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(a_kill_for_want_of_memory_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
