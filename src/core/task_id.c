@@ -4,9 +4,11 @@
  * outlives its task and its runtime; what it named is looked up with the registry
  * locked, and the cancel itself happens on the task's worker.
  *
- * A cancel from elsewhere travels in a request. Without memory for one, the generation
- * of the task that is meant is written beside its record, and its worker is told to
- * look at all of these words: that takes long, but cannot fail.
+ * A cancel from elsewhere travels in a request. Beside the record of a task a word says
+ * for which one of those that had it a request was made: one is enough, and who cancels
+ * in a loop must not fill the inbox. Without memory for a request the word says who is
+ * wanted, and the worker is told to look at all of these words: that takes long, but
+ * cannot fail.
  */
 #include "base/alloc.h"
 #include "core/runtime.h"
@@ -101,7 +103,8 @@ static void deliver(hk_inbox_node *node, struct hki_worker *worker)
 
 /* ---- without memory ---- */
 
-enum { IS_WANTED = 1 << 28 }; /* beside a generation, which may be 0 */
+/* Beside a generation, which may be 0. */
+enum { IS_WANTED = 1 << 28, IS_ASKED = 1 << 29 };
 
 static void look_who_is_wanted(hk_inbox_node *node, struct hki_worker *worker);
 
@@ -140,20 +143,28 @@ static void look_who_is_wanted(hk_inbox_node *node, struct hki_worker *worker)
         uint32_t *word = hki_runtime_wanted(runtime, slot);
         uint32_t wanted = __atomic_load_n(word, __ATOMIC_SEQ_CST);
 
-        if (HKI_UNLIKELY(wanted))
+        if (HKI_UNLIKELY(wanted & IS_WANTED))
             cancel_wanted(worker, task, word, wanted);
     }
 }
 
-/* With the registry locked: what may stand there is of a task that has ended. */
-static void make_wanted(struct hki_worker *owner, hk_task_id id,
-                        const struct hki_task *task)
+/* With the registry locked: what else may stand there is of a task that has ended. */
+static void note(const struct hki_worker *owner, hk_task_id id,
+                 const struct hki_task *task, uint32_t what)
 {
     uint32_t generation = (uint32_t)(id.value >> (SERIAL_BITS + SLOT_BITS));
 
-    __atomic_store_n(hki_runtime_wanted(owner->runtime, task->slot),
-                     generation | IS_WANTED, __ATOMIC_SEQ_CST);
-    post_wanted(owner);
+    __atomic_store_n(hki_runtime_wanted(owner->runtime, task->slot), generation | what,
+                     __ATOMIC_SEQ_CST);
+}
+
+static bool is_asked(const struct hki_worker *owner, hk_task_id id,
+                     const struct hki_task *task)
+{
+    uint32_t generation = (uint32_t)(id.value >> (SERIAL_BITS + SLOT_BITS));
+
+    return __atomic_load_n(hki_runtime_wanted(owner->runtime, task->slot),
+                           __ATOMIC_SEQ_CST) == (generation | IS_ASKED);
 }
 
 /* ---- from anywhere ---- */
@@ -197,10 +208,14 @@ static void look(struct hki_runtime *runtime, void *ctx)
         return;
     }
     lookup->rc = 0;
-    if (!request)
-        request = new_request();
     if (!request) {
-        make_wanted(owner, lookup->id, task);
+        if (is_asked(owner, lookup->id, task))
+            return;
+        request = new_request();
+        note(owner, lookup->id, task, request ? IS_ASKED : IS_WANTED);
+    }
+    if (!request) {
+        post_wanted(owner);
         return;
     }
     request->node.hki_run = deliver;

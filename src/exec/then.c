@@ -63,15 +63,20 @@ static void fail(struct hki_job *job, int error)
 
 /* ---- the wait is over ---- */
 
+/* Whoever sees that the continuation has ended may free its executor, while we are
+ * still here: so it is held. */
 static int go_on(struct hki_job *job, struct then *then)
 {
+    hk_executor *on = then->on;
     int rc;
 
-    __atomic_store_n(&job->executor, then->on, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&on->held, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&job->executor, on, __ATOMIC_SEQ_CST);
     hki_job_counts(job);
-    rc = then->on->ops->submit(then->on, job, HKI_SUBMIT_BEYOND);
+    rc = on->ops->submit(on, job, HKI_SUBMIT_BEYOND);
     if (rc == 0)
         hki_job_arrived(job);
+    hki_executor_unhold(on);
     return rc;
 }
 

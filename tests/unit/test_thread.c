@@ -282,6 +282,46 @@ static void thread_may_cancel_a_task_by_id_at_any_time(void **state)
     pthread_join(canceller, NULL);
 }
 
+/* Keeps its worker until it is told. */
+static int hold_worker(void *arg)
+{
+    int *word = arg;
+
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 1)
+        ;
+    return hk_sleep(HK_NEVER) == -ECANCELED ? 0 : -EINVAL;
+}
+
+static uint64_t bytes_now(void)
+{
+    hk_ledger ledger;
+
+    hk_ledger_read(&ledger);
+    return ledger.bytes;
+}
+
+/* One is enough, however long the task's worker is busy with other things. */
+static void many_cancels_of_one_task_do_not_pile_up(void **state)
+{
+    hk_scope s = HK_SCOPE_INIT;
+    hk_task_id task;
+    uint64_t before;
+    int word = 0;
+
+    (void)state;
+    hk_scope_open(&s);
+    assert_int_equal(hk_spawn_named(&s, "victim", hold_worker, &word, &task), 0);
+    while (!__atomic_load_n(&word, __ATOMIC_ACQUIRE))
+        (void)sched_yield();
+    before = bytes_now();
+    for (int i = 0; i < 10000; i++)
+        assert_int_equal(hk_task_cancel(task), 0);
+    assert_in_range(bytes_now(), 0, before + 4096);
+    __atomic_store_n(&word, 2, __ATOMIC_RELEASE);
+    assert_int_equal(hk_scope_join(&s), 0);
+}
+
 /* ---- threads and tasks share primitives ---- */
 
 struct ping {
@@ -469,6 +509,7 @@ int main(void)
         cmocka_unit_test(thread_shield_does_not_lose_a_cancel_from_another_thread),
         cmocka_unit_test(thread_is_cancelled_by_its_own_child),
         cmocka_unit_test(thread_may_cancel_a_task_by_id_at_any_time),
+        cmocka_unit_test(many_cancels_of_one_task_do_not_pile_up),
         cmocka_unit_test(
             abort_may_cancel_a_scope_of_the_thread_that_is_being_cancelled),
         cmocka_unit_test(thread_and_task_of_another_runtime_wake_each_other),
